@@ -1,0 +1,57 @@
+//! What a connector is told about the step it runs, and what it may use.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bowline_core::StepError;
+use bowline_expression::Masker;
+
+use crate::connections::Connections;
+
+/// One attempt of one step. Cheap to clone.
+#[derive(Clone)]
+pub struct StepContext {
+    /// Id of the execution, as users see it.
+    pub execution_id: Arc<str>,
+    /// Name of the workflow.
+    pub workflow: Arc<str>,
+    /// Path of the step in its execution, such as `saga/charge`.
+    pub path: Arc<str>,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// Stable through retry, replay and resume; to be sent wherever the service takes one.
+    pub idempotency_key: Arc<str>,
+    /// The connections that the workflow may use, by name.
+    pub connections: Connections,
+    /// Knows the secrets of this process. A connector that derives a new secret form of one (such as a
+    /// base64 `Authorization` header) adds it here before it is used.
+    pub masker: Masker,
+    /// Folder against which relative paths in a configuration are resolved: the workflow file's own.
+    pub base_dir: Arc<PathBuf>,
+}
+
+impl StepContext {
+    /// The connection called `name`, built on first use and shared by everything that uses it.
+    ///
+    /// # Errors
+    /// `connection.unknown` where nothing has that name, `connection.type` where it is of another type
+    /// than `T`'s, and whatever building it says.
+    pub fn connection<T: Send + Sync + 'static>(&self, name: &str) -> Result<Arc<T>, StepError> {
+        self.connections.get(name, self)
+    }
+
+    /// A context for tests and documentation examples: execution `test`, path `step`, attempt 1.
+    #[must_use]
+    pub fn for_tests() -> Self {
+        Self {
+            execution_id: "test".into(),
+            workflow: "test".into(),
+            path: "step".into(),
+            attempt: 1,
+            idempotency_key: "test/step".into(),
+            connections: Connections::default(),
+            masker: Masker::default(),
+            base_dir: Arc::new(PathBuf::from(".")),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! `http-request`: one HTTP call whose answer goes into the journal.

@@ -1,0 +1,1 @@
+//! `email-send` and `sms-send`: messages to people.

@@ -1,0 +1,1 @@
+//! `sql-query`: one statement or one transaction against a SQL database.

@@ -1,0 +1,5 @@
+//! The durable execution state machine.
+
+mod error;
+
+pub use error::{ErrorKind, StepError};

@@ -1,0 +1,1 @@
+//! The runtime around the core: committer, drivers, timers, step execution, recovery.

@@ -1,0 +1,1 @@
+//! The native workflow language: parse, check, plan, and run on the core.

@@ -1,0 +1,1 @@
+//! Mock services with faults, and what tests of workflows need.
