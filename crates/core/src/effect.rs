@@ -1,0 +1,99 @@
+//! What the core wants done in the world. The engine does it once the events beside it are durable.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::event::Path;
+use crate::{Payload, StepError, ids};
+
+/// A future that owns all it needs.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// One attempt of one step, as its body sees it.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The id of the execution.
+    pub execution: Path,
+    /// The path of the step.
+    pub path: Path,
+    /// 1 for the first attempt.
+    pub number: u32,
+}
+
+impl Attempt {
+    /// The same for every attempt, replay and resumption of the step, and for nothing else.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        ids::idempotency_key(&self.execution, &self.path)
+    }
+}
+
+/// What a step does. Runs on the engine's async runtime; may be dropped at any await.
+pub trait StepBody: Send + Sync {
+    /// One attempt.
+    fn run(&self, attempt: Attempt) -> BoxFuture<Result<Payload, StepError>>;
+}
+
+impl<F, Fut> StepBody for F
+where
+    F: Fn(Attempt) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<Payload, StepError>> + Send + 'static,
+{
+    fn run(&self, attempt: Attempt) -> BoxFuture<Result<Payload, StepError>> {
+        Box::pin(self(attempt))
+    }
+}
+
+/// Something to do.
+pub enum Effect {
+    /// Run an attempt and report with [`Input::AttemptEnded`](crate::Input::AttemptEnded).
+    RunStep {
+        /// Which attempt of which step.
+        attempt: Attempt,
+        /// Not before this time (milliseconds since the Unix epoch); none means at once.
+        not_before: Option<i64>,
+        /// Report a timeout after so long.
+        timeout: Option<Duration>,
+        /// What to run.
+        body: Arc<dyn StepBody>,
+    },
+    /// Report [`Input::TimerFired`](crate::Input::TimerFired) at or after this time.
+    SetTimer {
+        /// The timer's path.
+        path: Path,
+        /// Milliseconds since the Unix epoch.
+        at: i64,
+    },
+    /// Start an execution (in the same commit as this execution's events), and unless it is detached
+    /// report its end with [`Input::ChildEnded`](crate::Input::ChildEnded). On recovery the child may
+    /// exist already; then only its end is to be reported.
+    StartChild {
+        /// The child's path in this execution.
+        path: Path,
+        /// The child's id.
+        id: Path,
+        /// The workflow it runs.
+        workflow: Path,
+        /// What it is started with.
+        input: Payload,
+        /// Whether nobody waits for its end.
+        detached: bool,
+    },
+    /// Stop the attempt that is running, or forget the one that is due. What it reports is ignored.
+    CancelStep {
+        /// The step's path.
+        path: Path,
+    },
+    /// Forget a timer.
+    CancelTimer {
+        /// The timer's path.
+        path: Path,
+    },
+    /// Ask a child to stop.
+    CancelChild {
+        /// The child's id.
+        id: Path,
+    },
+}

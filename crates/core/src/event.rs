@@ -1,0 +1,263 @@
+//! The events of a journal: all that a new process needs to know of an execution's past.
+//!
+//! There are two sorts. *Commands* are what the program asked for (a step, a timer, a child, its own
+//! end); on replay the program must ask for the same again, in the same order. *Facts* are what came from
+//! outside (an attempt's outcome, a timer, a cancellation); on replay they are fed to the program.
+//!
+//! One journal record holds the events of one commit: a fact and all commands that followed from it.
+//! They are stored as a JSON array, so a journal can be read with any SQL shell.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Payload, StepError};
+
+/// The stable name of a step, timer or child within its execution: `pay`, `notify[2]/send`.
+pub type Path = Arc<str>;
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// With this result.
+    Succeeded(Payload),
+    /// With this error.
+    Failed(StepError),
+    /// Because it was asked to; what had to be undone has been.
+    Cancelled(StepError),
+}
+
+/// One entry in an execution's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// Fact: the execution began.
+    Started {
+        /// What it was started with.
+        input: Payload,
+    },
+    /// Command: run a step.
+    StepScheduled {
+        /// Its path.
+        path: Path,
+        /// What runs it, such as `http-request`.
+        kind: Path,
+        /// What it was asked to do, with secrets masked; for people, never read back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<Payload>,
+        /// The path of the step that this one undoes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        compensates: Option<Path>,
+    },
+    /// Fact: an attempt failed and another one follows.
+    AttemptFailed {
+        /// The step's path.
+        path: Path,
+        /// Which attempt it was, from 1.
+        attempt: u32,
+        /// Why.
+        error: StepError,
+        /// When the next attempt is due, in milliseconds since the Unix epoch.
+        next_at: i64,
+    },
+    /// Fact: a step has its result.
+    StepCompleted {
+        /// Its path.
+        path: Path,
+        /// Which attempt succeeded, from 1.
+        attempt: u32,
+        /// Its result.
+        output: Payload,
+    },
+    /// Fact: a step failed for good.
+    StepFailed {
+        /// Its path.
+        path: Path,
+        /// Which attempt was the last, from 1.
+        attempt: u32,
+        /// Why.
+        error: StepError,
+    },
+    /// Command: a step is no longer wanted (it lost a race, or its execution was cancelled).
+    StepCancelled {
+        /// Its path.
+        path: Path,
+    },
+    /// Command: wait until a time.
+    TimerSet {
+        /// Its path.
+        path: Path,
+        /// In milliseconds since the Unix epoch.
+        at: i64,
+    },
+    /// Fact: the time has come.
+    TimerFired {
+        /// Its path.
+        path: Path,
+    },
+    /// Command: a timer is no longer wanted.
+    TimerCancelled {
+        /// Its path.
+        path: Path,
+    },
+    /// Command: start another execution.
+    ChildStarted {
+        /// Its path in this execution.
+        path: Path,
+        /// The id of the new execution.
+        id: Path,
+        /// The workflow that it runs.
+        workflow: Path,
+        /// What it is started with.
+        input: Payload,
+        /// Whether nobody waits for its end.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        detached: bool,
+    },
+    /// Fact: a child that was waited for has ended.
+    ChildEnded {
+        /// Its path in this execution.
+        path: Path,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Command: a child is no longer waited for; it is asked to stop.
+    ChildCancelled {
+        /// Its path in this execution.
+        path: Path,
+        /// The id of the child.
+        id: Path,
+    },
+    /// Fact: somebody wants the execution to stop.
+    CancelRequested {
+        /// Why, as they said it.
+        reason: String,
+    },
+    /// Fact: a finished execution is taken up again. What is done stays done, unless it was undone.
+    Resumed {
+        /// Why, as they said it.
+        reason: String,
+    },
+    /// Command: the execution ended.
+    Finished {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+impl Event {
+    /// Whether the program asked for it, as opposed to something that came from outside.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        matches!(
+            self,
+            Self::StepScheduled { .. }
+                | Self::StepCancelled { .. }
+                | Self::TimerSet { .. }
+                | Self::TimerCancelled { .. }
+                | Self::ChildStarted { .. }
+                | Self::ChildCancelled { .. }
+                | Self::Finished { .. }
+        )
+    }
+
+    /// The path it is about; none for events of the whole execution.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::StepScheduled { path, .. }
+            | Self::AttemptFailed { path, .. }
+            | Self::StepCompleted { path, .. }
+            | Self::StepFailed { path, .. }
+            | Self::StepCancelled { path }
+            | Self::TimerSet { path, .. }
+            | Self::TimerFired { path }
+            | Self::TimerCancelled { path }
+            | Self::ChildStarted { path, .. }
+            | Self::ChildEnded { path, .. }
+            | Self::ChildCancelled { path, .. } => Some(path),
+            Self::Started { .. } | Self::CancelRequested { .. } | Self::Resumed { .. } | Self::Finished { .. } => None,
+        }
+    }
+
+    /// What it is, in words, for error messages.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Started { .. } => "start".into(),
+            Self::StepScheduled { path, kind, .. } => format!("step `{path}` ({kind})"),
+            Self::AttemptFailed { path, attempt, .. } => format!("failed attempt {attempt} of `{path}`"),
+            Self::StepCompleted { path, .. } => format!("result of `{path}`"),
+            Self::StepFailed { path, .. } => format!("failure of `{path}`"),
+            Self::StepCancelled { path } => format!("cancellation of step `{path}`"),
+            Self::TimerSet { path, .. } => format!("timer `{path}`"),
+            Self::TimerFired { path } => format!("firing of timer `{path}`"),
+            Self::TimerCancelled { path } => format!("cancellation of timer `{path}`"),
+            Self::ChildStarted { path, workflow, .. } => format!("child `{path}` ({workflow})"),
+            Self::ChildEnded { path, .. } => format!("end of child `{path}`"),
+            Self::ChildCancelled { path, .. } => format!("cancellation of child `{path}`"),
+            Self::CancelRequested { .. } => "request to cancel".into(),
+            Self::Resumed { .. } => "resumption".into(),
+            Self::Finished { outcome: Outcome::Succeeded(_) } => "successful end".into(),
+            Self::Finished { outcome: Outcome::Failed(_) } => "end with an error".into(),
+            Self::Finished { outcome: Outcome::Cancelled(_) } => "end by cancellation".into(),
+        }
+    }
+
+    /// Whether a replayed program asks for what the journal says it asked for. Times and inputs may
+    /// differ: a template may have been mended, and a path is what identifies a step.
+    pub(crate) fn same_command(&self, journaled: &Self) -> bool {
+        match (self, journaled) {
+            (Self::StepScheduled { path: a, kind: x, .. }, Self::StepScheduled { path: b, kind: y, .. })
+            | (
+                Self::ChildStarted { path: a, workflow: x, .. },
+                Self::ChildStarted { path: b, workflow: y, .. },
+            ) => a == b && x == y,
+            (Self::Finished { outcome: a }, Self::Finished { outcome: b }) => {
+                std::mem::discriminant(a) == std::mem::discriminant(b)
+            }
+            _ => std::mem::discriminant(self) == std::mem::discriminant(journaled) && self.path() == journaled.path(),
+        }
+    }
+}
+
+/// The journal form of one commit's events.
+///
+/// # Errors
+/// Never in practice: every event has a JSON form.
+pub fn encode(events: &[Event]) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(events)
+}
+
+/// Reads [`encode`]'s form.
+///
+/// # Errors
+/// Where the bytes are no such record.
+pub fn decode(bytes: &[u8]) -> Result<Vec<Event>, serde_json::Error> {
+    serde_json::from_slice(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_back_as_it_was_written() {
+        let events = vec![
+            Event::Started { input: Payload::of(&serde_json::json!({"a": [1, "x"]})).unwrap() },
+            Event::StepScheduled { path: "pay".into(), kind: "http-request".into(), input: None, compensates: None },
+            Event::AttemptFailed {
+                path: "pay".into(),
+                attempt: 1,
+                error: StepError::transient("http.503", "busy"),
+                next_at: 17,
+            },
+            Event::ChildEnded { path: "c".into(), outcome: Outcome::Cancelled(StepError::cancelled()) },
+            Event::Finished { outcome: Outcome::Succeeded(Payload::null()) },
+        ];
+        let bytes = encode(&events).unwrap();
+        assert_eq!(decode(&bytes).unwrap(), events);
+        assert!(decode(b"[{\"unheardOf\":{}}]").is_err());
+    }
+}

@@ -1,0 +1,188 @@
+//! The one place that writes.
+//!
+//! Drivers append what they want written to the queue; the committer takes all of it, writes it as one
+//! transaction, and tells the drivers. While it syncs, the next batch gathers: there is no timer and no
+//! batching window, so one execution alone waits for one sync, and thousands share one.
+//!
+//! Whatever ends the committer (a store that fails for good, a panic) is told to every driver, so that
+//! nobody waits for an answer that does not come.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bowline_store::{ExecNo, StoreError, Write, Writer};
+
+use crate::driver::Message;
+
+/// What one driver wants to know about one execution's writes.
+#[derive(Clone, Copy)]
+pub(crate) struct Ack {
+    pub(crate) driver: usize,
+    pub(crate) exec: ExecNo,
+    /// How many of the queue's writes it stands for.
+    pub(crate) writes: usize,
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    pub(crate) writes: Vec<Write>,
+    pub(crate) acks: Vec<Ack>,
+}
+
+impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    fn append(&mut self, other: &mut Self) {
+        self.writes.append(&mut other.writes);
+        self.acks.append(&mut other.acks);
+    }
+
+    fn clear(&mut self) {
+        self.writes.clear();
+        self.acks.clear();
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<(Queue, bool)>,
+    ready: Condvar,
+}
+
+/// The drivers' end of the committer.
+#[derive(Clone, Default)]
+pub(crate) struct Inbox(Arc<Shared>);
+
+impl Inbox {
+    /// Hands over what a driver has gathered; leaves it empty.
+    pub(crate) fn submit(&self, gathered: &mut Queue) {
+        if gathered.is_empty() {
+            return;
+        }
+        let mut guard = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = guard.0.is_empty();
+        guard.0.append(gathered);
+        drop(guard);
+        if idle {
+            self.0.ready.notify_one();
+        }
+    }
+
+    /// No more will come: the committer writes what it has and ends.
+    pub(crate) fn close(&self) {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.0.ready.notify_one();
+    }
+
+    /// Waits for something to write; false when there is nothing and nothing will come.
+    fn take(&self, into: &mut Queue) -> bool {
+        let mut guard = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        while guard.0.is_empty() && !guard.1 {
+            guard = self.0.ready.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        }
+        into.append(&mut guard.0);
+        !into.is_empty()
+    }
+}
+
+/// Starts the committer's thread.
+pub(crate) fn spawn(
+    inbox: Inbox,
+    writer: Box<dyn Writer>,
+    drivers: Vec<Sender<Message>>,
+    patience: Duration,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("bowline-committer".into()).spawn(move || {
+        let mut committer = Committer { writer, drivers, patience };
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| committer.run(&inbox)));
+        let why = match ended {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => bowline_core::panicked(panic.as_ref()).message,
+        };
+        tracing::error!(error = %why, "the committer stopped");
+        let why: Arc<str> = why.into();
+        for driver in &committer.drivers {
+            // A driver that is gone needs no telling.
+            let _ = driver.send(Message::CommitterStopped(Arc::clone(&why)));
+        }
+    })
+}
+
+struct Committer {
+    writer: Box<dyn Writer>,
+    drivers: Vec<Sender<Message>>,
+    patience: Duration,
+}
+
+impl Committer {
+    fn run(&mut self, inbox: &Inbox) -> Result<(), StoreError> {
+        let mut batch = Queue::default();
+        while inbox.take(&mut batch) {
+            match self.write(&batch.writes) {
+                Ok(()) => self.acknowledge(&batch.acks),
+                Err(error) if concerns_one_execution(&error) => self.one_by_one(&batch)?,
+                Err(error) => return Err(error),
+            }
+            batch.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes, and while the store has no space or cannot reach its disk tries again for a while.
+    fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        let began = Instant::now();
+        loop {
+            match self.writer.commit(writes) {
+                Err(error) if may_pass(&error) && began.elapsed() < self.patience => {
+                    tracing::warn!(%error, "a commit failed and is tried again");
+                    // Space comes back or not; there is no signal to wait for.
+                    std::thread::park_timeout(Duration::from_millis(200).min(self.patience));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// One execution of a batch is refused (its id exists, or its journal is no longer ours): the others
+    /// must not suffer for it.
+    fn one_by_one(&mut self, batch: &Queue) -> Result<(), StoreError> {
+        let mut rest = batch.writes.as_slice();
+        for ack in &batch.acks {
+            let (writes, after) = rest.split_at(ack.writes.min(rest.len()));
+            rest = after;
+            match self.write(writes) {
+                Ok(()) => self.acknowledge(std::slice::from_ref(ack)),
+                Err(error) if concerns_one_execution(&error) => {
+                    let message = Message::Refused(ack.exec, Box::new(error));
+                    // A driver that is gone needs no telling.
+                    let _ = self.drivers[ack.driver].send(message);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&self, acks: &[Ack]) {
+        for (number, driver) in self.drivers.iter().enumerate() {
+            let durable: Vec<ExecNo> = acks.iter().filter(|ack| ack.driver == number).map(|ack| ack.exec).collect();
+            if !durable.is_empty() {
+                // A driver that is gone needs no telling.
+                let _ = driver.send(Message::Durable(durable));
+            }
+        }
+    }
+}
+
+fn concerns_one_execution(error: &StoreError) -> bool {
+    matches!(error, StoreError::Duplicate { .. } | StoreError::Conflict { .. })
+}
+
+fn may_pass(error: &StoreError) -> bool {
+    matches!(error, StoreError::Full { .. } | StoreError::Other { .. })
+}

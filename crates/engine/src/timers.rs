@@ -1,0 +1,63 @@
+//! Everything that is due later, of one driver, in one ordered queue.
+//!
+//! An entry is a row of some journal first and an entry here second, so a crash loses nothing. Entries
+//! are never taken out early: one that nobody wants any more is ignored when its time comes, because the
+//! core ignores what is no longer open.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use bowline_core::Path;
+use bowline_store::ExecNo;
+
+/// What is due.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// A timer of the program.
+    Timer(Path),
+    /// The next attempt of a step.
+    Attempt(Path, u32),
+}
+
+#[derive(Default)]
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(i64, u64, ExecNo, Due)>>,
+    entries: u64,
+}
+
+impl Timers {
+    pub(crate) fn add(&mut self, at: i64, exec: ExecNo, due: Due) {
+        // Those due at the same time fire in the order in which they were added.
+        self.entries += 1;
+        self.heap.push(Reverse((at, self.entries, exec, due)));
+    }
+
+    pub(crate) fn next_at(&self) -> Option<i64> {
+        self.heap.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// Takes the next entry that is due by `now`.
+    pub(crate) fn pop(&mut self, now: i64) -> Option<(ExecNo, Due)> {
+        if self.next_at()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, _, exec, due))| (exec, due))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_comes_first_and_ties_keep_their_order() {
+        let mut timers = Timers::default();
+        for (at, name) in [(5, "b"), (3, "a"), (5, "c")] {
+            timers.add(at, ExecNo(1), Due::Timer(name.into()));
+        }
+        assert_eq!(timers.next_at(), Some(3));
+        assert_eq!(timers.pop(2), None);
+        let order: Vec<_> = std::iter::from_fn(|| timers.pop(5)).map(|(_, due)| due).collect();
+        assert_eq!(order, ["a", "b", "c"].map(|name| Due::Timer(name.into())));
+    }
+}

@@ -1,0 +1,120 @@
+//! The plan: a workflow that has been read and checked, as the interpreter walks it.
+//!
+//! [`load`](crate::load) makes it, and only from a document without problems. So whatever stands here is
+//! known to be sound: names resolve, templates compile, durations are durations, blocks are not empty.
+//! A plan holds no state of an execution and is shared by all of them behind an [`Arc`].
+//!
+//! What an expression may read, and what the interpreter therefore has to offer:
+//! - `input`, `steps`, `workflow`, `env`, `credentials`, `auth`, `random` everywhere;
+//! - the result of an earlier step of the same or of an enclosing block under its id. A step that ran
+//!   inside `parallel`, `switch`, `try`, `repeat` or `saga` can be read after that block too (where it was
+//!   skipped or did not finish, the name is bound to nothing); one inside `forEach` cannot, its results are
+//!   the list under the id of the block;
+//! - names that `set` and `output` maps made, from then on;
+//! - the loop variable and the index inside `forEach`, `iteration` (from 1) inside `repeat`, what `as`
+//!   names inside `catch`;
+//! - `results` and `failures` in a gather expression, and `result` in its `min` and `max`;
+//! - in a compensation: all of this and `action`, the result of what is being undone, and `error`, the
+//!   failure that causes it; in a fallback: all of this and `error`.
+
+mod node;
+mod step;
+mod templates;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bowline_expression::Template;
+use indexmap::IndexMap;
+use serde_json::Value;
+
+pub use node::{NodePlan, OnError, OutputName, OutputPlan};
+pub use step::{
+    Branch, Case, Catch, ChildMode, ForEach, Gather, Join, OnItemError, Repeat, RepeatCondition, Saga, SagaStep,
+    ScatterGather, Step, StepKind, Try, Wait,
+};
+
+use crate::source::Source;
+
+/// A workflow that is ready to run. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Plan(pub Arc<PlanParts>);
+
+impl std::ops::Deref for Plan {
+    type Target = PlanParts;
+
+    fn deref(&self) -> &PlanParts {
+        &self.0
+    }
+}
+
+/// What a [`Plan`] consists of.
+#[derive(Debug)]
+pub struct PlanParts {
+    /// Its `name`, or the name of its file without the ending.
+    pub name: String,
+    /// What people wrote about it.
+    pub description: Option<String>,
+    /// JSON Schema of the input. `None` takes anything.
+    pub input_schema: Option<Value>,
+    /// The label of the event that is to start it (`trigger: order-created`).
+    pub trigger: Option<String>,
+    /// The connections it may use, its own before those of the shared file.
+    pub connections: BTreeMap<String, ConnectionPlan>,
+    /// The named nodes, in the order they are written. Steps hold copies of their own; this is for display.
+    pub nodes: IndexMap<String, NodePlan>,
+    /// What it does, in order. Never empty.
+    pub steps: Vec<Step>,
+    /// Its result. `None` gives the result of its last step (of the last one that was not skipped).
+    pub output: Option<Template>,
+    /// What it was made from.
+    pub source: Source,
+    /// sha256 of [`Source::content`], in hexadecimal: the identity of this version of the workflow.
+    pub hash: String,
+}
+
+impl PlanParts {
+    /// Every step, whatever block it is in, in the order of the document. Compensations are included.
+    pub fn all_steps(&self) -> Vec<&Step> {
+        let mut found = Vec::new();
+        for step in &self.steps {
+            step.walk(&mut |step| found.push(step));
+        }
+        found
+    }
+}
+
+/// A declared connection. Its configuration is rendered when a step first uses it.
+#[derive(Clone, Debug)]
+pub struct ConnectionPlan {
+    /// The registered type, such as `http`.
+    pub kind: String,
+    /// The configuration without `type`. May read `env`, `credentials` and `auth`.
+    pub config: Template,
+}
+
+/// Where something stands in a file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The file as it was given to the program.
+    pub file: Arc<str>,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// The path in the document, such as `steps[2].config.method`. Empty for the document itself.
+    pub path: String,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}: {}", self.path)
+    }
+}

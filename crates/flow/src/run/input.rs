@@ -1,0 +1,34 @@
+//! Is this input what the workflow wants?
+
+use bowline_core::StepError;
+use serde_json::{Value, json};
+
+use crate::plan::Plan;
+
+/// Everything that is wrong with an input, each with its path in the input. Empty when it fits.
+#[must_use]
+pub fn check_input(plan: &Plan, input: &Value) -> Vec<String> {
+    let Some(schema) = &plan.input_schema else { return Vec::new() };
+    let validator = match jsonschema::validator_for(schema) {
+        Ok(validator) => validator,
+        // The checker refuses such schemas; a definition from elsewhere gets the same answer here.
+        Err(error) => return vec![format!("the workflow's input schema is wrong: {error}")],
+    };
+    validator
+        .iter_errors(input)
+        .map(|error| {
+            let path = error.instance_path().to_string();
+            let place = if path.is_empty() { "input".to_owned() } else { format!("input{}", path.replace('/', ".")) };
+            format!("{place}: {error}")
+        })
+        .collect()
+}
+
+pub(crate) fn check(plan: &Plan, input: &Value) -> Result<(), StepError> {
+    let problems = check_input(plan, input);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the input does not fit: {}", problems.join("; "));
+    Err(StepError::permanent("input.invalid", message).with_data(json!({ "problems": problems })))
+}

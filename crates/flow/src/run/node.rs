@@ -1,0 +1,276 @@
+//! One call of a connector: render, run as a durable step, scrub, shape, name.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bowline_connector::{ConnectorEntry, Connections, Declared, StepContext};
+use bowline_core::{Attempt, BoxFuture, ErrorKind, Path, Payload, Resolved, StepBody, StepError};
+use bowline_expression::{Binding, Masker, Moment};
+use serde_json::{Value, json};
+
+use super::runtime::Runtime;
+use super::walk::{Flow, Scope, parse, payload};
+use super::{errors, saga};
+use crate::plan::{NodePlan, OnError, OutputPlan, Plan, Step, StepKind};
+
+/// The connections that a workflow has used in this process, rendered.
+pub(crate) type RenderedConnections = Mutex<HashMap<String, Result<Declared, StepError>>>;
+
+impl Scope {
+    /// A node as a step of its own: with fallback, best effort, result names and compensation.
+    pub(crate) async fn node_step(&self, step: &Step, node: &Arc<NodePlan>) -> Result<Flow, StepError> {
+        let mut done = self.call(step, &step.id, node, None).await;
+        let mut degraded = false;
+        if let (Some(error), Some(fallback)) = (done.failure(), &node.fallback) {
+            degraded = true;
+            let caught = [("error".to_owned(), Binding::open(errors::as_value(error)))];
+            let scope = Self { frame: self.frame.local(caught), ..self.clone() };
+            done = scope.call(step, &format!("{}.fallback", step.id), fallback, None).await;
+        }
+        let Done { result, times } = done;
+        let mut report = times;
+        match result {
+            Ok(result) => {
+                let result = Arc::new(result);
+                report["status"] = json!(if degraded { "degraded" } else { "succeeded" });
+                report["output"] = Value::clone(&result);
+                self.run.report(&step.id, report);
+                self.frame.set(&step.id, Binding::open(Arc::clone(&result)));
+                if let Some(compensation) = &node.compensation {
+                    saga::note(self, &step.id, self.context.path_of(&step.id), compensation, &result);
+                }
+                Ok(Flow::Next(Some(Value::clone(&result))))
+            }
+            Err(error) => {
+                report["status"] = json!("failed");
+                report["error"] = errors::as_value(&error);
+                self.run.report(&step.id, report);
+                if node.on_error == OnError::Fail || error.kind == ErrorKind::Cancelled {
+                    return Err(error);
+                }
+                self.run.collect(&step.id, &error);
+                self.frame.set(&step.id, Binding::open(Value::Null));
+                Ok(Flow::Next(Some(Value::Null)))
+            }
+        }
+    }
+
+    /// Undoes the action at `path`.
+    pub(crate) async fn compensation(&self, step: &Step, path: &str) -> Result<(), StepError> {
+        let action = path.rsplit('/').next().unwrap_or(path);
+        let name = format!("{action}.compensation");
+        if let Some(when) = &step.when
+            && !self.condition(step, "when", when)?
+        {
+            return Ok(());
+        }
+        let StepKind::Node(node) = &step.kind else {
+            return self.enter(&name).one(step).await.map(drop);
+        };
+        match self.call(step, &name, node, Some(path.into())).await.result {
+            Err(error) if node.on_error == OnError::Continue && error.kind != ErrorKind::Cancelled => {
+                self.run.collect(&name, &error);
+                Ok(())
+            }
+            ended => ended.map(drop),
+        }
+    }
+
+    async fn call(&self, step: &Step, name: &str, node: &NodePlan, compensates: Option<Path>) -> Done {
+        let asked = match self.prepare(step, name, node, compensates) {
+            Ok(asked) => asked,
+            Err(error) => return Done { result: Err(error), times: json!({ "attempts": 0 }) },
+        };
+        let Resolved { result, attempts, asked_at, ended_at } = self.context.step(asked).detailed().await;
+        let times = json!({ "attempts": attempts, "startedAt": asked_at, "endedAt": ended_at });
+        let result = result.and_then(|output| self.shape(step, node, parse(&output)?));
+        Done { result, times }
+    }
+
+    /// Everything that a call needs, with its templates rendered. Pure: nothing has happened yet.
+    fn prepare(
+        &self,
+        step: &Step,
+        name: &str,
+        node: &NodePlan,
+        compensates: Option<Path>,
+    ) -> Result<bowline_core::Step, StepError> {
+        let runtime = &self.run.runtime;
+        let connector = runtime.registry.connector(&node.connector).cloned().ok_or_else(|| {
+            StepError::permanent("connector.unknown", format!("this bowline has no connector `{}`", node.connector))
+        })?;
+        let config = self.eval(step, "config", &node.config)?;
+        let key = match &node.idempotency_key {
+            None => None,
+            Some(key) => match self.eval(step, "idempotencyKey", key)?.value {
+                Value::String(text) => Some(text),
+                Value::Number(number) => Some(number.to_string()),
+                other => return Err(errors::wrong(&step.location, "idempotencyKey", "text", &other)),
+            },
+        };
+        let mut masked = config.masked;
+        runtime.masker.scrub(&mut masked);
+        let call = Call {
+            runtime: Arc::clone(runtime),
+            plan: self.run.plan.clone(),
+            rendered: Arc::clone(&self.run.connections),
+            base_dir: Arc::clone(&self.run.base_dir),
+            connector,
+            config: config.value,
+            key,
+        };
+        Ok(bowline_core::Step {
+            name: name.to_owned(),
+            kind: node.connector.as_str().into(),
+            input: Some(payload(&masked)?),
+            options: node.options.clone(),
+            compensates,
+            body: Arc::new(call),
+        })
+    }
+
+    /// What becomes of a result. Computed anew on every replay; the journal has what the connector gave.
+    fn shape(&self, step: &Step, node: &NodePlan, output: Value) -> Result<Value, StepError> {
+        match &node.output {
+            OutputPlan::Whole => Ok(output),
+            OutputPlan::Shape(shape) => shape.apply(output),
+            OutputPlan::Expression(template) => {
+                let result = [("result".to_owned(), Binding::open(output))];
+                let scope = Self { frame: self.frame.local(result), ..self.clone() };
+                Ok(scope.eval(step, "output", template)?.masked)
+            }
+            OutputPlan::Names(names) => {
+                for wanted in names {
+                    let found = look_up(&output, &wanted.field).or_else(|| look_up(output.get("body")?, &wanted.field));
+                    let secret = matches!(wanted.name.first().map(String::as_str), Some("auth" | "credentials"));
+                    let value = found.cloned().ok_or_else(|| {
+                        let field = wanted.field.join(".");
+                        StepError::permanent(
+                            "output.missing-field",
+                            format!("{}: output: the result of `{}` has no field `{field}`", step.location, step.id),
+                        )
+                    })?;
+                    if let (true, Value::String(text)) = (secret, &value) {
+                        self.run.runtime.masker.add(text);
+                    }
+                    self.frame.set_path(&wanted.name, value, secret);
+                }
+                Ok(output)
+            }
+        }
+    }
+}
+
+fn look_up<'a>(value: &'a Value, field: &[String]) -> Option<&'a Value> {
+    field.iter().try_fold(value, |value, name| value.get(name))
+}
+
+/// How a call ended, and what `steps.<id>` tells of it.
+struct Done {
+    result: Result<Value, StepError>,
+    times: Value,
+}
+
+impl Done {
+    /// The error, if it is one that a fallback may answer.
+    fn failure(&self) -> Option<&StepError> {
+        self.result.as_ref().err().filter(|error| error.kind != ErrorKind::Cancelled)
+    }
+}
+
+/// The body of the durable step: one attempt calls the connector once.
+struct Call {
+    runtime: Arc<Runtime>,
+    plan: Plan,
+    rendered: Arc<RenderedConnections>,
+    base_dir: Arc<PathBuf>,
+    connector: ConnectorEntry,
+    config: Value,
+    key: Option<String>,
+}
+
+impl StepBody for Call {
+    fn run(&self, attempt: Attempt) -> BoxFuture<Result<Payload, StepError>> {
+        let masker = self.runtime.masker.clone();
+        let connections = match self.connections() {
+            Ok(connections) => connections,
+            Err(error) => return Box::pin(std::future::ready(Err(scrubbed(&masker, error)))),
+        };
+        let idempotency_key = self.key.clone().unwrap_or_else(|| attempt.idempotency_key());
+        let context = StepContext {
+            execution_id: attempt.execution,
+            workflow: self.plan.name.as_str().into(),
+            path: attempt.path,
+            attempt: attempt.number,
+            idempotency_key: idempotency_key.into(),
+            connections,
+            masker: masker.clone(),
+            base_dir: Arc::clone(&self.base_dir),
+        };
+        let running = self.connector.run(context, self.config.clone());
+        Box::pin(async move {
+            match running.await {
+                Ok(mut output) => {
+                    masker.scrub(&mut output);
+                    payload(&output)
+                }
+                Err(error) => Err(scrubbed(&masker, error)),
+            }
+        })
+    }
+}
+
+impl Call {
+    /// The connection that the step names, rendered on first use. Names that nothing declares are the
+    /// registry's to refuse, which knows what there is.
+    fn connections(&self) -> Result<Connections, StepError> {
+        let mut declared = BTreeMap::new();
+        if let Some(name) = self.config.get("connection").and_then(Value::as_str)
+            && let Some(connection) = self.plan.connections.get(name)
+        {
+            let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = rendered.entry(name.to_owned()).or_insert_with(|| {
+                let moment = Moment { now_ms: 0, seed: 0, limits: self.runtime.limits.clone() };
+                match connection.config.render(self.runtime.as_ref(), &moment) {
+                    Ok(config) => {
+                        config.secrets.iter().for_each(|secret| self.runtime.masker.add(secret));
+                        Ok(Declared { kind: connection.kind.clone(), config: config.value })
+                    }
+                    Err(error) => {
+                        Err(StepError::permanent(error.code, format!("connection `{name}` of {}: {error}", self.plan.name)))
+                    }
+                }
+            });
+            declared.insert(name.to_owned(), found.clone()?);
+        }
+        Ok(Connections::new(declared, self.runtime.pools.clone()))
+    }
+}
+
+/// Only the environment and the credentials: a connection is the same for every execution.
+impl bowline_expression::Scope for Runtime {
+    fn get(&self, name: &str) -> Option<Binding> {
+        match name {
+            "env" => Some(self.env.clone()),
+            "credentials" => Some(self.credentials.clone()),
+            _ => None,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec!["credentials".to_owned(), "env".to_owned()]
+    }
+}
+
+/// An error without the secrets that a service may have echoed into it.
+fn scrubbed(masker: &Masker, mut error: StepError) -> StepError {
+    error.message = masker.scrub_text(&error.message).into_owned();
+    for cause in &mut error.causes {
+        *cause = masker.scrub_text(cause).into_owned();
+    }
+    if let Some(data) = &mut error.data {
+        masker.scrub(data);
+    }
+    error
+}

@@ -1,0 +1,138 @@
+//! `parallel`: several branches at once, and when that is done.
+//!
+//! Each branch keeps its own note of what it would have to undo, outside its future: a branch that loses
+//! is dropped (which cancels what it waits for), and what it had completed is undone. Where the whole
+//! block fails, the notes of all branches go to the saga around it.
+
+use std::sync::{Arc, PoisonError};
+
+use bowline_core::{Branches, ErrorKind, StepError};
+use serde_json::{Map, Value, json};
+
+use super::errors;
+use super::saga::{Undo, compensate};
+use super::walk::{Flow, Scope};
+use crate::plan::{Branch, Join, Step};
+
+/// How a branch ended; none while it has not.
+type Ended = Option<Result<Value, StepError>>;
+
+impl Scope {
+    pub(crate) async fn parallel(&self, step: &Step, branches: &[Branch], join: Join) -> Result<Flow, StepError> {
+        let block = self.enter(&step.id);
+        let scopes: Vec<Self> =
+            branches.iter().map(|branch| Self { undo: Undo::default(), ..block.enter(&branch.name) }).collect();
+        let mut ended: Vec<Ended> = Vec::new();
+        ended.resize_with(branches.len(), || None);
+        let outcome = run(branches, &scopes, join, &mut ended).await;
+        let failed = match outcome {
+            Ok(Some(done @ Flow::Return(_))) => {
+                self.keep_all(&scopes);
+                return Ok(done);
+            }
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(error) = failed {
+            // Everything done is the enclosing saga's to undo.
+            self.keep_all(&scopes);
+            return Err(error);
+        }
+        let wins = |result: &Ended| match join {
+            Join::WaitAll | Join::FirstSuccess | Join::Quorum(_) => matches!(result, Some(Ok(_))),
+            Join::WaitAny | Join::Settle => result.is_some(),
+        };
+        for ((scope, branch), result) in scopes.iter().zip(branches).zip(&ended) {
+            if wins(result) {
+                self.keep(scope);
+                continue;
+            }
+            let cause = match result {
+                Some(Err(error)) => error.clone(),
+                _ => StepError::permanent("race.lost", format!("branch `{}` lost", branch.name)),
+            };
+            let after = compensate(scope, &scope.undo, cause.clone()).await;
+            if after.data != cause.data {
+                self.run.collect(&branch.name, &after);
+            }
+        }
+        if let (Join::WaitAny, Some(Some(Err(error)))) = (join, ended.iter().find(|result| result.is_some())) {
+            return Err(error.clone());
+        }
+        let results: Map<String, Value> = branches
+            .iter()
+            .zip(ended)
+            .filter_map(|(branch, result)| Some((branch.name.clone(), shown(join, result?)?)))
+            .collect();
+        Ok(Flow::Next(Some(Value::Object(results))))
+    }
+
+    fn keep_all(&self, scopes: &[Self]) {
+        for scope in scopes {
+            self.keep(scope);
+        }
+    }
+
+    /// What a branch did is the enclosing saga's from now on.
+    pub(crate) fn keep(&self, branch: &Self) {
+        let notes = std::mem::take(&mut *branch.undo.lock().unwrap_or_else(PoisonError::into_inner));
+        self.undo.lock().unwrap_or_else(PoisonError::into_inner).absorb(notes);
+    }
+}
+
+/// Runs branches until the join is decided; what has not ended by then is cancelled on return.
+async fn run(
+    branches: &[Branch],
+    scopes: &[Scope],
+    join: Join,
+    ended: &mut [Ended],
+) -> Result<Option<Flow>, StepError> {
+    let mut running = Branches::default();
+    for (number, (branch, scope)) in branches.iter().zip(scopes).enumerate() {
+        running.push(number, scope.steps(&branch.steps));
+    }
+    let total = branches.len();
+    let (mut succeeded, mut failed) = (0, Vec::new());
+    while let Some((number, result)) = running.next().await {
+        let result = match result {
+            Ok(done @ Flow::Return(_)) => return Ok(Some(done)),
+            Ok(Flow::Next(result)) => Ok(result.unwrap_or_default()),
+            // The execution is being cancelled; the others will say the same.
+            Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
+            Err(error) => Err(error),
+        };
+        match &result {
+            Ok(_) => succeeded += 1,
+            Err(error) => failed.push(format!("{}: {error}", branches[number].name)),
+        }
+        let error = result.as_ref().err().cloned();
+        ended[number] = Some(result);
+        match (join, error) {
+            (Join::WaitAll, Some(error)) => return Err(error),
+            (Join::WaitAny, _) | (Join::FirstSuccess, None) => return Ok(None),
+            (Join::FirstSuccess, Some(_)) if failed.len() == total => {
+                return Err(StepError::permanent("parallel.all-failed", format!("no branch succeeded: {}", failed.join("; "))));
+            }
+            (Join::Quorum(wanted), _) if succeeded == wanted => return Ok(None),
+            (Join::Quorum(wanted), Some(_)) if total - failed.len() < wanted => {
+                let message = format!("{wanted} of {total} branches had to succeed, but {}", failed.join("; "));
+                return Err(StepError::permanent("parallel.no-quorum", message));
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+fn shown(join: Join, result: Result<Value, StepError>) -> Option<Value> {
+    match (join, result) {
+        (Join::Settle, Ok(output)) => Some(json!({ "status": "succeeded", "output": output })),
+        (Join::Settle, Err(error)) => Some(json!({ "status": "failed", "error": errors::as_value(&error) })),
+        (_, result) => result.ok(),
+    }
+}
+
+/// A scope whose undoing is its own.
+pub(crate) fn apart(scope: &Scope) -> Scope {
+    Scope { undo: Arc::default(), ..scope.clone() }
+}
