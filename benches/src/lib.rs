@@ -1,0 +1,70 @@
+//! What the benches share: programs that do nothing but be durable, and how figures are told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bowline_core::{Attempt, Context, Payload, Program, Step, StepError, StepOptions};
+use bowline_engine::Programs;
+use bowline_store::Definition;
+
+/// Steps of each execution.
+pub const STEPS: usize = 10;
+/// Bytes of a step's result, so that a record is about 300 bytes.
+pub const RESULT: usize = 120;
+
+/// A program of [`STEPS`] steps that do nothing, or of one wait that does not end.
+pub struct NoOps;
+
+impl Programs for NoOps {
+    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
+        let waits = definition.workflow == "wait";
+        let result = Payload::of(&"x".repeat(RESULT))
+            .map_err(|error| StepError::permanent("bench", "no payload").caused_by(&error))?;
+        Ok(Arc::new(move |ctx: Context, _: Payload| {
+            let result = result.clone();
+            async move {
+                for number in 0..STEPS {
+                    if waits && number == STEPS / 2 {
+                        ctx.sleep("wait", Duration::from_secs(1_000_000)).await?;
+                    }
+                    let result = result.clone();
+                    ctx.step(Step {
+                        name: format!("step-{number}"),
+                        kind: "no-op".into(),
+                        input: None,
+                        options: StepOptions::default(),
+                        compensates: None,
+                        body: Arc::new(move |_: Attempt| std::future::ready(Ok(result.clone()))),
+                    })
+                    .await?;
+                }
+                Ok(Payload::null())
+            }
+        }))
+    }
+
+    fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
+        Ok(definition(workflow))
+    }
+}
+
+/// A definition that [`NoOps`] runs.
+#[must_use]
+pub fn definition(workflow: &str) -> Definition {
+    Definition { hash: workflow.into(), workflow: workflow.into(), content: Vec::new().into() }
+}
+
+/// The value below which `percent` of the sorted times lie.
+#[must_use]
+pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    times.get(times.len().saturating_mul(percent) / 100).or(times.last()).copied().unwrap_or_default()
+}
+
+/// Most memory that this process has had, in MiB, as Linux counts it.
+#[must_use]
+pub fn peak_memory_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()).unwrap_or_default() / 1024
+}
