@@ -38,8 +38,9 @@ impl NodePlan {
     fn each_template<'a>(&'a self, visit: &mut dyn FnMut(&'a Template)) {
         visit(&self.config);
         self.idempotency_key.iter().for_each(&mut *visit);
-        if let OutputPlan::Expression(template) = &self.output {
-            visit(template);
+        match &self.output {
+            OutputPlan::Expression(template) | OutputPlan::Shape { expression: Some(template), .. } => visit(template),
+            OutputPlan::Whole | OutputPlan::Shape { .. } | OutputPlan::Names(_) => {}
         }
         if let Some(fallback) = &self.fallback {
             fallback.each_template(visit);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bowline_connector::{ConnectorEntry, Connections, Declared, StepContext};
 use bowline_core::{Attempt, BoxFuture, ErrorKind, Path, Payload, Resolved, StepBody, StepError};
-use bowline_expression::{Binding, Masker, Moment};
+use bowline_expression::{Binding, Masker, Moment, Template};
 use serde_json::{Value, json};
 
 use super::runtime::Runtime;
@@ -134,12 +134,14 @@ impl Scope {
     fn shape(&self, step: &Step, node: &NodePlan, output: Value) -> Result<Value, StepError> {
         match &node.output {
             OutputPlan::Whole => Ok(output),
-            OutputPlan::Shape(shape) => shape.apply(output),
-            OutputPlan::Expression(template) => {
-                let result = [("result".to_owned(), Binding::open(output))];
-                let scope = Self { frame: self.frame.local(result), ..self.clone() };
-                Ok(scope.eval(step, "output", template)?.masked)
+            OutputPlan::Shape { shape, expression } => {
+                let shaped = shape.apply(output)?;
+                match expression {
+                    Some(template) => self.from_result(step, template, shaped),
+                    None => Ok(shaped),
+                }
             }
+            OutputPlan::Expression(template) => self.from_result(step, template, output),
             OutputPlan::Names(names) => {
                 for wanted in names {
                     let found = look_up(&output, &wanted.field).or_else(|| look_up(output.get("body")?, &wanted.field));
@@ -159,6 +161,21 @@ impl Scope {
                 Ok(output)
             }
         }
+    }
+}
+
+impl Scope {
+    fn from_result(&self, step: &Step, template: &Template, result: Value) -> Result<Value, StepError> {
+        let result = [("result".to_owned(), Binding::open(result))];
+        let scope = Self { frame: self.frame.local(result), ..self.clone() };
+        Ok(scope.eval(step, "output", template)?.masked)
+    }
+
+    /// An expression over the result of a node.
+    fn compute(&self, step: &Step, template: &bowline_expression::Template, output: Value) -> Result<Value, StepError> {
+        let result = [("result".to_owned(), Binding::open(output))];
+        let scope = Self { frame: self.frame.local(result), ..self.clone() };
+        Ok(scope.eval(step, "output", template)?.masked)
     }
 }
 

@@ -1,0 +1,66 @@
+//! The other workflows of a folder: their names, and which of them they start.
+//!
+//! A workflow that starts another one is checked against this. A file that cannot be read is left out here:
+//! its own problems are told when it is loaded itself.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::source::{SHARED_FILE, Source, read_text};
+use crate::tree::{Kind, Node, parse};
+
+/// The most files that are looked at.
+const MAX_FILES: usize = 2000;
+
+/// The names of the workflows in a folder, each with the names of those that it starts.
+pub fn workflows_in(folder: &Path) -> BTreeMap<String, Vec<String>> {
+    let mut found = BTreeMap::new();
+    let Ok(entries) = std::fs::read_dir(folder) else { return found };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| is_workflow_file(path)).collect();
+    paths.sort();
+    for path in paths.into_iter().take(MAX_FILES) {
+        let Ok(text) = read_text(&path) else { continue };
+        let source = Source::new(path.display().to_string(), text);
+        if let Some((name, children)) = name_and_children(&source) {
+            found.insert(name, children);
+        }
+    }
+    found
+}
+
+/// Whether a path is named like a workflow: `*.yaml`, `*.yml` or `*.json`, but not `bowline.yaml` and not a
+/// test (`*.test.yaml`).
+pub fn is_workflow_file(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    matches!(ending, Some("yaml" | "yml" | "json"))
+        && name != SHARED_FILE
+        && !name.starts_with('.')
+        && !stem.ends_with(".test")
+        && !stem.ends_with(".schema")
+}
+
+fn name_and_children(source: &Source) -> Option<(String, Vec<String>)> {
+    let root = parse(&source.text, 0).ok()?;
+    let is_map = matches!(root.kind, Kind::Map(_));
+    let own = root.get("name").or_else(|| root.get("id")).and_then(|entry| entry.value.text());
+    let name = own.map_or_else(|| source.stem(), str::to_owned);
+    let mut children = Vec::new();
+    collect(&root, true, &mut children);
+    (is_map && !root.entries().is_empty()).then_some((name, children))
+}
+
+/// Every `workflow: name` of a step. Configurations, inputs and the like hold data and are left out.
+fn collect(node: &Node, is_root: bool, children: &mut Vec<String>) {
+    for item in node.items() {
+        collect(item, false, children);
+    }
+    for entry in node.entries() {
+        match (&*entry.key, entry.value.text()) {
+            ("workflow", Some(name)) if !is_root => children.push(name.to_owned()),
+            ("config" | "input" | "output" | "set" | "return" | "connections", _) => {}
+            _ => collect(&entry.value, false, children),
+        }
+    }
+}

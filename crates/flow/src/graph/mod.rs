@@ -1,0 +1,173 @@
+//! Pictures of workflows: Mermaid text for documentation, and SVG that stands by itself.
+//!
+//! A workflow is a structure of sequences, alternatives and frames around them, not any graph. So it is
+//! drawn as one: nothing crosses, and the picture has the order of the document.
+
+mod mermaid;
+mod svg;
+
+use std::time::Duration;
+
+use bowline_expression::Template;
+
+use crate::plan::{Gather, Join, Plan, RepeatCondition, Step, StepKind, Wait};
+
+pub use mermaid::mermaid;
+pub use svg::svg;
+
+/// A part of a picture.
+enum Part {
+    /// One box.
+    Leaf(Leaf),
+    /// One after the other.
+    Column(Vec<Part>),
+    /// Side by side, each with a label perhaps.
+    Row(Vec<(Option<String>, Part)>),
+    /// A frame with a title.
+    Frame(String, Box<Part>),
+}
+
+/// A box.
+struct Leaf {
+    title: String,
+    detail: String,
+    look: Look,
+    /// What undoes it.
+    undo: Option<String>,
+}
+
+/// What a box looks like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Node,
+    Timer,
+    Workflow,
+    Data,
+    End,
+}
+
+fn parts(plan: &Plan) -> Part {
+    column(&plan.steps)
+}
+
+fn column(steps: &[Step]) -> Part {
+    Part::Column(steps.iter().map(part).collect())
+}
+
+fn leaf(step: &Step, detail: impl Into<String>, look: Look) -> Part {
+    Part::Leaf(Leaf { title: step.id.clone(), detail: detail.into(), look, undo: None })
+}
+
+fn part(step: &Step) -> Part {
+    let inner = match &step.kind {
+        StepKind::Node(node) => Part::Leaf(Leaf {
+            title: step.id.clone(),
+            detail: node.connector.clone(),
+            look: Look::Node,
+            undo: node.compensation.as_ref().map(|undo| undo.id.clone()),
+        }),
+        StepKind::Parallel { branches, join } => {
+            let rows = branches.iter().map(|branch| (None, column(&branch.steps))).collect();
+            Part::Frame(format!("{}: parallel, {}", step.id, join_name(*join)), Box::new(Part::Row(rows)))
+        }
+        StepKind::ScatterGather(block) => {
+            let rows = block.nodes.iter().map(|node| (None, part(node))).collect();
+            let timeout = block.timeout.map_or_else(String::new, |timeout| format!(" within {}", duration(timeout)));
+            let title = format!("{}: gather {}{timeout}", step.id, gather_name(&block.strategy));
+            Part::Frame(title, Box::new(Part::Row(rows)))
+        }
+        StepKind::Saga(saga) => {
+            let actions = saga.steps.iter().map(|item| {
+                let mut action = part(&item.action);
+                if let Part::Leaf(leaf) = &mut action {
+                    leaf.undo = item.compensation.as_ref().map(|undo| undo.id.clone());
+                }
+                action
+            });
+            Part::Frame(format!("{}: saga", step.id), Box::new(Part::Column(actions.collect())))
+        }
+        StepKind::Switch { cases, default } => {
+            let mut rows: Vec<_> =
+                cases.iter().map(|case| (Some(text_of(&case.when)), column(&case.steps))).collect();
+            rows.push((Some("otherwise".to_owned()), column(default)));
+            Part::Frame(format!("{}: switch", step.id), Box::new(Part::Row(rows)))
+        }
+        StepKind::ForEach(block) => {
+            let title = format!("{}: for each {} of {}", step.id, block.as_name, text_of(&block.items));
+            Part::Frame(title, Box::new(column(&block.steps)))
+        }
+        StepKind::Repeat(block) => {
+            let condition = match &block.condition {
+                RepeatCondition::Until(condition) => format!("until {}", text_of(condition)),
+                RepeatCondition::While(condition) => format!("while {}", text_of(condition)),
+            };
+            Part::Frame(format!("{}: repeat {condition}", step.id), Box::new(column(&block.steps)))
+        }
+        StepKind::Try(block) => {
+            let mut rows = vec![(None, column(&block.body))];
+            rows.extend(block.catches.iter().map(|catch| (Some(format!("catch {}", catch.errors.join(", "))), column(&catch.steps))));
+            let mut parts = vec![Part::Row(rows)];
+            if !block.finally.is_empty() {
+                parts.push(Part::Frame("finally".to_owned(), Box::new(column(&block.finally))));
+            }
+            Part::Frame(format!("{}: try", step.id), Box::new(Part::Column(parts)))
+        }
+        StepKind::Wait(Wait::For(time)) => leaf(step, format!("wait {}", text_of(time)), Look::Timer),
+        StepKind::Wait(Wait::Until(time)) => leaf(step, format!("wait until {}", text_of(time)), Look::Timer),
+        StepKind::Workflow { name, .. } => leaf(step, format!("workflow {name}"), Look::Workflow),
+        StepKind::Set(names) => {
+            let names: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();
+            leaf(step, format!("set {}", names.join(", ")), Look::Data)
+        }
+        StepKind::Return(_) => leaf(step, "return", Look::End),
+        StepKind::Fail { error, .. } => leaf(step, format!("fail {}", text_of(error)), Look::End),
+    };
+    match &step.when {
+        Some(when) => Part::Frame(format!("if {}", text_of(when)), Box::new(inner)),
+        None => inner,
+    }
+}
+
+/// A template in a few words: its constant, or its first expression.
+fn text_of(template: &Template) -> String {
+    if let Some(constant) = template.constant() {
+        return constant.as_str().map_or_else(|| constant.to_string(), str::to_owned);
+    }
+    let first = template.expressions().next();
+    first.map(|(_, _, expression)| expression.source().split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
+}
+
+fn join_name(join: Join) -> String {
+    match join {
+        Join::WaitAll => "wait for all".to_owned(),
+        Join::WaitAny => "wait for any".to_owned(),
+        Join::FirstSuccess => "first success".to_owned(),
+        Join::Quorum(count) => format!("quorum of {count}"),
+        Join::Settle => "settle all".to_owned(),
+    }
+}
+
+fn gather_name(gather: &Gather) -> String {
+    match gather {
+        Gather::All => "all".to_owned(),
+        Gather::First => "first".to_owned(),
+        Gather::Majority => "majority".to_owned(),
+        Gather::Merge => "merge".to_owned(),
+        Gather::BestPrice => "best price".to_owned(),
+        Gather::Min(by) => format!("least {}", text_of(by)),
+        Gather::Max(by) => format!("greatest {}", text_of(by)),
+        Gather::Expression(by) => text_of(by),
+    }
+}
+
+fn duration(duration: Duration) -> String {
+    format!("{duration:?}")
+}
+
+/// At most `most` characters, with `...` where something was left out.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(3)).chain("...".chars()).collect()
+}
