@@ -1,1 +1,43 @@
-fn main() {}
+//! The `bowline` binary: runs workflows that survive a crash, and shows what became of them.
+//!
+//! - [`args`]: what may be written on the command line;
+//! - [`commands`]: one file for each command, thin: they call the libraries and say what came of it;
+//! - [`wiring`]: the store, the engine, the connectors and the environment put together;
+//! - [`terminal`]: progress, tables, colours, and the way out to stdout and stderr;
+//! - [`reference`]: the pages that are made from schemas and help texts;
+//! - [`exit`]: what the process ends with.
+//!
+//! What always holds: results go to stdout and everything else to stderr; whatever is printed or logged has
+//! been through the process's masker; and a reader of stdout that goes away does not end an execution.
+
+mod args;
+mod commands;
+mod exit;
+mod panics;
+mod reference;
+mod terminal;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    terminal::palette::choose(cli.color);
+    panics::install();
+    let ended = std::panic::catch_unwind(|| {
+        wiring::logging::install(cli.log.as_deref());
+        commands::run(cli.command)
+    });
+    let exit = match ended {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(failure)) => failure.report(),
+        // The panic hook has told what there is to tell.
+        Err(_) => Exit::Bug,
+    };
+    exit.code()
+}

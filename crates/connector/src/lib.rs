@@ -24,3 +24,5 @@ pub use registry::{ConnectionEntry, ConnectorEntry, Registry, StepFuture};
 
 mod duration;
 pub use duration::Millis;
+
+pub mod transform;

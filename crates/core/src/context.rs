@@ -8,13 +8,14 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::effect::StepBody;
 use crate::event::{Event, Path};
 use crate::policy::StepOptions;
-use crate::state::{OpenChild, OpenStep, Resolution, Resolved, Shared, What};
+use crate::state::{Asked, Group, OpenChild, OpenStep, Resolution, Resolved, Shared, What};
 use crate::{Payload, StepError, ids};
 
 /// A place in an execution from which steps are asked for. Cheap to clone.
@@ -23,6 +24,22 @@ pub struct Context {
     shared: Arc<Shared>,
     prefix: Path,
     shielded: bool,
+    group: Option<Arc<Group>>,
+}
+
+/// Cancels what was asked for from one context; see [`Context::cancellable`].
+pub struct Canceller {
+    shared: Arc<Shared>,
+    group: Arc<Group>,
+}
+
+impl Canceller {
+    /// Ends everything that the context, or one made from it, waits for, and whatever it asks for from now
+    /// on, with the error `cancelled`. What is shielded goes on, so cleaning up can be awaited.
+    pub fn cancel(&self) {
+        self.group.cancelled.store(true, Ordering::Relaxed);
+        self.shared.lock().cancel_groups();
+    }
 }
 
 /// A step to run.
@@ -43,7 +60,7 @@ pub struct Step {
 
 impl Context {
     pub(crate) fn root(shared: Arc<Shared>) -> Self {
-        Self { shared, prefix: "".into(), shielded: false }
+        Self { shared, prefix: "".into(), shielded: false, group: None }
     }
 
     /// A scope: what is asked from it has `name/` before its path.
@@ -56,6 +73,14 @@ impl Context {
     #[must_use]
     pub fn shielded(&self) -> Self {
         Self { shielded: true, ..self.clone() }
+    }
+
+    /// A context that can be cancelled by itself, for a branch that may lose a race.
+    #[must_use]
+    pub fn cancellable(&self) -> (Self, Canceller) {
+        let group = Arc::new(Group { cancelled: AtomicBool::new(false), outer: self.group.clone() });
+        let canceller = Canceller { shared: Arc::clone(&self.shared), group: Arc::clone(&group) };
+        (Self { group: Some(group), ..self.clone() }, canceller)
     }
 
     /// The path that `name` has in this scope, if nothing has asked for it yet.
@@ -123,7 +148,11 @@ impl Context {
     /// Whether the execution was asked to stop and this context is not shielded from it.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        !self.shielded && self.shared.lock().cancelled.is_some()
+        !self.shielded && (self.lost() || self.shared.lock().cancelled.is_some())
+    }
+
+    fn lost(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.is_cancelled())
     }
 
     /// A UUID that is the same on every replay, derived from the execution and this name.
@@ -161,9 +190,9 @@ impl Operation {
     }
 
     fn begin(&mut self, ask: Ask, waker: &Waker) -> Poll<Resolved> {
-        let Context { shared, shielded, .. } = &self.context;
+        let Context { shared, shielded, group, .. } = &self.context;
         let mut state = shared.lock();
-        if state.cancelled.is_some() && !shielded {
+        if !shielded && (state.cancelled.is_some() || self.context.lost()) {
             return Poll::Ready(Resolved { result: Err(state.cancellation()), attempts: 0, asked_at: state.now, ended_at: state.now });
         }
         let name = match &ask {
@@ -214,11 +243,13 @@ impl Operation {
             let ready = Payload::of(&**id).map_err(|error| {
                 StepError::permanent("child.id", "the id of the child is not JSON").caused_by(&error)
             });
-            state.ask(Arc::clone(&path), what, true, Waker::noop().clone(), command);
+            let asked = Asked { what, shielded: true, group: None };
+            state.ask(Arc::clone(&path), asked, Waker::noop().clone(), command);
             state.detach(&path);
             return Poll::Ready(Resolved { result: ready, attempts: 1, asked_at: now, ended_at: now });
         }
-        state.ask(Arc::clone(&path), what, *shielded, waker.clone(), command);
+        let asked = Asked { what, shielded: *shielded, group: group.clone() };
+        state.ask(Arc::clone(&path), asked, waker.clone(), command);
         drop(state);
         self.path = Some(path);
         Poll::Pending

@@ -226,6 +226,12 @@ impl Execution {
         self.outcome.as_ref()
     }
 
+    /// Whether the step, timer or child at this path is still waited for.
+    #[must_use]
+    pub fn waits_for(&self, path: &str) -> bool {
+        self.shared.lock().open.contains_key(path)
+    }
+
     /// The time of the last event, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn now(&self) -> i64 {

@@ -21,7 +21,7 @@ mod saga;
 mod state;
 
 pub use combine::{Branch, Branches, join_all, race};
-pub use context::{Context, Detailed, Operation, Step};
+pub use context::{Canceller, Context, Detailed, Operation, Step};
 pub use effect::{Attempt, BoxFuture, Effect, StepBody};
 pub use error::{ErrorKind, StepError};
 pub use event::{Event, Outcome, Path, decode, encode};

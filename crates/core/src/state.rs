@@ -5,6 +5,7 @@
 //! around this is never contended.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -64,6 +65,25 @@ pub(crate) enum What {
     Child(OpenChild),
 }
 
+/// An operation as it is asked for.
+pub(crate) struct Asked {
+    pub(crate) what: What,
+    pub(crate) shielded: bool,
+    pub(crate) group: Option<Arc<Group>>,
+}
+
+/// Operations that can be cancelled together, and the group that these are part of.
+pub(crate) struct Group {
+    pub(crate) cancelled: AtomicBool,
+    pub(crate) outer: Option<Arc<Group>>,
+}
+
+impl Group {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed) || self.outer.as_ref().is_some_and(|outer| outer.is_cancelled())
+    }
+}
+
 /// An operation that the program waits for.
 pub(crate) struct Open {
     /// Place in the order of asking.
@@ -72,6 +92,7 @@ pub(crate) struct Open {
     pub(crate) what: What,
     /// Cancellation does not reach it.
     pub(crate) shielded: bool,
+    pub(crate) group: Option<Arc<Group>>,
     pub(crate) waker: Option<Waker>,
 }
 
@@ -101,13 +122,14 @@ pub(crate) struct State {
 
 impl State {
     /// Registers an operation under its path, which nothing else has.
-    pub(crate) fn ask(&mut self, path: Path, what: What, shielded: bool, waker: Waker, command: Event) {
+    pub(crate) fn ask(&mut self, path: Path, asked: Asked, waker: Waker, command: Event) {
+        let Asked { what, shielded, group } = asked;
         let order = self.next_order;
         self.next_order += 1;
         self.order.insert(order, Arc::clone(&path));
         self.fresh.push(Arc::clone(&path));
         self.issued.push_back(command);
-        self.open.insert(path, Open { order, asked_at: self.now, what, shielded, waker: Some(waker) });
+        self.open.insert(path, Open { order, asked_at: self.now, what, shielded, group, waker: Some(waker) });
     }
 
     /// Takes an operation out, leaving its result for the future that waits. Unknown paths (a late
@@ -164,12 +186,17 @@ impl State {
     /// Ends everything that cancellation reaches.
     pub(crate) fn cancel(&mut self, reason: &str) {
         self.cancelled = Some(reason.to_owned());
-        let reached: Vec<Path> = self
-            .order
-            .values()
-            .filter(|path| self.open.get(*path).is_some_and(|open| !open.shielded))
-            .cloned()
-            .collect();
+        self.end_all(|open| !open.shielded);
+    }
+
+    /// Ends everything that is part of a cancelled group.
+    pub(crate) fn cancel_groups(&mut self) {
+        self.end_all(|open| !open.shielded && open.group.as_ref().is_some_and(|group| group.is_cancelled()));
+    }
+
+    fn end_all(&mut self, reached: impl Fn(&Open) -> bool) {
+        let reached: Vec<Path> =
+            self.order.values().filter(|path| self.open.get(*path).is_some_and(&reached)).cloned().collect();
         for path in reached {
             if let Some(open) = self.abandon(&path) {
                 self.resolved.insert(path, self.resolved(&open, Err(self.cancellation())));

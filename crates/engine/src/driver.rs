@@ -168,7 +168,7 @@ impl Driver {
         if self.io.draining && self.io.attempts == 0 && self.io.pending == 0 {
             return None;
         }
-        let Some(at) = self.io.timers.next_at() else {
+        let Some(at) = self.next_due() else {
             return messages.recv().ok().map(Some);
         };
         let clock = &self.io.env.options.clock;
@@ -189,6 +189,19 @@ impl Driver {
             Err(RecvTimeoutError::Timeout) => Some(None),
             Err(RecvTimeoutError::Disconnected) => None,
         }
+    }
+
+    /// When the next entry that somebody still waits for is due.
+    fn next_due(&mut self) -> Option<i64> {
+        let Self { executions, io, .. } = self;
+        io.timers.next_at(|exec, due| {
+            executions.get(&exec).is_some_and(|running| match due {
+                Due::Timer(path) => running.execution.waits_for(path),
+                Due::Attempt(path, number) => {
+                    running.waiting.get(path).is_some_and(|waiting| waiting.attempt.number == *number)
+                }
+            })
+        })
     }
 
     /// Handles a message; false means to end.

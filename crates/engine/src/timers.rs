@@ -1,8 +1,7 @@
 //! Everything that is due later, of one driver, in one ordered queue.
 //!
-//! An entry is a row of some journal first and an entry here second, so a crash loses nothing. Entries
-//! are never taken out early: one that nobody wants any more is ignored when its time comes, because the
-//! core ignores what is no longer open.
+//! An entry is a row of some journal first and an entry here second, so a crash loses nothing. An entry
+//! that nobody waits for any more is forgotten when it comes to the head; the core would ignore it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -32,13 +31,21 @@ impl Timers {
         self.heap.push(Reverse((at, self.entries, exec, due)));
     }
 
-    pub(crate) fn next_at(&self) -> Option<i64> {
-        self.heap.peek().map(|Reverse((at, ..))| *at)
+    /// When the next entry is due. Forgets those at the head that nobody waits for any more.
+    pub(crate) fn next_at(&mut self, wanted: impl Fn(ExecNo, &Due) -> bool) -> Option<i64> {
+        while let Some(Reverse((at, _, exec, due))) = self.heap.peek() {
+            if wanted(*exec, due) {
+                return Some(*at);
+            }
+            self.heap.pop();
+        }
+        None
     }
 
     /// Takes the next entry that is due by `now`.
     pub(crate) fn pop(&mut self, now: i64) -> Option<(ExecNo, Due)> {
-        if self.next_at()? > now {
+        let Reverse((at, ..)) = self.heap.peek()?;
+        if *at > now {
             return None;
         }
         self.heap.pop().map(|Reverse((_, _, exec, due))| (exec, due))
@@ -55,7 +62,8 @@ mod tests {
         for (at, name) in [(5, "b"), (3, "a"), (5, "c")] {
             timers.add(at, ExecNo(1), Due::Timer(name.into()));
         }
-        assert_eq!(timers.next_at(), Some(3));
+        timers.add(1, ExecNo(2), Due::Timer("stale".into()));
+        assert_eq!(timers.next_at(|exec, _| exec == ExecNo(1)), Some(3));
         assert_eq!(timers.pop(2), None);
         let order: Vec<_> = std::iter::from_fn(|| timers.pop(5)).map(|(_, due)| due).collect();
         assert_eq!(order, ["a", "b", "c"].map(|name| Due::Timer(name.into())));

@@ -15,11 +15,13 @@ pub(crate) struct Report {
     files: Vec<Arc<str>>,
     found: Vec<(Position, Problem)>,
     seen: HashSet<(Position, Code, String)>,
+    /// Also counts what was known already.
+    heard: usize,
 }
 
 impl Report {
     pub(crate) fn new(files: Vec<Arc<str>>) -> Self {
-        Self { files, found: Vec::new(), seen: HashSet::new() }
+        Self { files, found: Vec::new(), seen: HashSet::new(), heard: 0 }
     }
 
     pub(crate) fn location(&self, at: Position, path: &Path) -> Location {
@@ -40,6 +42,12 @@ impl Report {
         self.found.len()
     }
 
+    /// Grows with every problem that is added, also with one that is known already: tells whether something
+    /// was wrong since.
+    pub(crate) fn heard(&self) -> usize {
+        self.heard
+    }
+
     /// Adds a problem; expectation and hint are added by `more`.
     pub(crate) fn add(
         &mut self,
@@ -50,6 +58,7 @@ impl Report {
         more: impl FnOnce(Problem) -> Problem,
     ) {
         let message = message.into();
+        self.heard += 1;
         if self.is_full() || !self.seen.insert((at, code, message.clone())) {
             return;
         }

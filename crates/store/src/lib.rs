@@ -3,16 +3,22 @@
 //! A store keeps three things: definitions (immutable, by content hash), executions (one row each), and
 //! their journals (append-only records). It never looks inside a record. Reading may happen from any
 //! thread and process at any time; writing happens through the one [`Writer`] that a process may hold.
+//!
+//! [`MemoryStore`] is the store for tests and simulation; [`testkit`] is what every store has to pass; [`load`]
+//! is the load that benches put on a writer.
 
 mod error;
+pub mod load;
+mod memory;
 mod rows;
 pub mod testkit;
 
 use std::sync::Arc;
 
 pub use error::StoreError;
+pub use memory::{Fault, Hold, MemoryStore};
 pub use rows::{
-    Definition, ExecutionFilter, ExecutionRow, ExecNo, Finish, JournalRecord, NewExecution, OpenExecution, Request,
+    Definition, ExecNo, ExecutionFilter, ExecutionRow, Finish, JournalRecord, NewExecution, OpenExecution, Request,
     RequestKind, Status, Write,
 };
 
@@ -37,7 +43,8 @@ pub trait Store: Send + Sync + 'static {
     fn journal(&self, exec: ExecNo, from: u64, limit: usize) -> Result<Vec<JournalRecord>, StoreError>;
 
     /// Unfinished executions with `exec > after` in ascending order with their whole journals, at most
-    /// `limit` executions. Recovery pages through this; it must not scan finished ones.
+    /// `limit` executions. Recovery pages through this; it must not scan finished ones. A page shows one moment.
+    /// A page may be shorter than `limit` where journals are large: only an empty page is the end.
     fn open_executions(&self, after: ExecNo, limit: usize) -> Result<Vec<OpenExecution>, StoreError>;
 
     /// Requests (such as a cancellation) that other processes left for whoever holds the writer, oldest
@@ -53,11 +60,18 @@ pub trait Store: Send + Sync + 'static {
 
 /// The one way to write.
 pub trait Writer: Send {
-    /// The number that the next new execution gets; the caller counts on from it.
+    /// The number that the next new execution gets: higher than any that was ever committed, 1 in a new store.
+    /// The caller counts on from it.
     fn next_exec(&mut self) -> Result<ExecNo, StoreError>;
 
     /// Writes all of `batch`, in order, as one transaction, and returns when it is durable (it survives a
-    /// power loss). On an error nothing of the batch is written.
+    /// power loss). On an error nothing of the batch is written, and the writer stays usable, unless the error
+    /// says that it does not.
+    ///
+    /// An append, a finish or a reopening names an execution that was started, earlier or in the same batch.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`], [`StoreError::Conflict`], [`StoreError::Full`], or what else stops a disk.
     fn commit(&mut self, batch: &[Write]) -> Result<(), StoreError>;
 }
 

@@ -36,7 +36,9 @@ impl Status {
     /// Reads [`Status::name`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled].into_iter().find(|status| status.name() == name)
+        [Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled]
+            .into_iter()
+            .find(|status| status.name() == name)
     }
 }
 
@@ -149,6 +151,14 @@ pub struct ExecutionFilter {
     pub before: Option<ExecNo>,
     /// At most so many; 0 means 100.
     pub limit: usize,
+}
+
+impl ExecutionFilter {
+    /// How many rows a page has at most: [`ExecutionFilter::limit`] with its default.
+    #[must_use]
+    pub fn page(&self) -> usize {
+        if self.limit == 0 { 100 } else { self.limit }
+    }
 }
 
 /// An unfinished execution with its journal, as recovery reads it.

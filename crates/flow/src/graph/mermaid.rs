@@ -8,11 +8,13 @@ use super::{Leaf, Look, Part, parts, shortened};
 
 /// The workflow as a Mermaid flowchart. Every label is escaped, so that no document can break out of it.
 pub fn mermaid(plan: &Plan) -> String {
-    let mut chart = Chart { text: "flowchart TD\n".to_owned(), count: 0, depth: 1 };
+    let mut chart = Chart { text: "flowchart TD\n".to_owned(), count: 0, depth: 1, ends: Vec::new() };
     let start = chart.node(&plan.name, "([", "])");
     let exits = chart.draw(&parts(plan), vec![Exit { id: start, label: None }]);
     let end = chart.node("end", "([", "])");
-    chart.link(&exits, &end, false);
+    let ends = std::mem::take(&mut chart.ends);
+    chart.link(&ends, &end);
+    chart.link(&exits, &end);
     chart.text
 }
 
@@ -20,6 +22,8 @@ struct Chart {
     text: String,
     count: usize,
     depth: usize,
+    /// Steps that end the workflow.
+    ends: Vec<Exit>,
 }
 
 /// Where the next part is linked from.
@@ -46,12 +50,11 @@ impl Chart {
         format!("{prefix}{}", self.count)
     }
 
-    fn link(&mut self, from: &[Exit], to: &str, is_dotted: bool) {
+    fn link(&mut self, from: &[Exit], to: &str) {
         for Exit { id, label } in from {
-            let arrow = if is_dotted { "-.->" } else { "-->" };
             match label {
-                Some(label) => self.line(&format!("{id} {arrow}|\"{}\"| {to}", escape(&shortened(label, 40)))),
-                None => self.line(&format!("{id} {arrow} {to}")),
+                Some(label) => self.line(&format!("{id} -->|\"{}\"| {to}", escape(&shortened(label, 40)))),
+                None => self.line(&format!("{id} --> {to}")),
             }
         }
     }
@@ -61,8 +64,13 @@ impl Chart {
         match part {
             Part::Leaf(leaf) => {
                 let id = self.leaf(leaf);
-                self.link(&from, &id, false);
-                vec![Exit { id, label: None }]
+                self.link(&from, &id);
+                let exit = Exit { id, label: None };
+                if leaf.look == Look::End {
+                    self.ends.push(exit);
+                    return Vec::new();
+                }
+                vec![exit]
             }
             Part::Column(parts) => parts.iter().fold(from, |from, part| self.draw(part, from)),
             Part::Row(rows) => {
@@ -70,7 +78,7 @@ impl Chart {
                 let from = if from.len() > 1 && rows.len() > 1 {
                     let fork = self.next("n");
                     self.line(&format!("{fork}(( ))"));
-                    self.link(&from, &fork, false);
+                    self.link(&from, &fork);
                     vec![Exit { id: fork, label: None }]
                 } else {
                     from
@@ -82,7 +90,17 @@ impl Chart {
                     })
                     .collect()
             }
-            Part::Frame(title, inner) => {
+            Part::Optional(title, inner) => {
+                let around = from.iter().map(|exit| Exit { label: Some("otherwise".to_owned()), ..exit.clone() }).collect::<Vec<_>>();
+                let mut exits = self.frame(title, inner, from);
+                exits.extend(around);
+                exits
+            }
+            Part::Frame(title, inner) => self.frame(title, inner, from),
+        }
+    }
+
+    fn frame(&mut self, title: &str, inner: &Part, from: Vec<Exit>) -> Vec<Exit> {
                 let id = self.next("g");
                 self.line(&format!("subgraph {id}[\"{}\"]", escape(&shortened(title, 60))));
                 self.depth += 1;
@@ -90,8 +108,6 @@ impl Chart {
                 self.depth -= 1;
                 self.line("end");
                 exits
-            }
-        }
     }
 
     fn leaf(&mut self, leaf: &Leaf) -> String {

@@ -25,6 +25,8 @@ enum Part {
     Row(Vec<(Option<String>, Part)>),
     /// A frame with a title.
     Frame(String, Box<Part>),
+    /// A frame that may be passed by.
+    Optional(String, Box<Part>),
 }
 
 /// A box.
@@ -123,7 +125,7 @@ fn part(step: &Step) -> Part {
         StepKind::Fail { error, .. } => leaf(step, format!("fail {}", text_of(error)), Look::End),
     };
     match &step.when {
-        Some(when) => Part::Frame(format!("if {}", text_of(when)), Box::new(inner)),
+        Some(when) => Part::Optional(format!("if {}", text_of(when)), Box::new(inner)),
         None => inner,
     }
 }

@@ -107,7 +107,7 @@ fn measure(part: &Part) -> Size {
             });
             Size { width: inner.width, height: inner.height + 2.0 * GAP + label_height(rows) }
         }
-        Part::Frame(title, inner) => {
+        Part::Frame(title, inner) | Part::Optional(title, inner) => {
             let inner = measure(inner);
             let title = text_width(&shortened(title, 2 * LONGEST_LABEL)) * 0.9;
             Size { width: inner.width.max(title) + 2.0 * PADDING, height: inner.height + LINE + 2.0 * PADDING }
@@ -146,7 +146,7 @@ impl Page {
                 }
             }
             Part::Row(rows) => self.row(rows, middle, y, measure(part)),
-            Part::Frame(title, inner) => {
+            Part::Frame(title, inner) | Part::Optional(title, inner) => {
                 let size = measure(part);
                 let left = middle - size.width / 2.0;
                 let _ = writeln!(

@@ -125,8 +125,8 @@ impl Lowering<'_> {
             Some(text) if has_expression(text) => self.template(cursor).map(Gather::Expression),
             Some(_) => None,
             None => {
-                let min = cursor.field("min").map(|min| self.computed(&min, "a number"));
-                let max = cursor.field("max").map(|max| self.computed(&max, "a number"));
+                let min = cursor.field("min").map(|min| self.computed(&min, "a measure", "a number"));
+                let max = cursor.field("max").map(|max| self.computed(&max, "a measure", "a number"));
                 min.map_or_else(|| max.flatten().map(Gather::Max), |min| min.map(Gather::Min))
             }
         };
@@ -186,7 +186,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn for_each(&mut self, cursor: &Cursor, id: &str) -> Option<StepKind> {
-        let items = cursor.field("forEach").and_then(|items| self.computed(&items, "a list"));
+        let items = cursor.field("forEach").and_then(|items| self.computed(&items, "a list", "a list"));
         let as_name = self.local_name(cursor, "as", "item");
         let index_name = self.local_name(cursor, "indexAs", "index");
         if as_name == index_name {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::codes;
 use crate::cursor::Cursor;
 use crate::plan::{ChildMode, StepKind};
+use crate::schema::has_expression;
 
 use super::Lowering;
 
@@ -15,7 +16,7 @@ impl Lowering<'_> {
             Some(input) => Some(self.template(&input)?),
             None => None,
         };
-        let name = field.text()?.to_owned();
+        let name = field.text().filter(|name| !has_expression(name))?.to_owned();
         let mode = if cursor.text_of("mode") == Some("detach") { ChildMode::Detach } else { ChildMode::Wait };
         let own = self.name.clone();
         if let Some(workflows) = &self.options.workflows {

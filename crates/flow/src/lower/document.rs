@@ -7,7 +7,7 @@ use crate::codes;
 use crate::cursor::Cursor;
 use crate::plan::{ConnectionPlan, NodePlan, PlanParts};
 use crate::report::plain;
-use crate::schema::{Checker, Mode, definition, language};
+use crate::schema::{Checker, Mode, definition, has_expression, language};
 use crate::source::{SHARED_FILE, Source};
 
 use super::Lowering;
@@ -127,7 +127,8 @@ impl Lowering<'_> {
 
     fn check_workflow_name(&mut self, cursor: &Cursor) {
         let name = cursor.text().unwrap_or_default();
-        let fits = !name.is_empty() && name.chars().count() <= 128 && !name.contains(['/', '\\']) && !name.chars().any(char::is_control);
+        let fits = has_expression(name)
+            || !name.is_empty() && name.chars().count() <= 128 && !name.contains(['/', '\\']) && !name.chars().any(char::is_control);
         if !fits {
             self.report.at(codes::BAD_NAME, cursor, "this cannot be the name of a workflow", |problem| {
                 problem.expected("1 to 128 characters, none of them `/` or `\\`")
@@ -137,12 +138,22 @@ impl Lowering<'_> {
 
     fn input_schema(&mut self, cursor: &Cursor) -> Option<serde_json::Value> {
         let schema = cursor.node.to_value();
-        if let Err(error) = jsonschema::meta::validate(&schema) {
-            let pointer = error.instance_path().to_string();
-            let node = cursor.node.nearest(&pointer);
-            let path = cursor.path.pointer(&pointer);
-            let message = format!("this is not a JSON Schema: {error}");
-            self.report.add(codes::BAD_SCHEMA, node.at, &path, message, plain);
+        let before = self.report.heard();
+        match jsonschema::meta::validator_for(&schema) {
+            Ok(validator) => {
+                for error in validator.iter_errors(&schema) {
+                    let pointer = error.instance_path().to_string();
+                    let node = cursor.node.nearest(&pointer);
+                    let path = cursor.path.pointer(&pointer);
+                    let message = format!("this is not a JSON Schema: {error}");
+                    self.report.add(codes::BAD_SCHEMA, node.at, &path, message, plain);
+                }
+            }
+            Err(error) => {
+                self.report.at(codes::BAD_SCHEMA, cursor, format!("this JSON Schema cannot be used: {error}"), plain);
+            }
+        }
+        if self.report.heard() > before {
             return None;
         }
         if let Err(error) = jsonschema::validator_for(&schema) {
@@ -174,16 +185,16 @@ impl Lowering<'_> {
                 continue;
             };
             if let Some(retry) = config.field("retryPolicy") {
-                let before = self.report.count();
+                let before = self.report.heard();
                 Checker::new(language(), Mode::Language, &mut self.report).check(&retry, definition("Retry"));
-                if self.report.count() == before {
+                if self.report.heard() == before {
                     self.connection_retries.entry(entry.key.to_string()).or_insert(retry);
                 }
             }
             let schema = self.configs.connection(known);
-            let before = self.report.count();
+            let before = self.report.heard();
             Checker::new(&schema, Mode::Config, &mut self.report).check(&config, &schema);
-            if self.report.count() == before {
+            if self.report.heard() == before {
                 self.check_whole(&config, known.check, &format!("the connection type `{kind_name}`"));
             }
             self.keep_connection(&entry.key, kind_name, &config);

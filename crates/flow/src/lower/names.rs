@@ -3,6 +3,7 @@
 use crate::codes;
 use crate::cursor::{Cursor, Path};
 use crate::report::plain;
+use crate::schema::has_expression;
 use crate::tree::Position;
 
 use super::Lowering;
@@ -11,6 +12,10 @@ use super::scope::{LOCALS, ROOTS};
 impl Lowering<'_> {
     /// Whether a name can be used for a step, a node or a variable; a problem if not.
     pub(super) fn check_name(&mut self, name: &str, at: Position, path: &Path) -> bool {
+        if has_expression(name) {
+            // The checker has said that none may stand here.
+            return false;
+        }
         if ROOTS.contains(&name) || LOCALS.contains(&name) {
             let message = format!("`{name}` already means something in expressions");
             self.report.add(codes::BAD_NAME, at, path, message, |problem| problem.hint("choose another name"));

@@ -122,14 +122,14 @@ impl Lowering<'_> {
         };
         let schema = self.configs.connector(entry);
         let config = engine_fields_removed(&written, &schema);
-        let before = self.report.count();
+        let before = self.report.heard();
         if config.is_map() {
             Checker::new(&schema, mode, &mut self.report).check(&config, &schema);
             self.check_engine_fields(&written, &schema);
             self.check_connection(&config, &schema);
         }
         let template = self.template(&config)?;
-        if self.report.count() == before && mode == Mode::Config {
+        if self.report.heard() == before && mode == Mode::Config {
             self.check_whole(&config, entry.check, &format!("`{connector}`"));
         }
         Some(template)

@@ -43,13 +43,13 @@ impl Lowering<'_> {
     fn reading_result(&mut self, cursor: &Cursor) -> Option<bowline_expression::Template> {
         let mark = self.scope.mark();
         self.scope.add(&Arc::from("result"), Origin::Local);
-        let template = self.computed(cursor, "the result");
+        let template = self.computed(cursor, "an expression", "the result");
         self.scope.leave(mark);
         template
     }
 
     fn shape(&mut self, cursor: &Cursor) -> Option<OutputPlan> {
-        let before = self.report.count();
+        let before = self.report.heard();
         Checker::new(language(), Mode::Language, &mut self.report).check(cursor, definition("OutputShape"));
         let transform = cursor.field("transform");
         let expression = transform.as_ref().and_then(|transform| transform.field("expression"));
@@ -57,7 +57,7 @@ impl Lowering<'_> {
             Some(expression) => Some(self.reading_result(&expression)?),
             None => None,
         };
-        if self.report.count() > before {
+        if self.report.heard() > before {
             return None;
         }
         match serde_json::from_value::<Shape>(cursor.node.to_value()) {

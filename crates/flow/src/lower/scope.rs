@@ -118,6 +118,11 @@ impl Scope {
         self.everywhere.get(name).copied()
     }
 
+    /// The names of all steps, in view or not.
+    pub(crate) fn every_step(&self) -> impl Iterator<Item = &str> {
+        self.everywhere.keys().map(AsRef::as_ref)
+    }
+
     /// The names in view.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(AsRef::as_ref).chain(ROOTS.iter().copied())

@@ -1,5 +1,7 @@
 //! Templates: compiling them, and checking what they read.
 
+use std::collections::HashSet;
+
 use bowline_expression::{Expression, Template, nearest};
 
 use crate::codes;
@@ -49,12 +51,13 @@ impl Lowering<'_> {
     }
 
     /// Something that is computed: a text without an expression would always be the same.
-    pub(super) fn computed(&mut self, cursor: &Cursor, what: &str) -> Option<Template> {
+    /// `what` it is, and what it `gives`.
+    pub(super) fn computed(&mut self, cursor: &Cursor, what: &str, gives: &str) -> Option<Template> {
         if let Some(text) = cursor.text().filter(|text| !has_expression(text)) {
             let short: String = text.chars().take(60).collect();
-            let message = format!("this text is no {what}; it is always the same");
+            let message = format!("this is plain text, not {what}; it would always be the same");
             let hint = format!("write it as `${{ {short} }}`");
-            self.report.at(codes::CONDITION, cursor, message, |problem| problem.expected(format!("an expression that gives {what}")).hint(hint));
+            self.report.at(codes::CONDITION, cursor, message, |problem| problem.expected(format!("an expression that gives {gives}")).hint(hint));
             return None;
         }
         self.template(cursor)
@@ -69,7 +72,7 @@ impl Lowering<'_> {
             self.report.at(codes::CONDITION, cursor, message, |problem| problem.hint(format!("write {word}, without quotes")));
             return None;
         }
-        self.computed(cursor, "true or false")
+        self.computed(cursor, "a condition", "true or false")
     }
 
     /// The place of byte `offset` of the text that `pointer` names.
@@ -132,8 +135,14 @@ impl Lowering<'_> {
 
     /// Now that every step is known: what could not be read, and why.
     pub(super) fn report_unresolved(&mut self) {
+        let mut dashes = HashSet::new();
         for unresolved in std::mem::take(&mut self.unresolved) {
             let Unresolved { name, of_steps, cursor, at, near, dashed } = unresolved;
+            // Each part of an id with dashes is a name that is not there; once is enough.
+            if dashed.as_ref().is_some_and(|id| !dashes.insert((id.clone(), cursor.path.to_string()))) {
+                continue;
+            }
+            let near = near.or_else(|| nearest(&name, self.scope.every_step()).map(str::to_owned));
             let (code, message, hint) = match (dashed, self.scope.anywhere(&name)) {
                 (Some(id), _) => (
                     codes::UNKNOWN_ROOT,

@@ -1,6 +1,6 @@
 //! `scatter` and `gather`: the same question to several nodes, one answer out of theirs.
 
-use bowline_core::{Branches, ErrorKind, StepError};
+use bowline_core::{Branches, Canceller, ErrorKind, StepError};
 use bowline_expression::{Binding, Template};
 use serde_json::{Map, Value, json};
 
@@ -14,37 +14,25 @@ const DEADLINE: usize = usize::MAX;
 impl Scope {
     pub(crate) async fn scatter(&self, step: &Step, block: &ScatterGather) -> Result<Flow, StepError> {
         let inner = self.enter(&step.id);
-        let scopes: Vec<Self> = block.nodes.iter().map(|_| parallel::apart(&inner)).collect();
-        let mut answers: Vec<Option<Result<Value, StepError>>> = Vec::new();
+        let (scopes, cancellers): (Vec<Self>, Vec<Canceller>) =
+            block.nodes.iter().map(|_| parallel::apart(&inner)).unzip();
+        let mut answers: Vec<Answer> = Vec::new();
         answers.resize_with(block.nodes.len(), || None);
-        {
-            let mut running = Branches::default();
-            for (number, (node, scope)) in block.nodes.iter().zip(&scopes).enumerate() {
-                running.push(number, scope.one(node));
-            }
-            if let Some(timeout) = block.timeout {
-                let deadline = inner.context.sleep("timeout", timeout);
-                running.push(DEADLINE, async move { deadline.await.map(|_| Flow::Next(None)) });
-            }
-            let mut missing = answers.len();
-            while missing > 0
-                && let Some((number, result)) = running.next().await
-            {
-                let result = match result {
-                    Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
-                    _ if number == DEADLINE => break,
-                    Ok(done @ Flow::Return(_)) => return Ok(done),
-                    Ok(Flow::Next(result)) => Ok(result.unwrap_or_default()),
-                    Err(error) => Err(error),
-                };
-                let first = result.is_ok() && matches!(block.strategy, Gather::First);
-                answers[number] = Some(result);
-                missing -= 1;
-                if first {
-                    break;
-                }
-            }
-            // What has not answered is cancelled here.
+        let mut running = Branches::default();
+        for (number, (node, scope)) in block.nodes.iter().zip(&scopes).enumerate() {
+            running.push(number, scope.one(node));
+        }
+        let (clock, deadline) = inner.context.cancellable();
+        if let Some(timeout) = block.timeout {
+            let timer = clock.sleep("timeout", timeout);
+            running.push(DEADLINE, async move { timer.await.map(|_| Flow::Next(None)) });
+        }
+        let early = collect(&mut running, &mut answers, &block.strategy).await;
+        deadline.cancel();
+        parallel::wind_down(&mut running, &cancellers).await;
+        drop(running);
+        if let Some(done) = early? {
+            return Ok(done);
         }
         let first_only = matches!(block.strategy, Gather::First);
         let mut results = Vec::new();
@@ -131,6 +119,36 @@ impl Scope {
         let scope = Self { frame: self.frame.local(names), ..self.clone() };
         Ok(scope.eval(step, "gather", by)?.value.as_f64())
     }
+}
+
+type Answer = Option<Result<Value, StepError>>;
+
+/// Takes answers until all are there, the first one is enough, or the time is up. Some flow where a node's
+/// step ended the workflow.
+async fn collect(
+    running: &mut Branches<'_, Result<Flow, StepError>>,
+    answers: &mut [Answer],
+    strategy: &Gather,
+) -> Result<Option<Flow>, StepError> {
+    let mut missing = answers.len();
+    while missing > 0
+        && let Some((number, result)) = running.next().await
+    {
+        let result = match result {
+            Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
+            _ if number == DEADLINE => break,
+            Ok(done @ Flow::Return(_)) => return Ok(Some(done)),
+            Ok(Flow::Next(result)) => Ok(result.unwrap_or_default()),
+            Err(error) => Err(error),
+        };
+        let enough = result.is_ok() && matches!(strategy, Gather::First);
+        answers[number] = Some(result);
+        missing -= 1;
+        if enough {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 fn best(

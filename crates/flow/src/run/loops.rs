@@ -5,7 +5,7 @@ use bowline_expression::Binding;
 use serde_json::{Value, json};
 
 use super::walk::{Flow, Scope};
-use super::errors;
+use super::{errors, parallel};
 use crate::plan::{ForEach, OnItemError, Repeat, RepeatCondition, Step};
 
 impl Scope {
@@ -23,26 +23,32 @@ impl Scope {
         results.resize_with(items.len(), || None);
         let mut running = Branches::default();
         let mut items = items.into_iter().enumerate();
-        loop {
+        let (context, canceller) = self.context.cancellable();
+        let block_scope = Self { context, ..self.clone() };
+        let decision = loop {
             while running.len() < block.concurrency
                 && let Some((number, item)) = items.next()
             {
                 let item = if secret { Binding::secret(item) } else { Binding::open(item) };
                 let names = [(block.as_name.clone(), item), (block.index_name.clone(), Binding::open(json!(number)))];
-                let scope = Self { frame: self.frame.item(names), ..self.enter(&format!("{}[{number}]", step.id)) };
+                let scope = Self { frame: self.frame.item(names), ..block_scope.enter(&format!("{}[{number}]", step.id)) };
                 running.push(number, async move { scope.steps(&block.steps).await });
             }
-            let Some((number, ended)) = running.next().await else { break };
+            let Some((number, ended)) = running.next().await else { break Ok(None) };
             match ended {
-                Ok(done @ Flow::Return(_)) => return Ok(done),
+                Ok(done @ Flow::Return(_)) => break Ok(Some(done)),
                 Ok(Flow::Next(result)) => results[number] = Some(result.unwrap_or_default()),
-                Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
+                Err(error) if error.kind == ErrorKind::Cancelled => break Err(error),
                 Err(error) => match block.on_item_error {
-                    OnItemError::Fail => return Err(error),
+                    OnItemError::Fail => break Err(error),
                     OnItemError::Collect => results[number] = Some(json!({ "error": errors::as_value(&error) })),
                     OnItemError::Skip => self.run.collect(&format!("{}[{number}]", step.id), &error),
                 },
             }
+        };
+        parallel::wind_down(&mut running, std::slice::from_ref(&canceller)).await;
+        if let Some(done) = decision? {
+            return Ok(done);
         }
         Ok(Flow::Next(Some(Value::Array(results.into_iter().flatten().collect()))))
     }

@@ -170,13 +170,6 @@ impl Scope {
         let scope = Self { frame: self.frame.local(result), ..self.clone() };
         Ok(scope.eval(step, "output", template)?.masked)
     }
-
-    /// An expression over the result of a node.
-    fn compute(&self, step: &Step, template: &bowline_expression::Template, output: Value) -> Result<Value, StepError> {
-        let result = [("result".to_owned(), Binding::open(output))];
-        let scope = Self { frame: self.frame.local(result), ..self.clone() };
-        Ok(scope.eval(step, "output", template)?.masked)
-    }
 }
 
 fn look_up<'a>(value: &'a Value, field: &[String]) -> Option<&'a Value> {

@@ -1,12 +1,12 @@
 //! `parallel`: several branches at once, and when that is done.
 //!
-//! Each branch keeps its own note of what it would have to undo, outside its future: a branch that loses
-//! is dropped (which cancels what it waits for), and what it had completed is undone. Where the whole
-//! block fails, the notes of all branches go to the saga around it.
+//! Each branch keeps its own note of what it would have to undo. A branch that loses is cancelled and
+//! awaited, so that its `finally` runs; then what it had completed is undone. Where the whole block fails,
+//! the notes of all branches go to the saga around it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
-use bowline_core::{Branches, ErrorKind, StepError};
+use bowline_core::{Branches, Canceller, ErrorKind, StepError};
 use serde_json::{Map, Value, json};
 
 use super::errors;
@@ -20,11 +20,11 @@ type Ended = Option<Result<Value, StepError>>;
 impl Scope {
     pub(crate) async fn parallel(&self, step: &Step, branches: &[Branch], join: Join) -> Result<Flow, StepError> {
         let block = self.enter(&step.id);
-        let scopes: Vec<Self> =
-            branches.iter().map(|branch| Self { undo: Undo::default(), ..block.enter(&branch.name) }).collect();
+        let (scopes, cancellers): (Vec<Self>, Vec<Canceller>) =
+            branches.iter().map(|branch| apart(&block.enter(&branch.name))).unzip();
         let mut ended: Vec<Ended> = Vec::new();
         ended.resize_with(branches.len(), || None);
-        let outcome = run(branches, &scopes, join, &mut ended).await;
+        let outcome = run(branches, &scopes, &cancellers, join, &mut ended).await;
         let failed = match outcome {
             Ok(Some(done @ Flow::Return(_))) => {
                 self.keep_all(&scopes);
@@ -80,10 +80,11 @@ impl Scope {
     }
 }
 
-/// Runs branches until the join is decided; what has not ended by then is cancelled on return.
+/// Runs branches until the join is decided, then cancels the others and awaits their end.
 async fn run(
     branches: &[Branch],
     scopes: &[Scope],
+    cancellers: &[Canceller],
     join: Join,
     ended: &mut [Ended],
 ) -> Result<Option<Flow>, StepError> {
@@ -91,13 +92,33 @@ async fn run(
     for (number, (branch, scope)) in branches.iter().zip(scopes).enumerate() {
         running.push(number, scope.steps(&branch.steps));
     }
+    let decision = decide(branches, &mut running, join, ended).await;
+    wind_down(&mut running, cancellers).await;
+    decision
+}
+
+/// Cancels what still runs and waits until it has cleaned up.
+pub(crate) async fn wind_down<'a, T: Send + 'a>(running: &mut Branches<'a, T>, cancellers: &[Canceller]) {
+    if running.is_empty() {
+        return;
+    }
+    cancellers.iter().for_each(Canceller::cancel);
+    while running.next().await.is_some() {}
+}
+
+async fn decide(
+    branches: &[Branch],
+    running: &mut Branches<'_, Result<Flow, StepError>>,
+    join: Join,
+    ended: &mut [Ended],
+) -> Result<Option<Flow>, StepError> {
     let total = branches.len();
     let (mut succeeded, mut failed) = (0, Vec::new());
     while let Some((number, result)) = running.next().await {
         let result = match result {
             Ok(done @ Flow::Return(_)) => return Ok(Some(done)),
             Ok(Flow::Next(result)) => Ok(result.unwrap_or_default()),
-            // The execution is being cancelled; the others will say the same.
+            // The execution is being cancelled; the others will say the same once they have cleaned up.
             Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
             Err(error) => Err(error),
         };
@@ -111,7 +132,8 @@ async fn run(
             (Join::WaitAll, Some(error)) => return Err(error),
             (Join::WaitAny, _) | (Join::FirstSuccess, None) => return Ok(None),
             (Join::FirstSuccess, Some(_)) if failed.len() == total => {
-                return Err(StepError::permanent("parallel.all-failed", format!("no branch succeeded: {}", failed.join("; "))));
+                let message = format!("no branch succeeded: {}", failed.join("; "));
+                return Err(StepError::permanent("parallel.all-failed", message));
             }
             (Join::Quorum(wanted), _) if succeeded == wanted => return Ok(None),
             (Join::Quorum(wanted), Some(_)) if total - failed.len() < wanted => {
@@ -132,7 +154,8 @@ fn shown(join: Join, result: Result<Value, StepError>) -> Option<Value> {
     }
 }
 
-/// A scope whose undoing is its own.
-pub(crate) fn apart(scope: &Scope) -> Scope {
-    Scope { undo: Arc::default(), ..scope.clone() }
+/// A scope whose undoing is its own and that can be cancelled by itself.
+pub(crate) fn apart(scope: &Scope) -> (Scope, Canceller) {
+    let (context, canceller) = scope.context.cancellable();
+    (Scope { undo: Undo::default(), context, ..scope.clone() }, canceller)
 }

@@ -184,6 +184,9 @@ impl<'a> Checker<'a> {
             return true;
         }
         let expected = values::describe(self, schema);
+        // Where text stands for an expression, quotes around something else do not help.
+        let is_text = schema.get("x-template").is_none();
+        let types: Vec<&str> = types.into_iter().filter(|name| is_text || *name != "string").collect();
         self.wrong_type(cursor, expected, &types);
         false
     }

@@ -12,7 +12,7 @@ use crate::cursor::Cursor;
 use crate::report::{Report, plain};
 use crate::tree::Kind;
 
-use super::check::{Checker, later};
+use super::check::{Checker, is_duration, later};
 use super::values;
 
 impl<'a> Checker<'a> {
@@ -21,7 +21,10 @@ impl<'a> Checker<'a> {
         let fitting: Vec<&'a Value> = self
             .flattened(branches)
             .into_iter()
-            .filter(|branch| self.kind_fits(cursor, self.resolve(branch)))
+            .filter(|branch| {
+                let may_be_duration = is_duration(branch) && matches!(cursor.node.kind, Kind::Number(_) | Kind::Text(..));
+                may_be_duration || self.kind_fits(cursor, self.resolve(branch))
+            })
             .collect();
         if fitting.is_empty() {
             self.none_fits(cursor, schema, branches);
@@ -69,7 +72,7 @@ impl<'a> Checker<'a> {
     fn none_fits(&mut self, cursor: &Cursor, schema: &'a Value, branches: &'a [Value]) {
         let expected = values::describe(self, schema);
         let types: Vec<&str> =
-            branches.iter().flat_map(|branch| values::types(self.resolve(branch)).unwrap_or_default()).collect();
+            branches.iter().filter(|branch| !is_duration(branch)).flat_map(|branch| values::types(self.resolve(branch)).unwrap_or_default()).collect();
         if schema.get("x-what").and_then(Value::as_str) == Some("a step")
             && let Some(name) = cursor.text()
         {

@@ -105,10 +105,15 @@ pub(crate) fn describe<'a>(checker: &Checker<'a>, schema: &'a Value) -> String {
             parts.push(part);
         }
     };
+    let is_computed = schema.get("x-template").is_some();
     match schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array) {
         Some(branches) => branches.iter().map(|branch| describe(checker, branch)).for_each(&mut add),
         None => match types(schema) {
-            Some(types) => types.iter().map(|name| type_name(name).to_owned()).for_each(&mut add),
+            Some(types) => types
+                .iter()
+                .map(|name| if is_computed && types.len() > 1 && *name == "string" { "an expression" } else { type_name(name) })
+                .map(str::to_owned)
+                .for_each(&mut add),
             None => add("a value".to_owned()),
         },
     }

@@ -32,7 +32,7 @@ pub(crate) fn position_in(node: &Node, source: &Lines<'_>, offset: usize) -> Pos
         Style::Plain => follow(raw, before, Style::Plain, 0),
         Style::SingleQuoted => raw.strip_prefix('\'').and_then(|raw| follow(raw, before, *style, 1)),
         Style::DoubleQuoted => raw.strip_prefix('"').and_then(|raw| follow(raw, before, *style, 1)),
-        Style::Literal | Style::Folded => block(raw, before, *style),
+        Style::Literal | Style::Folded => block(raw, before, *style, node.at.column.saturating_sub(1)),
     };
     match found {
         Some(Moved { lines: 0, columns }) => Position { column: node.at.column + columns, ..node.at },
@@ -123,22 +123,18 @@ fn follow(raw: &str, before: &str, style: Style, columns: usize) -> Option<Moved
     Some(moved)
 }
 
-/// A block scalar: its first line is the one below the `|` or `>`.
-fn block(raw: &str, before: &str, style: Style) -> Option<Moved> {
-    let (_, body) = raw.split_once('\n')?;
-    let first = body.lines().find(|line| !line.trim().is_empty())?;
-    let indent = first.len() - first.trim_start_matches(' ').len();
+/// A block scalar, which starts at the first character of its first line that is not empty.
+fn block(raw: &str, before: &str, style: Style, indent: usize) -> Option<Moved> {
+    let before = before.trim_start_matches('\n');
     if style == Style::Folded {
-        let skipped = body.lines().take_while(|line| line.trim().is_empty()).count();
-        let rest: usize = body.split_inclusive('\n').take(skipped).map(str::len).sum();
-        let moved = follow(body.get(rest + indent..)?, before, Style::Folded, indent)?;
-        return Some(Moved { lines: moved.lines + 1 + skipped, ..moved });
+        return follow(raw, before, style, 0);
     }
-    let line = before.matches('\n').count();
+    let lines = before.matches('\n').count();
     let column = before.rsplit('\n').next().unwrap_or(before);
-    let written = body.lines().nth(line)?;
-    let content = written.get(indent..).unwrap_or("");
-    content.starts_with(column).then(|| Moved { lines: line + 1, columns: indent + column.chars().count() })
+    let written = raw.lines().nth(lines)?;
+    let skipped = if lines == 0 { 0 } else { indent };
+    let content = written.get(skipped..).unwrap_or("");
+    content.starts_with(column).then(|| Moved { lines, columns: skipped + column.chars().count() })
 }
 
 #[cfg(test)]

@@ -267,6 +267,9 @@ fn syntax(error: &saphyr_parser::ScanError, file: u8, text: &str) -> Fault {
     let line = text.lines().nth(at.line.saturating_sub(1)).unwrap_or("");
     let info = error.info();
     let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
+    if info.contains("recursion limit") {
+        return too_deep(at);
+    }
     let (message, hint) = if indent.contains('\t') || info.contains("tab") {
         ("a tab stands in the indentation".to_owned(), Some("YAML is indented with spaces; replace the tab"))
     } else if info.contains("mapping values are not allowed") {
@@ -276,8 +279,16 @@ fn syntax(error: &saphyr_parser::ScanError, file: u8, text: &str) -> Fault {
         )
     } else if info.contains("simple key expected") || info.contains("could not find expected ':'") {
         ("a `:` is missing after the name of a field".to_owned(), Some("check this line and the one above it"))
-    } else if info.contains("while parsing a quoted scalar") || info.contains("unexpected end of stream") {
-        (format!("this is not valid YAML: {info}"), Some("a closing quote or bracket is missing"))
+    } else if info.contains("unknown anchor") {
+        ("this alias refers to nothing".to_owned(), Some("put a text that starts with `*` in quotes"))
+    } else if info.contains("invalid indentation in quoted scalar") || info.contains("unexpected end of stream") {
+        ("a text in quotes is not closed".to_owned(), Some("put the closing quote at its end"))
+    } else if info.contains("flow mapping") || info.contains("flow sequence") || info.contains("in flow construct") {
+        ("a `{` or `[` is not closed, or a `,` is missing".to_owned(), Some("check this line and the ones above it"))
+    } else if info.contains("invalid indentation") || info.contains("block collection") || info.contains("block mapping") {
+        ("the indentation of this line fits none of the lines above".to_owned(), Some("line it up with its neighbours"))
+    } else if info.contains("document-start") || info.contains("document start") {
+        ("this line does not belong to what stands above it".to_owned(), Some("check its indentation, and that the line above is complete"))
     } else if line.trim_start().contains(": @") || line.trim_start().contains(": `") || info.contains("reserved") {
         (format!("this is not valid YAML: {info}"), Some("put a text that starts with this character in quotes"))
     } else {

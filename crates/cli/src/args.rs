@@ -1,0 +1,369 @@
+//! What may be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use bowline_store::Status;
+
+/// Runs integration workflows that must not lose their place.
+///
+/// Every step of a workflow is recorded in a journal before anything follows from it. After a crash the next
+/// run goes on where the last one was: what is done is not done again.
+#[derive(Debug, Parser)]
+#[command(name = "bowline", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_long_help = "Start with: bowline init hello && cd hello && bowline run order.yaml --mocks mocks.yaml --input @input.json
+
+Exit codes: 0 success, 1 the execution failed, 2 wrong usage, workflow or input, 3 cancelled, 4 the data folder
+cannot be used, 5 interrupted (it goes on at the next run), 70 a fault in bowline.")]
+pub(crate) struct Cli {
+    /// Colours: `auto` for terminals only. NO_COLOR in the environment means `never` where this is `auto`.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "General options")]
+    pub(crate) color: ColorWhen,
+
+    /// What is logged to stderr: off, error, warn, info, debug, trace, or filters such as `bowline_engine=debug`.
+    /// Default: warn.
+    #[arg(long, global = true, value_name = "LEVEL", env = "BOWLINE_LOG", help_heading = "General options")]
+    pub(crate) log: Option<String>,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// On terminals.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a workflow to its end and print its result.
+    ///
+    /// First goes on with what an earlier run left unfinished in the data folder. The result is printed to
+    /// stdout as JSON; progress goes to stderr.
+    #[command(after_help = "Example: bowline run order.yaml --input '{\"customer\": \"ada\", \"amount\": 12}'")]
+    Run(RunArgs),
+
+    /// Check workflows without running them, and tell everything that is wrong.
+    #[command(after_help = "Example: bowline validate workflows/ order.yaml")]
+    Validate(ValidateArgs),
+
+    /// Draw a workflow.
+    #[command(after_help = "Example: bowline graph order.yaml --format svg -o order.svg")]
+    Graph(GraphArgs),
+
+    /// Look at executions, resume or cancel them.
+    #[command(visible_alias = "exec", arg_required_else_help = true)]
+    Executions {
+        #[command(subcommand)]
+        command: ExecutionsCommand,
+    },
+
+    /// Write a small example that runs: a workflow, mocks for its services, an input.
+    #[command(after_help = "Example: bowline init hello && cd hello && bowline run order.yaml --mocks mocks.yaml --input @input.json")]
+    Init(InitArgs),
+
+    /// Print the JSON Schema of workflow files, for completion and checks in editors.
+    #[command(after_help = "Example: bowline schema -o workflow.schema.json")]
+    Schema(SchemaArgs),
+
+    /// Explain an error code, or list all of them.
+    #[command(after_help = "Example: bowline explain BOW0107")]
+    Explain {
+        /// The code, such as BOW0107. Without one, all codes are listed.
+        code: Option<String>,
+    },
+
+    /// List connectors and connection types, or print the reference of one as Markdown.
+    #[command(after_help = "Example: bowline connectors http-request")]
+    Connectors {
+        /// A connector such as `http-request`, or a connection type such as `sqlite`.
+        name: Option<String>,
+        /// Print JSON: the list, or the JSON Schema of the one that is named.
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example: bowline completions bash > ~/.local/share/bash-completion/completions/bowline")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+
+    /// Write the generated pages of docs/ (for those who work on bowline itself).
+    #[command(hide = true)]
+    Generate {
+        /// Change nothing; fail and list what is out of date.
+        #[arg(long)]
+        check: bool,
+        /// The folder that holds docs/.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        root: PathBuf,
+    },
+}
+
+/// The folder with the executions.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DataArgs {
+    /// The folder that keeps executions and their journals. One process at a time runs executions in it.
+    #[arg(long = "data", value_name = "DIR", default_value = ".bowline", env = "BOWLINE_DATA")]
+    pub(crate) folder: PathBuf,
+}
+
+/// What running executions need.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EngineArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    /// Start the mock services of this file first. What it sets under `env` goes over the environment, so that
+    /// `${env.PAYMENT_URL}` is the address of a mock.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mocks: Option<PathBuf>,
+
+    /// A YAML or JSON file with what `${credentials.…}` reads. All of it is secret.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) credentials: Option<PathBuf>,
+
+    /// A file with NAME=value lines for `${env.…}`. Variables that are set in the environment win.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+
+    /// Let time jump to the next due moment whenever everything waits: a pause of two days takes no time. For
+    /// rehearsals.
+    #[arg(long)]
+    pub(crate) virtual_time: bool,
+
+    /// Print events to stdout as JSON, one a line; the last line is the result.
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+
+    /// Show no progress, only the result and errors.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// `bowline run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The workflow's file. Workflows that it starts are looked up in the same folder.
+    pub(crate) file: PathBuf,
+
+    /// The input: JSON text, `@FILE` (or a path that ends in .json, .yaml or .yml), or `-` for stdin. Without it
+    /// the input is `{}`.
+    #[arg(long, short, value_name = "INPUT", allow_hyphen_values = true)]
+    pub(crate) input: Option<String>,
+
+    /// The id of the new execution, so that it is started once only: where it exists and is unfinished, the run
+    /// goes on with it. Default: a new UUID.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+
+    /// Leave what earlier runs did not finish as it is.
+    #[arg(long)]
+    pub(crate) no_recover: bool,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+/// `bowline validate`.
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// Files, and folders whose workflows are all checked (bowline.yaml, mocks*, input* and *.test.yaml are left out).
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Print the problems as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bowline graph`.
+#[derive(Debug, Args)]
+pub(crate) struct GraphArgs {
+    /// The workflow's file.
+    pub(crate) file: PathBuf,
+
+    /// What to write.
+    #[arg(long, default_value = "mermaid")]
+    pub(crate) format: GraphFormat,
+
+    /// Where to write it. Default: stdout.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// How a workflow is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Mermaid text, which Markdown viewers draw.
+    Mermaid,
+    /// An SVG picture.
+    Svg,
+}
+
+/// `bowline init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The folder to write to; it is made if it is missing.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folder: PathBuf,
+
+    /// The name of the workflow and of its file.
+    #[arg(long, default_value = "order")]
+    pub(crate) name: String,
+}
+
+/// `bowline schema`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// The schema of mocks files instead.
+    #[arg(long)]
+    pub(crate) mocks: bool,
+
+    /// Where to write it. Default: stdout.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// What there is to do with executions.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExecutionsCommand {
+    /// List executions, newest first.
+    #[command(visible_alias = "ls", after_help = "Example: bowline executions list --status failed --limit 20")]
+    List(ListArgs),
+
+    /// Show where one execution stands: its steps, what it waits for, its result or error.
+    #[command(after_help = "Example: bowline executions show 0192f3 (an id may be shortened while it is unique)")]
+    Show(OneArgs),
+
+    /// Show everything that happened in an execution, one event a line.
+    #[command(after_help = "Example: bowline executions history 0192f3 --json")]
+    History(OneArgs),
+
+    /// Take up a failed, cancelled or unfinished execution: what is done and was not undone stays done.
+    #[command(after_help = "Example: bowline executions resume 0192f3 --env-file .env")]
+    Resume(ResumeArgs),
+
+    /// Cancel an execution: what it waits for is given up, and its compensations run.
+    ///
+    /// Where another process runs the execution, that process is asked to cancel it.
+    #[command(after_help = "Example: bowline executions cancel 0192f3 --reason 'ordered twice'")]
+    Cancel(CancelArgs),
+}
+
+/// `bowline executions list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    /// Only those with this status.
+    #[arg(long, value_parser = status_parser())]
+    pub(crate) status: Option<Status>,
+
+    /// Only those of this workflow.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workflow: Option<String>,
+
+    /// At most so many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+
+    /// Only those older than this execution: the last one of the page before.
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<String>,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn status_parser() -> impl TypedValueParser<Value = Status> {
+    let names = [Status::Running, Status::Succeeded, Status::Failed, Status::Cancelled].map(Status::name);
+    PossibleValuesParser::new(names).map(|name| Status::from_name(&name).unwrap_or(Status::Running))
+}
+
+/// One execution to look at.
+#[derive(Debug, Args)]
+pub(crate) struct OneArgs {
+    /// The execution's id, or its beginning.
+    pub(crate) id: String,
+
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bowline executions resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The execution's id, or its beginning.
+    pub(crate) id: String,
+
+    /// Why, for its history.
+    #[arg(long, default_value = "resumed by hand")]
+    pub(crate) reason: String,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+/// `bowline executions cancel`.
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
+    /// The execution's id, or its beginning.
+    pub(crate) id: String,
+
+    /// Why, for its history.
+    #[arg(long, default_value = "cancelled by hand")]
+    pub(crate) reason: String,
+
+    /// Where another process runs it: ask that process and do not wait until it is done.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_visible_command_has_an_example_or_subcommands() {
+        fn check(command: &clap::Command) {
+            for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+                if sub.has_subcommands() {
+                    check(sub);
+                } else {
+                    let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                    assert!(help.contains("Example: bowline "), "{}", sub.get_name());
+                    assert!(sub.get_about().is_some(), "{}", sub.get_name());
+                }
+            }
+        }
+        check(&Cli::command());
+    }
+}

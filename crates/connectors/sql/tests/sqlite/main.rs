@@ -1,0 +1,12 @@
+//! `sql-query` on SQLite as the engine uses it: registered, connected, run.
+
+#[cfg(test)]
+mod once;
+#[cfg(test)]
+mod registration;
+#[cfg(test)]
+mod sessions;
+#[cfg(test)]
+mod statements;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,230 @@
+//! Media that are full or may not be written to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bowline_store::testkit::{execution, record};
+use bowline_store::{ExecNo, RequestKind, Store, StoreError, Write, Writer};
+use bowline_store_sqlite::{Options, SqliteStore};
+use tempfile::TempDir;
+
+use crate::helper;
+
+/// Something mounted at a folder of its own, until this is dropped.
+struct Mount {
+    home: TempDir,
+}
+
+impl Mount {
+    /// None, said loudly, where this process may not mount.
+    fn new(arguments: &[&str]) -> Option<Self> {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().to_str().unwrap();
+        let arguments: Vec<&str> = arguments.iter().copied().chain([target]).collect();
+        helper::have("mount", &arguments).then_some(Self { home })
+    }
+
+    fn path(&self) -> &Path {
+        self.home.path()
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
+    }
+}
+
+/// Appends to execution 1 until there is no space; how many records there are then.
+fn fill(store: &dyn Store, writer: &mut dyn Writer) -> u64 {
+    writer
+        .commit(&[Write::Start(execution(1, "id-1", "flow", 'a'))])
+        .unwrap();
+    for seq in 0..10_000 {
+        let batch = [
+            Write::Append(record(1, seq, &vec![7; 20_000])),
+            Write::Append(record(2, seq, &vec![8; 20_000])),
+        ];
+        match writer.commit(&batch) {
+            Ok(()) => {}
+            Err(StoreError::Full { .. }) => {
+                assert!(seq > 3, "full at once");
+                assert_eq!(
+                    store.journal(ExecNo(1), 0, 20_000).unwrap().len() as u64,
+                    seq,
+                    "part of a refused batch"
+                );
+                assert_eq!(
+                    store.journal(ExecNo(2), 0, 20_000).unwrap().len() as u64,
+                    seq,
+                    "part of a refused batch"
+                );
+                return seq;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    panic!("never full");
+}
+
+#[test]
+fn a_full_disk_refuses_batches_whole_until_there_is_space() {
+    let Some(mount) = Mount::new(&["-t", "tmpfs", "-o", "size=2m", "tmpfs"]) else {
+        return;
+    };
+    let ballast = mount.path().join("ballast");
+    fs::write(&ballast, vec![0; 700_000]).unwrap();
+    let store = SqliteStore::open(mount.path(), Options::default()).unwrap();
+    let mut writer = store.writer().unwrap();
+    let written = fill(&store, &mut *writer);
+    for _ in 0..3 {
+        let outcome = writer.commit(&[Write::Append(record(1, written, &vec![7; 20_000]))]);
+        assert!(
+            matches!(&outcome, Err(StoreError::Full { path }) if path == store.path()),
+            "{outcome:?}"
+        );
+    }
+    fs::remove_file(&ballast).unwrap();
+    writer
+        .commit(&[Write::Append(record(1, written, &vec![7; 20_000]))])
+        .unwrap();
+    assert_eq!(store.journal(ExecNo(1), 0, 20_000).unwrap().len() as u64, written + 1);
+    drop(writer);
+    drop(store);
+
+    let store = SqliteStore::open(mount.path(), Options::default()).unwrap();
+    assert_eq!(store.journal(ExecNo(1), 0, 20_000).unwrap().len() as u64, written + 1);
+    assert_eq!(store.journal(ExecNo(2), 0, 20_000).unwrap().len() as u64, written);
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_is_named() {
+    let Some(mount) = Mount::new(&["-t", "tmpfs", "-o", "size=64k", "tmpfs"]) else {
+        return;
+    };
+    fs::write(mount.path().join("ballast"), vec![0; 60_000]).unwrap();
+    let error = SqliteStore::open(mount.path(), Options::default()).unwrap_err();
+    assert!(matches!(&error, StoreError::Full { .. }), "{error:?}");
+    fs::remove_file(mount.path().join("ballast")).unwrap();
+    // What the attempt left behind does not stand in the way; there is space for the tables now, if not for more.
+    let outcome = SqliteStore::open(mount.path(), Options::default());
+    assert!(matches!(outcome, Ok(_) | Err(StoreError::Full { .. })), "{outcome:?}");
+}
+
+#[test]
+fn a_size_limit_refuses_batches_whole_until_it_is_raised() {
+    let home = tempfile::tempdir().unwrap();
+    let options = Options {
+        max_size: Some(1_000_000),
+        ..Options::default()
+    };
+    let store = SqliteStore::open(home.path(), options).unwrap();
+    let mut writer = store.writer().unwrap();
+    let written = fill(&store, &mut *writer);
+    // Small things still fit; the writer is as good as before.
+    writer.commit(&[Write::Append(record(1, written, b"small"))]).unwrap();
+    drop(writer);
+    drop(store);
+    assert!(fs::metadata(home.path().join("bowline.db")).unwrap().len() <= 1_000_000);
+
+    let options = Options {
+        max_size: Some(3_000_000),
+        ..Options::default()
+    };
+    let store = SqliteStore::open(home.path(), options).unwrap();
+    let mut writer = store.writer().unwrap();
+    writer
+        .commit(&[Write::Append(record(2, written, &vec![8; 20_000]))])
+        .unwrap();
+    assert_eq!(store.journal(ExecNo(1), 0, 20_000).unwrap().len() as u64, written + 1);
+    assert_eq!(store.journal(ExecNo(2), 0, 20_000).unwrap().len() as u64, written + 1);
+}
+
+fn one_execution(folder: &Path) -> PathBuf {
+    let store = SqliteStore::open(folder, Options::default()).unwrap();
+    store
+        .writer()
+        .unwrap()
+        .commit(&[Write::Start(execution(1, "id-1", "flow", 'a'))])
+        .unwrap();
+    store.path().to_path_buf()
+}
+
+fn refuses_to_write(store: &SqliteStore) {
+    let Err(StoreError::ReadOnly { path, .. }) = store.writer() else {
+        panic!("a writer of what is read-only")
+    };
+    assert!(path.starts_with(store.path().parent().unwrap()), "{}", path.display());
+    let outcome = store.request(&RequestKind::Cancel {
+        id: "id-1".into(),
+        reason: String::new(),
+    });
+    assert!(matches!(outcome, Err(StoreError::ReadOnly { .. })), "{outcome:?}");
+    assert_eq!(store.execution("id-1").unwrap().unwrap().exec, ExecNo(1));
+    assert_eq!(store.open_executions(ExecNo(0), 10).unwrap().len(), 1);
+    assert_eq!(store.requests(0).unwrap(), []);
+    assert_eq!(store.check().unwrap().len(), 1, "only that the definition is missing");
+}
+
+#[test]
+fn a_store_opened_for_reading_is_not_written_to() {
+    let home = tempfile::tempdir().unwrap();
+    let database = one_execution(home.path());
+    let before = fs::read(&database).unwrap();
+    let read_only = Options {
+        read_only: true,
+        ..Options::default()
+    };
+    refuses_to_write(&SqliteStore::open(home.path(), read_only).unwrap());
+    assert_eq!(fs::read(&database).unwrap(), before);
+}
+
+#[test]
+fn a_medium_that_cannot_be_written_to_is_read() {
+    let home = tempfile::tempdir().unwrap();
+    one_execution(home.path());
+    let Some(mount) = Mount::new(&["--bind", "-o", "ro", home.path().to_str().unwrap()]) else {
+        return;
+    };
+    refuses_to_write(&SqliteStore::open(mount.path(), Options::default()).unwrap());
+    let read_only = Options {
+        read_only: true,
+        ..Options::default()
+    };
+    refuses_to_write(&SqliteStore::open(mount.path(), read_only).unwrap());
+
+    let outcome = SqliteStore::open(mount.path().join("new.db"), Options::default());
+    assert!(matches!(outcome, Err(StoreError::ReadOnly { .. })), "{outcome:?}");
+    let outcome = SqliteStore::open(mount.path().join("new"), Options::default());
+    assert!(matches!(outcome, Err(StoreError::ReadOnly { .. })), "{outcome:?}");
+}
+
+#[test]
+fn a_log_on_a_medium_that_cannot_be_written_to_is_not_passed_over() {
+    let home = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(home.path(), Options::default()).unwrap();
+    let mut writer = store.writer().unwrap();
+    writer
+        .commit(&[Write::Start(execution(1, "id-1", "flow", 'a'))])
+        .unwrap();
+    // As after a crash: the execution is in the log only.
+    for name in ["bowline.db", "bowline.db-wal"] {
+        fs::copy(home.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let Some(mount) = Mount::new(&["--bind", "-o", "ro", copy.path().to_str().unwrap()]) else {
+        return;
+    };
+    match SqliteStore::open(
+        mount.path(),
+        Options {
+            read_only: true,
+            ..Options::default()
+        },
+    ) {
+        // Either it is read with its log, or refused; never read without.
+        Ok(store) => assert!(store.execution("id-1").unwrap().is_some()),
+        Err(error) => assert!(error.to_string().contains("bowline.db"), "{error}"),
+    }
+}

@@ -1,0 +1,65 @@
+//! Cases about requests.
+
+use super::{Failure, Place, begin};
+use crate::{RequestKind, Store, Write};
+
+fn cancel(id: &str) -> RequestKind {
+    RequestKind::Cancel {
+        id: id.into(),
+        reason: format!("enough of \"{id}\""),
+    }
+}
+
+pub(super) fn queue<P: Place>(place: &P) -> Result<(), Failure> {
+    let store = place.open()?;
+    for name in ["a", "b", "c"] {
+        store.request(&cancel(name))?;
+    }
+    let found = store.requests(0)?;
+    assert_eq!(
+        found.iter().map(|request| request.kind.clone()).collect::<Vec<_>>(),
+        [cancel("a"), cancel("b"), cancel("c")]
+    );
+    let ids: Vec<i64> = found.iter().map(|request| request.id).collect();
+    assert!(ids[0] > 0 && ids[0] < ids[1] && ids[1] < ids[2], "{ids:?}");
+    assert_eq!(store.requests(ids[0])?, found[1..]);
+    assert_eq!(store.requests(ids[2])?, []);
+    assert_eq!(store.requests(ids[2])?, []);
+
+    let mut writer = store.writer()?;
+    writer.commit(&[Write::DropRequests(ids[1])])?;
+    assert_eq!(store.requests(0)?, found[2..]);
+    writer.commit(&[Write::DropRequests(ids[2])])?;
+    assert_eq!(store.requests(0)?, []);
+    drop(writer);
+    drop(store);
+
+    // Whoever remembers the last id it saw misses nothing that comes after the queue was empty.
+    let store = place.open()?;
+    store.request(&cancel("d"))?;
+    let later = store.requests(ids[2])?;
+    assert_eq!(
+        later.iter().map(|request| request.kind.clone()).collect::<Vec<_>>(),
+        [cancel("d")]
+    );
+    Ok(())
+}
+
+pub(super) fn beside_a_writer<P: Place>(place: &P) -> Result<(), Failure> {
+    let store = place.open()?;
+    let asking = place.open()?;
+    let mut writer = store.writer()?;
+    let mut seen = 0;
+    for round in 0..20 {
+        writer.commit(&begin(round + 1, round + 1))?;
+        assert_eq!(store.requests(seen)?, []);
+        asking.request(&cancel(&round.to_string()))?;
+        let found = store.requests(seen)?;
+        assert_eq!(found.len(), 1, "round {round}");
+        assert_eq!(found[0].kind, cancel(&round.to_string()));
+        seen = found[0].id;
+        writer.commit(&[Write::DropRequests(seen)])?;
+    }
+    assert_eq!(store.requests(0)?, []);
+    Ok(())
+}
