@@ -29,15 +29,26 @@ impl Bundle {
     /// does not depend on how the path was written.
     #[must_use]
     pub fn new(folder: PathBuf, main: Source, children: BTreeMap<String, Source>) -> Self {
-        let children = children.into_iter().map(|(name, source)| (name, bare(source))).collect();
-        Self { folder, main: bare(main), children }
+        let children = children
+            .into_iter()
+            .map(|(name, source)| (name, bare(source)))
+            .collect();
+        Self {
+            folder,
+            main: bare(main),
+            children,
+        }
     }
 
     /// The bundle of a child: the same workflows, from its side.
     #[must_use]
     pub fn child(&self, name: &str) -> Option<Self> {
         let main = self.children.get(name)?.clone();
-        Some(Self { folder: self.folder.clone(), main, children: self.children.clone() })
+        Some(Self {
+            folder: self.folder.clone(),
+            main,
+            children: self.children.clone(),
+        })
     }
 
     /// What is stored.
@@ -50,7 +61,10 @@ impl Bundle {
     /// SHA-256 of [`content`](Self::content), in hexadecimal: the version of the workflow.
     #[must_use]
     pub fn hash(&self) -> String {
-        Sha256::digest(self.content()).iter().map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(self.content())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Reads what [`content`](Self::content) gave.
@@ -71,7 +85,9 @@ fn bare(mut source: Source) -> Source {
 }
 
 fn file_name(path: &str) -> String {
-    Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+    Path::new(path)
+        .file_name()
+        .map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -84,7 +100,10 @@ mod tests {
         let bundle = Bundle::new("/f".into(), Source::new("./a/main.yaml", "x"), children.clone());
         assert_eq!(Bundle::from_content(&bundle.content()).unwrap(), bundle);
         assert_eq!(bundle.main.file, "main.yaml");
-        assert_eq!(bundle.hash(), Bundle::new("/f".into(), Source::new("b/main.yaml", "x"), children).hash());
+        assert_eq!(
+            bundle.hash(),
+            Bundle::new("/f".into(), Source::new("b/main.yaml", "x"), children).hash()
+        );
         assert_eq!(bundle.child("leaf").unwrap().main.text, "steps: []");
         assert_eq!(bundle.child("other"), None);
     }

@@ -28,7 +28,10 @@ pub struct Explanation {
 /// The explanation of a code, written as `BOW0107`, `bow0107` or `0107`.
 pub fn explain(code: &str) -> Option<&'static Explanation> {
     let digits = code.trim();
-    let digits = digits.get(..3).filter(|p| p.eq_ignore_ascii_case("bow")).map_or(digits, |_| &digits[3..]);
+    let digits = digits
+        .get(..3)
+        .filter(|p| p.eq_ignore_ascii_case("bow"))
+        .map_or(digits, |_| &digits[3..]);
     let number: u16 = digits.parse().ok()?;
     EXPLANATIONS.iter().find(|explanation| explanation.code.0 == number)
 }
@@ -153,7 +156,11 @@ mod tests {
     #[test]
     fn codes_are_distinct_and_found() {
         for (i, explanation) in EXPLANATIONS.iter().enumerate() {
-            assert!(EXPLANATIONS[..i].iter().all(|other| other.code < explanation.code), "{}", explanation.code);
+            assert!(
+                EXPLANATIONS[..i].iter().all(|other| other.code < explanation.code),
+                "{}",
+                explanation.code
+            );
             let found = explain(&explanation.code.to_string()).map(|found| found.code);
             assert_eq!(found, Some(explanation.code));
         }

@@ -21,19 +21,28 @@ enum Part {
 
 impl Path {
     pub(crate) fn key(&self, key: &Arc<str>) -> Self {
-        Self(Some(Arc::new(Link { parent: self.clone(), part: Part::Key(Arc::clone(key)) })))
+        Self(Some(Arc::new(Link {
+            parent: self.clone(),
+            part: Part::Key(Arc::clone(key)),
+        })))
     }
 
     pub(crate) fn index(&self, index: usize) -> Self {
-        Self(Some(Arc::new(Link { parent: self.clone(), part: Part::Index(index) })))
+        Self(Some(Arc::new(Link {
+            parent: self.clone(),
+            part: Part::Index(index),
+        })))
     }
 
     /// With the parts of a JSON pointer below it.
     pub(crate) fn pointer(&self, pointer: &str) -> Self {
-        pointer.split('/').skip(1).fold(self.clone(), |path, part| match part.parse() {
-            Ok(index) => path.index(index),
-            Err(_) => path.key(&Arc::from(part.replace("~1", "/").replace("~0", "~"))),
-        })
+        pointer
+            .split('/')
+            .skip(1)
+            .fold(self.clone(), |path, part| match part.parse() {
+                Ok(index) => path.index(index),
+                Err(_) => path.key(&Arc::from(part.replace("~1", "/").replace("~0", "~"))),
+            })
     }
 }
 
@@ -64,12 +73,18 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     pub(crate) fn root(node: Arc<Node>) -> Self {
-        Self { node, path: Path::default() }
+        Self {
+            node,
+            path: Path::default(),
+        }
     }
 
     /// The same place with another value.
     pub(crate) fn with(&self, node: Node) -> Self {
-        Self { node: Arc::new(node), path: self.path.clone() }
+        Self {
+            node: Arc::new(node),
+            path: self.path.clone(),
+        }
     }
 
     pub(crate) fn at(&self) -> Position {
@@ -86,16 +101,18 @@ impl Cursor {
 
     /// The value of a field of this mapping.
     pub(crate) fn below(&self, entry: &Entry) -> Self {
-        Self { node: Arc::clone(&entry.value), path: self.path.key(&entry.key) }
+        Self {
+            node: Arc::clone(&entry.value),
+            path: self.path.key(&entry.key),
+        }
     }
 
     /// The items of a list; none for anything else.
     pub(crate) fn items(&self) -> impl Iterator<Item = Self> + '_ {
-        self.node
-            .items()
-            .iter()
-            .enumerate()
-            .map(|(index, node)| Self { node: Arc::clone(node), path: self.path.index(index) })
+        self.node.items().iter().enumerate().map(|(index, node)| Self {
+            node: Arc::clone(node),
+            path: self.path.index(index),
+        })
     }
 
     /// The fields of a mapping, with the keys' own places; none for anything else.

@@ -4,7 +4,7 @@
 //! its own problems are told when it is loaded itself.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::source::{SHARED_FILE, Source, read_text};
 use crate::tree::{Kind, Node, parse};
@@ -14,24 +14,46 @@ const MAX_FILES: usize = 2000;
 
 /// The names of the workflows in a folder, each with the names of those that it starts.
 pub fn workflows_in(folder: &Path) -> BTreeMap<String, Vec<String>> {
-    let mut found = BTreeMap::new();
-    let Ok(entries) = std::fs::read_dir(folder) else { return found };
-    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| is_workflow_file(path)).collect();
+    look_through(folder)
+        .into_iter()
+        .map(|(_, name, children)| (name, children))
+        .collect()
+}
+
+/// The names of the workflows in a folder, each with its file. Of two with one name, the last file is meant, in
+/// the order of the alphabet.
+pub fn workflow_files_in(folder: &Path) -> BTreeMap<String, PathBuf> {
+    look_through(folder)
+        .into_iter()
+        .map(|(path, name, _)| (name, path))
+        .collect()
+}
+
+fn look_through(folder: &Path) -> Vec<(PathBuf, String, Vec<String>)> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<_> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| is_workflow_file(path))
+        .collect();
     paths.sort();
-    for path in paths.into_iter().take(MAX_FILES) {
-        let Ok(text) = read_text(&path) else { continue };
-        let source = Source::new(path.display().to_string(), text);
-        if let Some((name, children)) = name_and_children(&source) {
-            found.insert(name, children);
-        }
-    }
-    found
+    paths.truncate(MAX_FILES);
+    let look = |path: PathBuf| {
+        let source = Source::new(path.display().to_string(), read_text(&path).ok()?);
+        let (name, children) = name_and_children(&source)?;
+        Some((path, name, children))
+    };
+    paths.into_iter().filter_map(look).collect()
 }
 
 /// Whether a path is named like a workflow: `*.yaml`, `*.yml` or `*.json`, but not `bowline.yaml` and not a
 /// test (`*.test.yaml`).
 pub fn is_workflow_file(path: &Path) -> bool {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return false;
+    };
     let ending = path.extension().and_then(|ending| ending.to_str());
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     matches!(ending, Some("yaml" | "yml" | "json"))
@@ -44,7 +66,10 @@ pub fn is_workflow_file(path: &Path) -> bool {
 fn name_and_children(source: &Source) -> Option<(String, Vec<String>)> {
     let root = parse(&source.text, 0).ok()?;
     let is_map = matches!(root.kind, Kind::Map(_));
-    let own = root.get("name").or_else(|| root.get("id")).and_then(|entry| entry.value.text());
+    let own = root
+        .get("name")
+        .or_else(|| root.get("id"))
+        .and_then(|entry| entry.value.text());
     let name = own.map_or_else(|| source.stem(), str::to_owned);
     let mut children = Vec::new();
     collect(&root, true, &mut children);

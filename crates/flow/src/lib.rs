@@ -29,7 +29,7 @@ use bowline_connector::Registry;
 
 pub use bundle::Bundle;
 pub use codes::explain;
-pub use folder::{is_workflow_file, workflows_in};
+pub use folder::{is_workflow_file, workflow_files_in, workflows_in};
 pub use lower::{LoadOptions, load};
 pub use plan::Plan;
 pub use problem::{Problem, Problems};
@@ -43,7 +43,10 @@ pub use source::{SHARED_FILE, Shared, Source};
 /// Everything that is wrong, also that the file cannot be read.
 pub fn load_file(path: &Path, registry: &Registry) -> Result<Plan, Problems> {
     let source = Source::read(path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     // The folder is only looked at when there may be something to look up.
     let workflows = source.text.contains("workflow").then(|| workflows_in(folder));
     load(source, registry, &LoadOptions { workflows })

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
 use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use crate::codes::Code;
 use crate::plan::Location;
@@ -33,7 +33,13 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(code: Code, location: Location, message: impl Into<String>) -> Self {
-        Self { code, location, message: message.into(), expected: None, hint: None }
+        Self {
+            code,
+            location,
+            message: message.into(),
+            expected: None,
+            hint: None,
+        }
     }
 
     pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {

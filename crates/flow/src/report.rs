@@ -21,12 +21,26 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(files: Vec<Arc<str>>) -> Self {
-        Self { files, found: Vec::new(), seen: HashSet::new(), heard: 0 }
+        Self {
+            files,
+            found: Vec::new(),
+            seen: HashSet::new(),
+            heard: 0,
+        }
     }
 
     pub(crate) fn location(&self, at: Position, path: &Path) -> Location {
-        let file = self.files.get(usize::from(at.file)).cloned().unwrap_or_else(|| Arc::from(""));
-        Location { file, line: at.line, column: at.column, path: path.to_string() }
+        let file = self
+            .files
+            .get(usize::from(at.file))
+            .cloned()
+            .unwrap_or_else(|| Arc::from(""));
+        Location {
+            file,
+            line: at.line,
+            column: at.column,
+            path: path.to_string(),
+        }
     }
 
     pub(crate) fn location_of(&self, cursor: &Cursor) -> Location {
@@ -67,7 +81,13 @@ impl Report {
     }
 
     /// Adds a problem at a value.
-    pub(crate) fn at(&mut self, code: Code, cursor: &Cursor, message: impl Into<String>, more: impl FnOnce(Problem) -> Problem) {
+    pub(crate) fn at(
+        &mut self,
+        code: Code,
+        cursor: &Cursor,
+        message: impl Into<String>,
+        more: impl FnOnce(Problem) -> Problem,
+    ) {
         self.add(code, cursor.at(), &cursor.path, message, more);
     }
 

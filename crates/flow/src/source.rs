@@ -42,13 +42,20 @@ pub struct Shared {
 impl Source {
     /// A workflow without a shared file.
     pub fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { file: file.into(), text: text.into(), shared: None }
+        Self {
+            file: file.into(),
+            text: text.into(),
+            shared: None,
+        }
     }
 
     /// With a shared file.
     #[must_use]
     pub fn with_shared(mut self, file: impl Into<String>, text: impl Into<String>) -> Self {
-        self.shared = Some(Shared { file: file.into(), text: text.into() });
+        self.shared = Some(Shared {
+            file: file.into(),
+            text: text.into(),
+        });
         self
     }
 
@@ -72,15 +79,25 @@ impl Source {
     /// a workflow is the same version from wherever it is loaded.
     pub fn content(&self) -> Vec<u8> {
         let bare = |file: &str| file.rsplit(['/', '\\']).next().unwrap_or(file).to_owned();
-        let shared = self.shared.as_ref().map(|shared| Shared { file: bare(&shared.file), text: shared.text.clone() });
-        let stored = Self { file: bare(&self.file), text: self.text.clone(), shared };
+        let shared = self.shared.as_ref().map(|shared| Shared {
+            file: bare(&shared.file),
+            text: shared.text.clone(),
+        });
+        let stored = Self {
+            file: bare(&self.file),
+            text: self.text.clone(),
+            shared,
+        };
         // Strings only, which always are JSON.
         serde_json::to_vec(&stored).unwrap_or_default()
     }
 
     /// sha256 of [`content`](Self::content), in hexadecimal.
     pub fn hash(&self) -> String {
-        Sha256::digest(self.content()).iter().map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(self.content())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Reads what [`content`](Self::content) gave.
@@ -90,19 +107,32 @@ impl Source {
     pub fn from_content(content: &[u8]) -> Result<Self, Problems> {
         serde_json::from_slice(content).map_err(|error| {
             let location = location("(stored definition)", 1, 1);
-            Problem::new(codes::NOT_A_WORKFLOW, location, format!("the stored definition cannot be read: {error}")).into()
+            Problem::new(
+                codes::NOT_A_WORKFLOW,
+                location,
+                format!("the stored definition cannot be read: {error}"),
+            )
+            .into()
         })
     }
 
     /// The workflow's name where the document has none: the file's name without its ending.
     pub(crate) fn stem(&self) -> String {
-        let stem = Path::new(&self.file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        stem.filter(|stem| !stem.is_empty()).unwrap_or_else(|| "workflow".to_owned())
+        let stem = Path::new(&self.file)
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned());
+        stem.filter(|stem| !stem.is_empty())
+            .unwrap_or_else(|| "workflow".to_owned())
     }
 }
 
 pub(crate) fn location(file: &str, line: usize, column: usize) -> Location {
-    Location { file: file.into(), line, column, path: String::new() }
+    Location {
+        file: file.into(),
+        line,
+        column,
+        path: String::new(),
+    }
 }
 
 /// The text of a file, if it is one, is small enough, and is text.

@@ -7,7 +7,12 @@ use std::path::Path;
 use bowline_flow::{LoadOptions, Plan, Source, graph, load};
 
 fn plan(text: &str) -> Plan {
-    load(Source::new("w.yaml", text), &common::registry(), &LoadOptions::default()).unwrap_or_else(|problems| panic!("{problems}"))
+    load(
+        Source::new("w.yaml", text),
+        &common::registry(),
+        &LoadOptions::default(),
+    )
+    .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn whole_language() -> Plan {

@@ -10,13 +10,23 @@ use bowline_flow::{LoadOptions, Problems, Source, load, load_file};
 
 fn report(text: &str) -> String {
     let start = Instant::now();
-    let result = load(Source::new("w.yaml", text), &common::registry(), &LoadOptions::default());
-    assert!(start.elapsed() < Duration::from_secs(60), "it took {:?}", start.elapsed());
+    let result = load(
+        Source::new("w.yaml", text),
+        &common::registry(),
+        &LoadOptions::default(),
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(60),
+        "it took {:?}",
+        start.elapsed()
+    );
     result.err().map_or_else(String::new, |problems| problems.to_string())
 }
 
 fn report_of_file(path: &Path) -> String {
-    load_file(path, &common::registry()).err().map_or_else(String::new, |problems| problems.to_string())
+    load_file(path, &common::registry())
+        .err()
+        .map_or_else(String::new, |problems| problems.to_string())
 }
 
 #[test]
@@ -39,7 +49,11 @@ fn large_documents_are_refused_by_name() {
 #[test]
 fn many_problems_are_cut_off() {
     let steps = "  - { id: a, type: http-request, config: { ulr: x } }\n".repeat(10_000);
-    let problems = load(Source::new("w.yaml", format!("steps:\n{steps}")), &common::registry(), &LoadOptions::default());
+    let problems = load(
+        Source::new("w.yaml", format!("steps:\n{steps}")),
+        &common::registry(),
+        &LoadOptions::default(),
+    );
     assert_eq!(problems.expect_err("it is wrong").0.len(), Problems::MOST);
 }
 
@@ -60,7 +74,10 @@ fn references_cannot_multiply_without_end() {
 fn a_large_good_workflow_loads() {
     let mut text = "steps:\n".to_owned();
     for i in 0..3000 {
-        let _ = writeln!(text, "  - id: step_{i}\n    type: http-request\n    config: {{ url: \"https://x.example/${{input.id}}\" }}");
+        let _ = writeln!(
+            text,
+            "  - id: step_{i}\n    type: http-request\n    config: {{ url: \"https://x.example/${{input.id}}\" }}"
+        );
     }
     assert_eq!(report(&text), "");
 }
@@ -71,13 +88,20 @@ fn what_is_no_text_is_told_with_the_byte() {
     let path = folder.path().join("w.yaml");
     std::fs::write(&path, b"name: x\nsteps: \xff\xfe").expect("it is written");
     let report = report_of_file(&path);
-    assert!(report.contains("w.yaml:2:8: the file is not UTF-8 text: something else at byte 15"), "{report}");
+    assert!(
+        report.contains("w.yaml:2:8: the file is not UTF-8 text: something else at byte 15"),
+        "{report}"
+    );
     std::fs::write(&path, b"name: \0").expect("it is written");
     assert!(report_of_file(&path).contains("a zero byte at byte 6"));
     std::fs::write(&path, b"\xff\xfen\0a\0").expect("it is written");
     assert!(report_of_file(&path).contains("UTF-16"));
     std::fs::write(&path, "\u{feff}steps:\r\n  - wait: 1s\r\n").expect("it is written");
-    assert_eq!(report_of_file(&path), "", "a mark at the start and Windows line ends are fine");
+    assert_eq!(
+        report_of_file(&path),
+        "",
+        "a mark at the start and Windows line ends are fine"
+    );
     std::fs::write(&path, vec![b'#'; 5_000_000]).expect("it is written");
     assert!(report_of_file(&path).contains("BOW0103"));
 }
@@ -110,7 +134,10 @@ fn workflows_of_a_folder_are_known_to_each_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("it is written");
     write("a.yaml", "steps: [ { workflow: b } ]");
-    write("b.yaml", "name: b\nsteps: [ { switch: [ { when: true, steps: [ { workflow: third } ] } ] } ]");
+    write(
+        "b.yaml",
+        "name: b\nsteps: [ { switch: [ { when: true, steps: [ { workflow: third } ] } ] } ]",
+    );
     write("c.json", r#"{"name": "third", "steps": [{"workflow": "a"}]}"#);
     write("d.yaml", "steps: [ { workflow: third-one } ]");
     write("broken.yaml", "steps: [");

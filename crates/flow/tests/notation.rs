@@ -16,7 +16,8 @@ fn folder() -> std::path::PathBuf {
 
 fn plan(name: &str) -> Plan {
     let text = std::fs::read_to_string(folder().join(name)).expect("the file is there");
-    load(Source::new(name, text), &common::registry(), &LoadOptions::default()).unwrap_or_else(|problems| panic!("{problems}"))
+    load(Source::new(name, text), &common::registry(), &LoadOptions::default())
+        .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn node(step: &Step) -> &NodePlan {
@@ -27,7 +28,10 @@ fn node(step: &Step) -> &NodePlan {
 }
 
 fn step<'a>(plan: &'a Plan, id: &str) -> &'a Step {
-    plan.all_steps().into_iter().find(|step| step.id == id).unwrap_or_else(|| panic!("no step {id}"))
+    plan.all_steps()
+        .into_iter()
+        .find(|step| step.id == id)
+        .unwrap_or_else(|| panic!("no step {id}"))
 }
 
 #[test]
@@ -50,18 +54,39 @@ fn a_node_alone_is_a_workflow() {
     assert_eq!(plan.name, "api-call-001");
     let node = node(&plan.steps[0]);
     assert_eq!(node.connector, "http-request");
-    assert_eq!((node.options.retry.max_attempts, node.options.retry.backoff), (4, Backoff::Fixed));
+    assert_eq!(
+        (node.options.retry.max_attempts, node.options.retry.backoff),
+        (4, Backoff::Fixed)
+    );
     assert_eq!(node.options.retry.base_delay, Duration::from_secs(1));
-    assert_eq!(node.options.timeout, Some(Duration::from_secs(31)), "the connector's own, and a second");
-    let pointers: Vec<_> = node.config.expressions().map(|(pointer, ..)| pointer.to_owned()).collect();
-    assert_eq!(pointers, ["/headers/Authorization", "/body/name", "/body/email", "/body/department"]);
+    assert_eq!(
+        node.options.timeout,
+        Some(Duration::from_secs(31)),
+        "the connector's own, and a second"
+    );
+    let pointers: Vec<_> = node
+        .config
+        .expressions()
+        .map(|(pointer, ..)| pointer.to_owned())
+        .collect();
+    assert_eq!(
+        pointers,
+        [
+            "/headers/Authorization",
+            "/body/name",
+            "/body/email",
+            "/body/department"
+        ]
+    );
     assert_eq!(plan.hash.len(), 64);
 }
 
 #[test]
 fn rows_get_a_shape() {
     let plan = plan("sql-node.yaml");
-    let OutputPlan::Shape { shape, .. } = &node(&plan.steps[0]).output else { panic!("no shape") };
+    let OutputPlan::Shape { shape, .. } = &node(&plan.steps[0]).output else {
+        panic!("no shape")
+    };
     let transform = shape.transform.as_ref().expect("a transform");
     assert!(transform.camel_case);
     assert_eq!(transform.exclude_fields, ["password", "internal_id"]);
@@ -72,9 +97,25 @@ fn retries_and_the_alternative_service_are_read() {
     let plan = plan("retry-and-fallback.yaml");
     let node = node(&plan.steps[0]);
     let retry = &node.options.retry;
-    assert_eq!((retry.max_attempts, retry.backoff, retry.jitter), (5, Backoff::Exponential, true));
-    assert_eq!((retry.base_delay, retry.max_delay), (Duration::from_secs(1), Duration::from_secs(30)));
-    assert_eq!(retry.retryable, ["http.500", "http.502", "http.503", "http.504", "ECONNRESET", "ETIMEDOUT"]);
+    assert_eq!(
+        (retry.max_attempts, retry.backoff, retry.jitter),
+        (5, Backoff::Exponential, true)
+    );
+    assert_eq!(
+        (retry.base_delay, retry.max_delay),
+        (Duration::from_secs(1), Duration::from_secs(30))
+    );
+    assert_eq!(
+        retry.retryable,
+        [
+            "http.500",
+            "http.502",
+            "http.503",
+            "http.504",
+            "ECONNRESET",
+            "ETIMEDOUT"
+        ]
+    );
     let fallback = node.fallback.as_ref().expect("a fallback");
     assert_eq!(fallback.connector, "http-request");
     let config = json!({ "method": "GET", "url": "https://backup-api.service.com/data" });
@@ -86,21 +127,45 @@ fn retries_and_the_alternative_service_are_read() {
 fn patterns_alone_are_workflows() {
     let fan_out = plan("fan-out.yaml");
     assert_eq!(fan_out.trigger.as_deref(), Some("order-created"));
-    let StepKind::Parallel { branches, join } = &fan_out.steps[0].kind else { panic!("no parallel") };
+    let StepKind::Parallel { branches, join } = &fan_out.steps[0].kind else {
+        panic!("no parallel")
+    };
     let names: Vec<_> = branches.iter().map(|branch| branch.name.as_str()).collect();
-    assert_eq!(names, ["update-inventory", "send-confirmation-email", "update-analytics", "notify-shipping"]);
+    assert_eq!(
+        names,
+        [
+            "update-inventory",
+            "send-confirmation-email",
+            "update-analytics",
+            "notify-shipping"
+        ]
+    );
     assert_eq!(*join, Join::WaitAll);
 
     let scatter = plan("scatter-gather.yaml");
-    let StepKind::ScatterGather(block) = &scatter.steps[0].kind else { panic!("no scatter") };
+    let StepKind::ScatterGather(block) = &scatter.steps[0].kind else {
+        panic!("no scatter")
+    };
     assert!(matches!(block.strategy, Gather::BestPrice));
     assert_eq!(block.timeout, Some(Duration::from_secs(10)));
-    assert_eq!(node(&block.nodes[2]).config.constant(), Some(&json!({ "url": "https://price-c.com/quote" })));
+    assert_eq!(
+        node(&block.nodes[2]).config.constant(),
+        Some(&json!({ "url": "https://price-c.com/quote" }))
+    );
 
     let saga = plan("saga.yaml");
-    let StepKind::Saga(Saga { steps }) = &saga.steps[0].kind else { panic!("no saga") };
-    let pairs: Vec<_> =
-        steps.iter().map(|step| (step.action.id.as_str(), step.compensation.as_ref().map(|undo| undo.id.as_str()))).collect();
+    let StepKind::Saga(Saga { steps }) = &saga.steps[0].kind else {
+        panic!("no saga")
+    };
+    let pairs: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            (
+                step.action.id.as_str(),
+                step.compensation.as_ref().map(|undo| undo.id.as_str()),
+            )
+        })
+        .collect();
     assert_eq!(pairs[0], ("reserve-inventory", Some("release-inventory")));
     assert_eq!(pairs[2], ("ship-order", Some("cancel-shipment")));
 }
@@ -109,7 +174,10 @@ fn patterns_alone_are_workflows() {
 fn settings_come_from_the_connection_and_the_shared_file() {
     let plan = plan("rest-connection.yaml");
     let retry = &node(&plan.steps[0]).options.retry;
-    assert_eq!((retry.max_attempts, retry.backoff, retry.jitter), (4, Backoff::Linear, false));
+    assert_eq!(
+        (retry.max_attempts, retry.backoff, retry.jitter),
+        (4, Backoff::Linear, false)
+    );
 
     let source = Source::new("w.yaml", "steps: [ { node: a }, { node: a, config: { url: y } } ]").with_shared(
         "bowline.yaml",
@@ -121,7 +189,10 @@ fn settings_come_from_the_connection_and_the_shared_file() {
     assert_eq!(ids, ["a", "a-2"]);
     let second = node(&plan.steps[1]);
     assert_eq!(second.config.constant(), Some(&json!({ "method": "POST", "url": "y" })));
-    assert_eq!((second.options.timeout, second.options.retry.max_attempts), (Some(Duration::from_secs(7)), 9));
+    assert_eq!(
+        (second.options.timeout, second.options.retry.max_attempts),
+        (Some(Duration::from_secs(7)), 9)
+    );
     assert_eq!(second.on_error, OnError::Continue);
     assert_eq!(&*plan.steps[0].location.file, "w.yaml");
 }
@@ -130,11 +201,26 @@ fn settings_come_from_the_connection_and_the_shared_file() {
 fn steps_without_ids_are_named_by_type_and_place() {
     let plan = plan("whole-language.yaml");
     let ids: Vec<_> = plan.all_steps().into_iter().map(|step| step.id.as_str()).collect();
-    for id in ["set-3", "switch-6", "switch-6-default-set-1", "fan-3-wait-1", "try-9", "charge-compensation", "return-13"] {
+    for id in [
+        "set-3",
+        "switch-6",
+        "switch-6-default-set-1",
+        "fan-3-wait-1",
+        "try-9",
+        "charge-compensation",
+        "return-13",
+    ] {
         assert!(ids.contains(&id), "{id} is not among {ids:?}");
     }
-    assert_eq!(ids.iter().filter(|id| **id == "review").count(), 2, "cases may share an id");
-    assert_eq!(node(step(&plan, "create_profile")).options.total_timeout, Some(Duration::from_secs(3600)));
+    assert_eq!(
+        ids.iter().filter(|id| **id == "review").count(),
+        2,
+        "cases may share an id"
+    );
+    assert_eq!(
+        node(step(&plan, "create_profile")).options.total_timeout,
+        Some(Duration::from_secs(3600))
+    );
     let returned = plan.steps.last().map(|step| &step.kind);
     assert!(matches!(returned, Some(StepKind::Return(Some(_)))));
 }

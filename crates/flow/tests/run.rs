@@ -26,7 +26,13 @@ output: { first: \"${a}\", second: \"${b[1]}\", status: \"${steps.a.status}\", a
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_an_output_the_last_result_is_it() {
-    assert_eq!(output("steps:\n  - { id: a, type: do, config: { answer: 1 } }\n  - { id: b, type: do, when: \"${input.n > 9}\" }").await, json!(1));
+    assert_eq!(
+        output(
+            "steps:\n  - { id: a, type: do, config: { answer: 1 } }\n  - { id: b, type: do, when: \"${input.n > 9}\" }"
+        )
+        .await,
+        json!(1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,7 +60,10 @@ steps:
   - { id: b, type: do, config: { answer: done } }
 output: { b: \"${b}\", errors: \"${[workflow.errors.(step & ' ' & code)]}\", a: \"${steps.a.status}\" }
 ";
-    assert_eq!(output(text).await, json!({"b": "done", "errors": ["a sold-out"], "a": "failed"}));
+    assert_eq!(
+        output(text).await,
+        json!({"b": "done", "errors": ["a sold-out"], "a": "failed"})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,7 +130,10 @@ async fn joins() {
     assert_eq!(run("{ quorum: 3 }").await.error().code, "parallel.no-quorum");
     let settled = run("settle").await;
     assert_eq!(settled.output()["bad"]["error"]["code"], "bad");
-    assert_eq!(settled.output()["slow"], json!({"status": "succeeded", "output": "slow"}));
+    assert_eq!(
+        settled.output()["slow"],
+        json!({"status": "succeeded", "output": "slow"})
+    );
     assert_eq!(settled.took, Duration::from_secs(10));
     let first = run("first-success").await;
     assert_eq!(first.took, Duration::from_secs(1), "losers are cancelled");
@@ -142,7 +154,10 @@ steps:
 ";
     let ran = ran(text, json!({})).await;
     assert_eq!(ran.output(), json!({"winner": "won"}));
-    assert_eq!(ran.calls, ["race/loser/book", "race/winner/w", "race/loser/book.compensation"]);
+    assert_eq!(
+        ran.calls,
+        ["race/loser/book", "race/winner/w", "race/loser/book.compensation"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -158,7 +173,16 @@ steps:
       onFailure: compensate-all
 ";
     let ran = ran(text, json!({})).await;
-    assert_eq!(ran.calls, ["order/one", "order/two", "order/three", "order/two.compensation", "order/one.compensation"]);
+    assert_eq!(
+        ran.calls,
+        [
+            "order/one",
+            "order/two",
+            "order/three",
+            "order/two.compensation",
+            "order/one.compensation"
+        ]
+    );
     let error = ran.error();
     assert_eq!(error.code, "broken");
     assert_eq!(error.message, "told to fail; not undone: two");
@@ -187,12 +211,13 @@ steps:
       - { id: tidy, steps: [ { id: t, try: [ { id: h2, type: do, config: { hang: true } } ], catch: [ { errors: ['*'], steps: [] } ], finally: [ { id: clean, type: do } ] } ] }
 ";
     let world = World::new(&[]);
-    let ran = world.run_and(text, json!({}), |engine, id| {
-        wait_for_call(id, "both/branch-1/h1");
-        wait_for_call(id, "both/tidy/t/h2");
-        engine.cancel(id, "enough");
-    })
-    .await;
+    let ran = world
+        .run_and(text, json!({}), |engine, id| {
+            wait_for_call(id, "both/branch-1/h1");
+            wait_for_call(id, "both/tidy/t/h2");
+            engine.cancel(id, "enough");
+        })
+        .await;
     assert_eq!(ran.error().message, "cancelled: enough");
     assert!(matches!(ran.outcome, bowline_core::Outcome::Cancelled(_)));
     assert_eq!(ran.calls[3..], ["both/tidy/t/finally/clean", "one.compensation"]);
@@ -226,7 +251,12 @@ output: {{ result: \"${{quotes}}\", missing: \"${{[workflow.errors.(step & ' ' &
     assert_eq!(run("merge").await.output()["result"]["by"], "b");
     assert_eq!(run("first").await.took, Duration::ZERO);
     assert_eq!(run("{ max: \"${result.price}\" }").await.output()["result"]["by"], "a");
-    assert_eq!(run("\"${$count(results) & ' of ' & ($count(results) + $count(failures))}\"").await.output()["result"], "2 of 4");
+    assert_eq!(
+        run("\"${$count(results) & ' of ' & ($count(results) + $count(failures))}\"")
+            .await
+            .output()["result"],
+        "2 of 4"
+    );
     assert_eq!(run("majority").await.error().code, "gather.no-answer");
 }
 
@@ -250,7 +280,10 @@ steps:
     };
     assert_eq!(run("skip").await.output(), json!([[1, 0], [3, 2]]));
     let collected = run("collect").await.output();
-    assert_eq!((&collected[0], &collected[1]["error"]["code"]), (&json!([1, 0]), &json!("two")));
+    assert_eq!(
+        (&collected[0], &collected[1]["error"]["code"]),
+        (&json!([1, 0]), &json!("two"))
+    );
     assert_eq!(run("fail").await.error().code, "two");
 }
 
@@ -290,7 +323,10 @@ steps:
 ";
     let ran = ran(text, json!({})).await;
     assert_eq!(ran.output(), json!("http.503"));
-    assert_eq!(ran.calls, ["guarded/bad", "guarded/catch/handled", "guarded/finally/clean"]);
+    assert_eq!(
+        ran.calls,
+        ["guarded/bad", "guarded/catch/handled", "guarded/finally/clean"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -304,7 +340,10 @@ steps:
   - { id: c, try: [ { id: bad, workflow: child, input: {} } ], catch: [ { as: e, steps: [ { set: { code: \"${e.code}\" } } ] } ] }
 output: { a: \"${a}\", detached: \"${$length(b.executionId)}\", code: \"${code}\" }
 ";
-    assert_eq!(world.run(text, json!({})).await.output(), json!({"a": 2, "detached": 36, "code": "input.invalid"}));
+    assert_eq!(
+        world.run(text, json!({})).await.output(),
+        json!({"a": 2, "detached": 36, "code": "input.invalid"})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -321,9 +360,18 @@ steps: [ { id: never, type: do } ]
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_path_names_the_nearest() {
-    let error = ran("steps: [ { id: a, type: do, config: { answer: \"${input.usr.name}\" } } ]", json!({"user": {"name": 1}})).await.error();
+    let error = ran(
+        "steps: [ { id: a, type: do, config: { answer: \"${input.usr.name}\" } } ]",
+        json!({"user": {"name": 1}}),
+    )
+    .await
+    .error();
     assert_eq!(error.code, "expression.undefined");
-    assert!(error.message.contains("test.yaml:1:") && error.message.contains("user"), "{}", error.message);
+    assert!(
+        error.message.contains("test.yaml:1:") && error.message.contains("user"),
+        "{}",
+        error.message
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -335,7 +383,10 @@ steps:
 output: { echo: \"${echo}\", mine: \"${mine}\", part: \"${part}\", open: \"${input.n}\" }
 ";
     let ran = ran(text, json!({"n": 1})).await;
-    assert_eq!(ran.output(), json!({"echo": {"sent": "Bearer ***", "key": "***"}, "mine": "***", "part": "***", "open": 1}));
+    assert_eq!(
+        ran.output(),
+        json!({"echo": {"sent": "Bearer ***", "key": "***"}, "mine": "***", "part": "***", "open": 1})
+    );
     assert!(ran.masker.contains("xx s3cr3t-token xx"));
 }
 
@@ -348,11 +399,18 @@ steps:
   - { id: use, type: do, config: { answer: \"${auth.accessToken = 'abcdef123456'}\" } }
 output: { rows: \"${rows}\", expires: \"${auth.expiresIn}\" }
 ";
-    assert_eq!(output(text).await, json!({"rows": {"userName": "ada"}, "expires": "***"}));
+    assert_eq!(
+        output(text).await,
+        json!({"rows": {"userName": "ada"}, "expires": "***"})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_days_pass_in_no_time() {
-    let ran = ran("steps: [ { wait: 2d }, { wait: { until: \"${$fromMillis($toMillis(workflow.timestamp) + 60000)}\" } } ]", json!({})).await;
+    let ran = ran(
+        "steps: [ { wait: 2d }, { wait: { until: \"${$fromMillis($toMillis(workflow.timestamp) + 60000)}\" } } ]",
+        json!({}),
+    )
+    .await;
     assert_eq!(ran.took, Duration::from_secs(2 * 86_400 + 60));
 }

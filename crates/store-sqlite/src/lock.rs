@@ -69,6 +69,11 @@ impl Drop for WriterLock {
         if let Err(error) = self.file.set_len(0) {
             tracing::debug!(%error, "the lock file keeps the number of this process");
         }
+        // Closing the file would not do: a process that is being started by another thread has a copy of it for a
+        // moment, and the lock is the copy's too.
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the lock is released with the file");
+        }
     }
 }
 
@@ -78,4 +83,54 @@ fn holder(files: &Files) -> Option<String> {
     let number = text.trim().strip_prefix("pid ")?;
     let plausible = !number.is_empty() && number.len() <= 10 && number.bytes().all(|byte| byte.is_ascii_digit());
     plausible.then(|| format!("pid {number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    #[test]
+    fn says_who_has_it_and_is_free_at_once_although_a_copy_of_the_file_is_open() {
+        let home = tempfile::tempdir().unwrap();
+        let files = Files::find(home.path(), &Options::default()).unwrap();
+        let lock = WriterLock::take(&files).unwrap();
+        let copy = lock.file.try_clone().unwrap();
+        let Err(StoreError::Locked { path, holder }) = WriterLock::take(&files) else {
+            panic!("locked twice")
+        };
+        assert_eq!(path, files.database);
+        assert_eq!(holder, Some(format!("pid {}", std::process::id())));
+        assert!(WriterLock::wait(&files, Duration::from_millis(30)).is_err());
+        drop(lock);
+        WriterLock::take(&files).unwrap();
+        drop(copy);
+    }
+
+    #[test]
+    fn waits_for_a_lock_that_is_released() {
+        let home = tempfile::tempdir().unwrap();
+        let files = Files::find(home.path(), &Options::default()).unwrap();
+        let lock = WriterLock::take(&files).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| WriterLock::wait(&files, Duration::from_secs(20)));
+            drop(lock);
+            assert!(waiting.join().unwrap().is_ok());
+        });
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_repeated() {
+        let home = tempfile::tempdir().unwrap();
+        let files = Files::find(home.path(), &Options::default()).unwrap();
+        for (text, expected) in [
+            ("pid 12\n", Some("pid 12")),
+            ("pid \n", None),
+            ("pid 1; rm", None),
+            ("", None),
+        ] {
+            fs::write(&files.lock, text).unwrap();
+            assert_eq!(holder(&files).as_deref(), expected, "{text:?}");
+        }
+    }
 }

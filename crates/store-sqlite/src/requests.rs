@@ -67,7 +67,7 @@ impl Poller {
             }
         }
         self.version = Some(version);
-        
+        self.newest = newest;
         Ok(found)
     }
 }

@@ -1,7 +1,7 @@
 //! Where executions stand, as far as their events tell: what trees, status pages and log lines are made of.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 
 use bowline_core::{Event, Outcome, Path, StepError};
 
@@ -109,6 +109,8 @@ pub(crate) struct View {
     pub(crate) cancel: Option<String>,
     /// By path.
     pub(crate) ops: BTreeMap<Path, Op>,
+    /// How many items each loop has, by its path, where that was found out. Clones share it.
+    pub(crate) totals: Arc<Mutex<HashMap<String, Option<usize>>>>,
     asked: u64,
 }
 
@@ -126,6 +128,7 @@ impl View {
             outcome: None,
             cancel: None,
             ops: BTreeMap::new(),
+            totals: Arc::default(),
             asked: 0,
         }
     }

@@ -9,7 +9,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use console::Term;
 
 /// What is drawn at the moment.
-#[derive(Default)]
 struct Drawn {
     lines: Vec<String>,
 }
@@ -77,6 +76,11 @@ pub(crate) fn draw(lines: Vec<String>) {
         .and_then(|()| put(&term, &lines))
         .and_then(|()| term.flush());
     drawn.lines = lines;
+}
+
+/// Lets what is drawn stand, and forgets it.
+pub(crate) fn leave() {
+    lock().lines.clear();
 }
 
 /// Rows and columns of the terminal on stderr.

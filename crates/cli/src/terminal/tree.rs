@@ -6,6 +6,8 @@
 mod blocks;
 mod op;
 
+use std::collections::HashMap;
+
 use bowline_flow::plan::{Step, StepKind};
 
 use super::model::{Activity, State, View, What};
@@ -48,15 +50,15 @@ pub(crate) struct Line {
     pub(crate) weight: Weight,
 }
 
+/// Deeper than this, children of children are not drawn.
+const MOST_DEEP: usize = 20;
+
 const WHEEL: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
-/// The steps of an execution.
-pub(crate) fn steps(view: &View, look: Look) -> Vec<Line> {
-    let mut tree = Tree { view, look, lines: Vec::new() };
-    match &view.shape {
-        Some(shape) => tree.steps(&shape.plan.steps, "", 1),
-        None => tree.flat(),
-    }
+/// The steps of an execution, and within them those of the executions it waits for, as far as `others` has them.
+pub(crate) fn steps(view: &View, others: &HashMap<String, View>, look: Look) -> Vec<Line> {
+    let mut tree = Tree { view, others, look, lines: Vec::new() };
+    tree.whole(1);
     tree.lines
 }
 
@@ -112,11 +114,28 @@ pub(crate) fn fit(lines: Vec<Line>, room: usize) -> Vec<String> {
 
 struct Tree<'a> {
     view: &'a View,
+    others: &'a HashMap<String, View>,
     look: Look,
     lines: Vec<Line>,
 }
 
-impl Tree<'_> {
+impl<'a> Tree<'a> {
+    fn whole(&mut self, depth: usize) {
+        match &self.view.shape {
+            Some(shape) => self.steps(&shape.plan.steps, "", depth),
+            None => self.flat(depth),
+        }
+    }
+
+    /// The steps of an execution that is waited for.
+    fn child(&mut self, path: &str, depth: usize) {
+        let Some(What::Child { id, .. }) = self.view.ops.get(path).map(|op| &op.what) else { return };
+        let Some(child) = self.others.get(&**id).filter(|_| depth < MOST_DEEP) else { return };
+        let mut inner: Tree<'a> = Tree { view: child, others: self.others, look: self.look, lines: Vec::new() };
+        inner.whole(depth);
+        self.lines.append(&mut inner.lines);
+    }
+
     fn push(&mut self, depth: usize, weight: Weight, text: impl AsRef<str>) {
         let text = format!("{}{}", "  ".repeat(depth), text.as_ref());
         self.lines.push(Line { text, weight });
@@ -141,7 +160,10 @@ impl Tree<'_> {
                 }
             }
             StepKind::Wait(_) => self.op(&path, &step.id, "wait", depth),
-            StepKind::Workflow { name, .. } => self.op(&path, &step.id, &format!("workflow {name}"), depth),
+            StepKind::Workflow { name, .. } => {
+                self.op(&path, &step.id, &format!("workflow {name}"), depth);
+                self.child(&path, depth + 1);
+            }
             // Nothing of these is recorded: they are computed.
             StepKind::Set(_) | StepKind::Return(_) | StepKind::Fail { .. } => {}
             block => self.block(step, block, &path, depth),
@@ -181,7 +203,7 @@ impl Tree<'_> {
     }
 
     /// Without a plan: everything that was asked for, in order.
-    fn flat(&mut self) {
+    fn flat(&mut self, depth: usize) {
         let mut all: Vec<_> = self.view.ops.iter().collect();
         all.sort_by_key(|(_, op)| op.order);
         for (path, op) in all {
@@ -190,7 +212,7 @@ impl Tree<'_> {
                 What::Timer => "wait".to_owned(),
                 What::Child { workflow, .. } => format!("workflow {workflow}"),
             };
-            self.op(path, path, &kind, 1);
+            self.op(path, path, &kind, depth);
         }
     }
 

@@ -8,7 +8,12 @@ use super::{Leaf, Look, Part, parts, shortened};
 
 /// The workflow as a Mermaid flowchart. Every label is escaped, so that no document can break out of it.
 pub fn mermaid(plan: &Plan) -> String {
-    let mut chart = Chart { text: "flowchart TD\n".to_owned(), count: 0, depth: 1, ends: Vec::new() };
+    let mut chart = Chart {
+        text: "flowchart TD\n".to_owned(),
+        count: 0,
+        depth: 1,
+        ends: Vec::new(),
+    };
     let start = chart.node(&plan.name, "([", "])");
     let exits = chart.draw(&parts(plan), vec![Exit { id: start, label: None }]);
     let end = chart.node("end", "([", "])");
@@ -85,13 +90,22 @@ impl Chart {
                 };
                 rows.iter()
                     .flat_map(|(label, part)| {
-                        let labelled = from.iter().map(|exit| Exit { label: label.clone().or_else(|| exit.label.clone()), ..exit.clone() });
+                        let labelled = from.iter().map(|exit| Exit {
+                            label: label.clone().or_else(|| exit.label.clone()),
+                            ..exit.clone()
+                        });
                         self.draw(part, labelled.collect())
                     })
                     .collect()
             }
             Part::Optional(title, inner) => {
-                let around = from.iter().map(|exit| Exit { label: Some("otherwise".to_owned()), ..exit.clone() }).collect::<Vec<_>>();
+                let around = from
+                    .iter()
+                    .map(|exit| Exit {
+                        label: Some("otherwise".to_owned()),
+                        ..exit.clone()
+                    })
+                    .collect::<Vec<_>>();
                 let mut exits = self.frame(title, inner, from);
                 exits.extend(around);
                 exits
@@ -101,13 +115,13 @@ impl Chart {
     }
 
     fn frame(&mut self, title: &str, inner: &Part, from: Vec<Exit>) -> Vec<Exit> {
-                let id = self.next("g");
-                self.line(&format!("subgraph {id}[\"{}\"]", escape(&shortened(title, 60))));
-                self.depth += 1;
-                let exits = self.draw(inner, from);
-                self.depth -= 1;
-                self.line("end");
-                exits
+        let id = self.next("g");
+        self.line(&format!("subgraph {id}[\"{}\"]", escape(&shortened(title, 60))));
+        self.depth += 1;
+        let exits = self.draw(inner, from);
+        self.depth -= 1;
+        self.line("end");
+        exits
     }
 
     fn leaf(&mut self, leaf: &Leaf) -> String {

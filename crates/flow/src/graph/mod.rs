@@ -57,7 +57,12 @@ fn column(steps: &[Step]) -> Part {
 }
 
 fn leaf(step: &Step, detail: impl Into<String>, look: Look) -> Part {
-    Part::Leaf(Leaf { title: step.id.clone(), detail: detail.into(), look, undo: None })
+    Part::Leaf(Leaf {
+        title: step.id.clone(),
+        detail: detail.into(),
+        look,
+        undo: None,
+    })
 }
 
 fn part(step: &Step) -> Part {
@@ -70,11 +75,16 @@ fn part(step: &Step) -> Part {
         }),
         StepKind::Parallel { branches, join } => {
             let rows = branches.iter().map(|branch| (None, column(&branch.steps))).collect();
-            Part::Frame(format!("{}: parallel, {}", step.id, join_name(*join)), Box::new(Part::Row(rows)))
+            Part::Frame(
+                format!("{}: parallel, {}", step.id, join_name(*join)),
+                Box::new(Part::Row(rows)),
+            )
         }
         StepKind::ScatterGather(block) => {
             let rows = block.nodes.iter().map(|node| (None, part(node))).collect();
-            let timeout = block.timeout.map_or_else(String::new, |timeout| format!(" within {}", duration(timeout)));
+            let timeout = block
+                .timeout
+                .map_or_else(String::new, |timeout| format!(" within {}", duration(timeout)));
             let title = format!("{}: gather {}{timeout}", step.id, gather_name(&block.strategy));
             Part::Frame(title, Box::new(Part::Row(rows)))
         }
@@ -89,8 +99,10 @@ fn part(step: &Step) -> Part {
             Part::Frame(format!("{}: saga", step.id), Box::new(Part::Column(actions.collect())))
         }
         StepKind::Switch { cases, default } => {
-            let mut rows: Vec<_> =
-                cases.iter().map(|case| (Some(text_of(&case.when)), column(&case.steps))).collect();
+            let mut rows: Vec<_> = cases
+                .iter()
+                .map(|case| (Some(text_of(&case.when)), column(&case.steps)))
+                .collect();
             rows.push((Some("otherwise".to_owned()), column(default)));
             Part::Frame(format!("{}: switch", step.id), Box::new(Part::Row(rows)))
         }
@@ -103,11 +115,19 @@ fn part(step: &Step) -> Part {
                 RepeatCondition::Until(condition) => format!("until {}", text_of(condition)),
                 RepeatCondition::While(condition) => format!("while {}", text_of(condition)),
             };
-            Part::Frame(format!("{}: repeat {condition}", step.id), Box::new(column(&block.steps)))
+            Part::Frame(
+                format!("{}: repeat {condition}", step.id),
+                Box::new(column(&block.steps)),
+            )
         }
         StepKind::Try(block) => {
             let mut rows = vec![(None, column(&block.body))];
-            rows.extend(block.catches.iter().map(|catch| (Some(format!("catch {}", catch.errors.join(", "))), column(&catch.steps))));
+            rows.extend(
+                block
+                    .catches
+                    .iter()
+                    .map(|catch| (Some(format!("catch {}", catch.errors.join(", "))), column(&catch.steps))),
+            );
             let mut parts = vec![Part::Row(rows)];
             if !block.finally.is_empty() {
                 parts.push(Part::Frame("finally".to_owned(), Box::new(column(&block.finally))));
@@ -136,7 +156,9 @@ fn text_of(template: &Template) -> String {
         return constant.as_str().map_or_else(|| constant.to_string(), str::to_owned);
     }
     let first = template.expressions().next();
-    first.map(|(_, _, expression)| expression.source().split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
+    first
+        .map(|(_, _, expression)| expression.source().split_whitespace().collect::<Vec<_>>().join(" "))
+        .unwrap_or_default()
 }
 
 fn join_name(join: Join) -> String {

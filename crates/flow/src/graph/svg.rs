@@ -28,14 +28,27 @@ pub fn svg(plan: &Plan) -> String {
     let middle = width / 2.0;
 
     let mut page = Page { body: String::new() };
-    let _ = writeln!(page.body, r#"<text class="name" x="{middle:.1}" y="{:.1}">{}</text>"#, MARGIN + 8.0, escape(&plan.name));
-    let _ = writeln!(page.body, r#"<circle class="start" cx="{middle:.1}" cy="{:.1}" r="7"/>"#, top + 7.0);
+    let _ = writeln!(
+        page.body,
+        r#"<text class="name" x="{middle:.1}" y="{:.1}">{}</text>"#,
+        MARGIN + 8.0,
+        escape(&plan.name)
+    );
+    let _ = writeln!(
+        page.body,
+        r#"<circle class="start" cx="{middle:.1}" cy="{:.1}" r="7"/>"#,
+        top + 7.0
+    );
     let first = top + 14.0 + GAP;
     page.arrow(middle, top + 14.0, first);
     page.draw(&root, middle - size.width / 2.0, first, size.width);
     let last = first + size.height;
     page.arrow(middle, last, last + GAP);
-    let _ = writeln!(page.body, r#"<circle class="end" cx="{middle:.1}" cy="{:.1}" r="7"/>"#, last + GAP + 7.0);
+    let _ = writeln!(
+        page.body,
+        r#"<circle class="end" cx="{middle:.1}" cy="{:.1}" r="7"/>"#,
+        last + GAP + 7.0
+    );
 
     let label = escape(&format!("Workflow {}", plan.name));
     format!(
@@ -68,7 +81,9 @@ struct Size {
 
 /// How wide a text comes out, about: wide scripts take two places.
 fn text_width(text: &str) -> f64 {
-    text.chars().map(|c| if u32::from(c) >= 0x1100 { 14.0 } else { 7.4 }).sum()
+    text.chars()
+        .map(|c| if u32::from(c) >= 0x1100 { 14.0 } else { 7.4 })
+        .sum()
 }
 
 fn box_width(leaf: &Leaf) -> f64 {
@@ -78,47 +93,83 @@ fn box_width(leaf: &Leaf) -> f64 {
 }
 
 fn undo_width(leaf: &Leaf) -> f64 {
-    leaf.undo.as_ref().map_or(0.0, |undo| text_width(&shortened(undo, LONGEST_LABEL)) + 2.0 * PADDING)
+    leaf.undo
+        .as_ref()
+        .map_or(0.0, |undo| text_width(&shortened(undo, LONGEST_LABEL)) + 2.0 * PADDING)
 }
 
 fn label_height(rows: &[(Option<String>, Part)]) -> f64 {
-    if rows.iter().any(|(label, _)| label.is_some()) { LINE } else { 0.0 }
+    if rows.iter().any(|(label, _)| label.is_some()) {
+        LINE
+    } else {
+        0.0
+    }
 }
 
 fn measure(part: &Part) -> Size {
     match part {
         Part::Leaf(leaf) => {
             // The box stays in the middle, so what undoes it takes its width on both sides.
-            let undo = if leaf.undo.is_some() { 2.0 * (undo_width(leaf) + BESIDE) } else { 0.0 };
-            Size { width: box_width(leaf) + undo, height: BOX_HEIGHT }
+            let undo = if leaf.undo.is_some() {
+                2.0 * (undo_width(leaf) + BESIDE)
+            } else {
+                0.0
+            };
+            Size {
+                width: box_width(leaf) + undo,
+                height: BOX_HEIGHT,
+            }
         }
         Part::Column(parts) => {
             let gaps = GAP * parts.len().saturating_sub(1) as f64;
-            parts.iter().map(measure).fold(Size { width: 60.0, height: gaps }, |sum, size| Size {
-                width: sum.width.max(size.width),
-                height: sum.height + size.height,
-            })
+            parts.iter().map(measure).fold(
+                Size {
+                    width: 60.0,
+                    height: gaps,
+                },
+                |sum, size| Size {
+                    width: sum.width.max(size.width),
+                    height: sum.height + size.height,
+                },
+            )
         }
         Part::Row(rows) => {
             let gaps = BESIDE * rows.len().saturating_sub(1) as f64;
-            let inner = rows.iter().map(|row| measure_row(row)).fold(Size { width: gaps, height: 0.0 }, |sum, size| Size {
-                width: sum.width + size.width,
-                height: sum.height.max(size.height),
-            });
-            Size { width: inner.width, height: inner.height + 2.0 * GAP + label_height(rows) }
+            let inner = rows.iter().map(|row| measure_row(row)).fold(
+                Size {
+                    width: gaps,
+                    height: 0.0,
+                },
+                |sum, size| Size {
+                    width: sum.width + size.width,
+                    height: sum.height.max(size.height),
+                },
+            );
+            Size {
+                width: inner.width,
+                height: inner.height + 2.0 * GAP + label_height(rows),
+            }
         }
         Part::Frame(title, inner) | Part::Optional(title, inner) => {
             let inner = measure(inner);
             let title = text_width(&shortened(title, 2 * LONGEST_LABEL)) * 0.9;
-            Size { width: inner.width.max(title) + 2.0 * PADDING, height: inner.height + LINE + 2.0 * PADDING }
+            Size {
+                width: inner.width.max(title) + 2.0 * PADDING,
+                height: inner.height + LINE + 2.0 * PADDING,
+            }
         }
     }
 }
 
 fn measure_row((label, part): &(Option<String>, Part)) -> Size {
     let size = measure(part);
-    let label = label.as_ref().map_or(0.0, |label| text_width(&shortened(label, LONGEST_LABEL)) * 0.9);
-    Size { width: size.width.max(label), height: size.height }
+    let label = label
+        .as_ref()
+        .map_or(0.0, |label| text_width(&shortened(label, LONGEST_LABEL)) * 0.9);
+    Size {
+        width: size.width.max(label),
+        height: size.height,
+    }
 }
 
 struct Page {
@@ -140,9 +191,6 @@ impl Page {
                     }
                     self.draw(part, x, y, width);
                     y += measure(part).height;
-                }
-                if parts.is_empty() {
-                    return;
                 }
             }
             Part::Row(rows) => self.row(rows, middle, y, measure(part)),
@@ -170,13 +218,23 @@ impl Page {
             let own = measure_row(row);
             let centre = x + own.width / 2.0;
             let half = y + GAP / 2.0;
-            self.path(&format!("M{middle:.1} {y:.1}V{half:.1}H{centre:.1}V{top:.1}"), true);
+            self.path(
+                &format!("M{middle:.1} {y:.1}V{half:.1}H{centre:.1}V{top:.1}"),
+                measure(&row.1).height > 0.0,
+            );
             if let Some(label) = &row.0 {
                 self.text("label", centre, y + GAP + labels - 8.0, label, LONGEST_LABEL);
             }
             self.draw(&row.1, x, top, own.width);
             let end = top + measure(&row.1).height;
-            self.path(&format!("M{centre:.1} {end:.1}V{:.1}H{middle:.1}V{:.1}", bottom + GAP / 2.0, bottom + GAP), false);
+            self.path(
+                &format!(
+                    "M{centre:.1} {end:.1}V{:.1}H{middle:.1}V{:.1}",
+                    bottom + GAP / 2.0,
+                    bottom + GAP
+                ),
+                false,
+            );
             x += own.width + BESIDE;
         }
     }
@@ -216,7 +274,10 @@ impl Page {
 
     fn text(&mut self, class: &str, x: f64, y: f64, text: &str, most: usize) {
         let text = escape(&shortened(text, most));
-        let _ = writeln!(self.body, r#"<text class="{class}" x="{x:.1}" y="{y:.1}">{text}</text>"#);
+        let _ = writeln!(
+            self.body,
+            r#"<text class="{class}" x="{x:.1}" y="{y:.1}">{text}</text>"#
+        );
     }
 
     fn arrow(&mut self, x: f64, from: f64, to: f64) {

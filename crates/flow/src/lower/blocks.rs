@@ -27,9 +27,12 @@ impl Lowering<'_> {
         }
         let mut branches = Vec::new();
         let mut seen: Names = Vec::new();
+        let block = self.scope.block();
         for (index, item) in list.items().enumerate() {
             let mark = self.scope.mark();
+            self.scope.enter_branch(block, index);
             let branch = self.branch(&item, index, id);
+            self.scope.leave_branch();
             let names = self.scope.leave(mark);
             self.scope.hide(&names);
             seen.extend(names);
@@ -38,7 +41,9 @@ impl Lowering<'_> {
         self.scope.unhide(&seen);
         self.scope.enter(seen);
         let count = list.node.items().len();
-        let join = cursor.field("joinStrategy").map_or(Some(Join::default()), |join| self.join(&join, count))?;
+        let join = cursor
+            .field("joinStrategy")
+            .map_or(Some(Join::default()), |join| self.join(&join, count))?;
         Some(StepKind::Parallel { branches, join })
     }
 
@@ -46,16 +51,27 @@ impl Lowering<'_> {
         let number = index + 1;
         if item.is_list() {
             let steps = self.steps(item, &format!("{id}-{number}-"));
-            return Some(Branch { name: format!("branch-{number}"), steps });
+            return Some(Branch {
+                name: format!("branch-{number}"),
+                steps,
+            });
         }
         if super::steps::KEYS.iter().any(|key| item.has(key)) {
             let step = self.step(item, index, &format!("{id}-"))?;
-            return Some(Branch { name: step.id.clone(), steps: vec![step] });
+            return Some(Branch {
+                name: step.id.clone(),
+                steps: vec![step],
+            });
         }
         let list = item.field("steps")?;
         let steps = self.steps(&list, &format!("{id}-{number}-"));
         let own = item.field("id").filter(|own| own.text().is_some());
-        let Some(own) = own else { return Some(Branch { name: format!("branch-{number}"), steps }) };
+        let Some(own) = own else {
+            return Some(Branch {
+                name: format!("branch-{number}"),
+                steps,
+            });
+        };
         let name = own.text().unwrap_or_default().to_owned();
         self.check_name(&name, own.at(), &own.path);
         self.check_free(&name, &own);
@@ -91,9 +107,12 @@ impl Lowering<'_> {
         }
         let mut nodes = Vec::new();
         let mut seen: Names = Vec::new();
+        let block = self.scope.block();
         for (index, item) in list.items().enumerate() {
             let mark = self.scope.mark();
+            self.scope.enter_branch(block, index);
             let step = self.step(&with_type(&item), index, &format!("{id}-"));
+            self.scope.leave_branch();
             let names = self.scope.leave(mark);
             self.scope.hide(&names);
             seen.extend(names);
@@ -107,12 +126,20 @@ impl Lowering<'_> {
             Some(strategy) => self.gather(&strategy)?,
             None => Gather::All,
         };
-        Some(StepKind::ScatterGather(ScatterGather { nodes, strategy, timeout }))
+        Some(StepKind::ScatterGather(ScatterGather {
+            nodes,
+            strategy,
+            timeout,
+        }))
     }
 
     fn gather(&mut self, cursor: &Cursor) -> Option<Gather> {
         let mark = self.scope.mark();
-        let locals: &[&str] = if cursor.is_map() { &["result"] } else { &["results", "failures"] };
+        let locals: &[&str] = if cursor.is_map() {
+            &["result"]
+        } else {
+            &["results", "failures"]
+        };
         for name in locals {
             self.scope.add(&Arc::from(*name), Origin::Local);
         }
@@ -125,8 +152,12 @@ impl Lowering<'_> {
             Some(text) if has_expression(text) => self.template(cursor).map(Gather::Expression),
             Some(_) => None,
             None => {
-                let min = cursor.field("min").map(|min| self.computed(&min, "a measure", "a number"));
-                let max = cursor.field("max").map(|max| self.computed(&max, "a measure", "a number"));
+                let min = cursor
+                    .field("min")
+                    .map(|min| self.computed(&min, "a measure", "a number"));
+                let max = cursor
+                    .field("max")
+                    .map(|max| self.computed(&max, "a measure", "a number"));
                 min.map_or_else(|| max.flatten().map(Gather::Max), |min| min.map(Gather::Min))
             }
         };
@@ -139,7 +170,13 @@ impl Lowering<'_> {
         let kind = self.saga(root, "saga-1")?;
         let id = "saga-1".to_owned();
         self.scope.add(&Arc::from(id.as_str()), Origin::Step(root.at()));
-        Some(Step { id, location: self.report.location_of(root), description: None, when: None, kind })
+        Some(Step {
+            id,
+            location: self.report.location_of(root),
+            description: None,
+            when: None,
+            kind,
+        })
     }
 
     pub(super) fn saga(&mut self, saga: &Cursor, id: &str) -> Option<StepKind> {
@@ -150,14 +187,27 @@ impl Lowering<'_> {
         let mut steps = Vec::new();
         for (index, item) in list.items().enumerate() {
             let Some(action) = item.field("action") else { continue };
-            let as_step = if action.text().is_some() { named_step(&action) } else { action.clone() };
+            let as_step = if action.text().is_some() {
+                named_step(&action)
+            } else {
+                action.clone()
+            };
             let action_step = self.step(&as_step, index, &format!("{id}-"));
-            let of = action_step.as_ref().map_or_else(|| format!("{id}-{}", index + 1), |step| step.id.clone());
+            let of = action_step
+                .as_ref()
+                .map_or_else(|| format!("{id}-{}", index + 1), |step| step.id.clone());
             let compensation = item.field("compensation").map(|undo| self.compensation(&undo, &of));
             let Some(action) = action_step else { continue };
-            let own = if let StepKind::Node(node) = &action.kind { node.compensation.clone() } else { None };
+            let own = if let StepKind::Node(node) = &action.kind {
+                node.compensation.clone()
+            } else {
+                None
+            };
             // Where the item says nothing, the node's own compensation is meant.
-            steps.push(SagaStep { compensation: compensation.flatten().or(own), action });
+            steps.push(SagaStep {
+                compensation: compensation.flatten().or(own),
+                action,
+            });
         }
         Some(StepKind::Saga(Saga { steps }))
     }
@@ -178,7 +228,9 @@ impl Lowering<'_> {
                 cases.push(Case { when, steps });
             }
         }
-        let default = cursor.field("default").map(|steps| self.inner_steps(&steps, &format!("{id}-default-")));
+        let default = cursor
+            .field("default")
+            .map(|steps| self.inner_steps(&steps, &format!("{id}-default-")));
         let (default, names) = default.unwrap_or_default();
         seen.extend(names);
         self.scope.enter(seen);
@@ -186,7 +238,9 @@ impl Lowering<'_> {
     }
 
     pub(super) fn for_each(&mut self, cursor: &Cursor, id: &str) -> Option<StepKind> {
-        let items = cursor.field("forEach").and_then(|items| self.computed(&items, "a list", "a list"));
+        let items = cursor
+            .field("forEach")
+            .and_then(|items| self.computed(&items, "a list", "a list"));
         let as_name = self.local_name(cursor, "as", "item");
         let index_name = self.local_name(cursor, "indexAs", "index");
         if as_name == index_name {
@@ -196,15 +250,29 @@ impl Lowering<'_> {
         let mark = self.scope.mark();
         self.scope.add(&Arc::from(as_name.as_str()), Origin::Local);
         self.scope.add(&Arc::from(index_name.as_str()), Origin::Local);
-        let steps = cursor.field("steps").map(|steps| self.steps(&steps, &format!("{id}-"))).unwrap_or_default();
+        let steps = cursor
+            .field("steps")
+            .map(|steps| self.steps(&steps, &format!("{id}-")))
+            .unwrap_or_default();
         self.scope.leave(mark);
         let on_item_error = match cursor.text_of("onItemError") {
             Some("collect") => OnItemError::Collect,
             Some("skip") => OnItemError::Skip,
             _ => OnItemError::Fail,
         };
-        let concurrency = cursor.whole_of("concurrency").and_then(|n| usize::try_from(n).ok()).unwrap_or(1).max(1);
-        Some(StepKind::ForEach(ForEach { items: items?, as_name, index_name, concurrency, steps, on_item_error }))
+        let concurrency = cursor
+            .whole_of("concurrency")
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(1)
+            .max(1);
+        Some(StepKind::ForEach(ForEach {
+            items: items?,
+            as_name,
+            index_name,
+            concurrency,
+            steps,
+            on_item_error,
+        }))
     }
 
     pub(super) fn repeat(&mut self, cursor: &Cursor, id: &str) -> Option<StepKind> {
@@ -212,7 +280,10 @@ impl Lowering<'_> {
         let mark = self.scope.mark();
         self.scope.add(&Arc::from("iteration"), Origin::Local);
         let before = settings.field("while").map(|condition| self.condition(&condition));
-        let steps = cursor.field("steps").map(|steps| self.steps(&steps, &format!("{id}-"))).unwrap_or_default();
+        let steps = cursor
+            .field("steps")
+            .map(|steps| self.steps(&steps, &format!("{id}-")))
+            .unwrap_or_default();
         let after = settings.field("until").map(|condition| self.condition(&condition));
         let names = self.scope.leave(mark);
         self.scope.enter(names);
@@ -222,7 +293,9 @@ impl Lowering<'_> {
             } else {
                 (codes::MISSING_FIELD, "nothing here says when it ends")
             };
-            self.report.at(code, &settings, message, |problem| problem.expected("`until` or `while`"));
+            self.report.at(code, &settings, message, |problem| {
+                problem.expected("`until` or `while`")
+            });
             return None;
         }
         let condition = match (before.flatten(), after.flatten()) {
@@ -232,19 +305,32 @@ impl Lowering<'_> {
         };
         let delay = self.duration(&settings, "delay");
         let max = settings.whole_of("max").unwrap_or(1000).max(1);
-        Some(StepKind::Repeat(Repeat { condition, max, delay, steps }))
+        Some(StepKind::Repeat(Repeat {
+            condition,
+            max,
+            delay,
+            steps,
+        }))
     }
 
     pub(super) fn try_block(&mut self, cursor: &Cursor, id: &str) -> Option<StepKind> {
         let (body, names) = self.inner_steps(&cursor.field("try")?, &format!("{id}-"));
         if !cursor.has("catch") && !cursor.has("finally") {
-            self.report.at(codes::MISSING_FIELD, cursor, "a `try` needs a `catch` or a `finally`", plain);
+            self.report.at(
+                codes::MISSING_FIELD,
+                cursor,
+                "a `try` needs a `catch` or a `finally`",
+                plain,
+            );
         }
         self.scope.enter(names);
         let mut catches: Vec<Catch> = Vec::new();
         let mut seen: Names = Vec::new();
         for (index, item) in cursor.field("catch").iter().flat_map(Cursor::items).enumerate() {
-            if catches.iter().any(|catch| catch.errors.iter().any(|error| error == "*")) {
+            if catches
+                .iter()
+                .any(|catch| catch.errors.iter().any(|error| error == "*"))
+            {
                 let message = "this `catch` can never run: one before it takes every error";
                 self.report.at(codes::UNREACHABLE, &item, message, plain);
             }
@@ -253,21 +339,33 @@ impl Lowering<'_> {
             let mark = self.scope.mark();
             self.scope.add(&Arc::from(as_name.as_str()), Origin::Local);
             let prefix = format!("{id}-catch-{}-", index + 1);
-            let steps = item.field("steps").map(|steps| self.steps_or_none(&steps, &prefix)).unwrap_or_default();
+            let steps = item
+                .field("steps")
+                .map(|steps| self.steps_or_none(&steps, &prefix))
+                .unwrap_or_default();
             seen.extend(self.scope.leave(mark));
             catches.push(Catch { errors, as_name, steps });
         }
         self.scope.enter(seen);
-        let finally = cursor.field("finally").map(|steps| self.steps(&steps, &format!("{id}-finally-")));
-        Some(StepKind::Try(Try { body, catches, finally: finally.unwrap_or_default() }))
+        let finally = cursor
+            .field("finally")
+            .map(|steps| self.steps(&steps, &format!("{id}-finally-")));
+        Some(StepKind::Try(Try {
+            body,
+            catches,
+            finally: finally.unwrap_or_default(),
+        }))
     }
 
     fn error_names(&mut self, item: &Cursor) -> Vec<String> {
-        let Some(list) = item.field("errors") else { return vec!["*".to_owned()] };
+        let Some(list) = item.field("errors") else {
+            return vec!["*".to_owned()];
+        };
         if list.is_list() && list.node.items().is_empty() {
-            self.report.at(codes::EMPTY, &list, "there are no names of errors here", |problem| {
-                problem.hint("leave `errors` out to take every error")
-            });
+            self.report
+                .at(codes::EMPTY, &list, "there are no names of errors here", |problem| {
+                    problem.hint("leave `errors` out to take every error")
+                });
         }
         list.items().filter_map(|name| name.text().map(str::to_owned)).collect()
     }
@@ -278,16 +376,24 @@ impl Lowering<'_> {
                 if let Some(text) = until.text().filter(|text| !has_expression(text))
                     && let Err(error) = text.parse::<jiff::Timestamp>()
                 {
-                    self.report.at(codes::DURATION, &until, format!("this is not a moment: {error}"), |problem| {
-                        problem.expected("RFC 3339 text such as 2026-11-22T10:00:00Z, or milliseconds since 1970")
-                    });
+                    self.report.at(
+                        codes::DURATION,
+                        &until,
+                        format!("this is not a moment: {error}"),
+                        |problem| {
+                            problem.expected("RFC 3339 text such as 2026-11-22T10:00:00Z, or milliseconds since 1970")
+                        },
+                    );
                     return None;
                 }
                 Wait::Until(self.template(&until)?)
             }
             None if cursor.is_map() => return None,
             None => {
-                if cursor.text().is_some_and(|text| !has_expression(text) && Millis::parse(text).is_err()) {
+                if cursor
+                    .text()
+                    .is_some_and(|text| !has_expression(text) && Millis::parse(text).is_err())
+                {
                     return None;
                 }
                 Wait::For(self.template(cursor)?)
@@ -334,9 +440,17 @@ fn with_type(item: &Cursor) -> Cursor {
     if !is_short {
         return item.clone();
     }
-    let entry = |key: &str, node: Node| Entry { key: Arc::from(key), key_at: item.at(), value: Arc::new(node) };
-    let (about, config): (Vec<Entry>, Vec<Entry>) =
-        item.node.entries().iter().cloned().partition(|entry| matches!(&*entry.key, "id" | "when" | "description"));
+    let entry = |key: &str, node: Node| Entry {
+        key: Arc::from(key),
+        key_at: item.at(),
+        value: Arc::new(node),
+    };
+    let (about, config): (Vec<Entry>, Vec<Entry>) = item
+        .node
+        .entries()
+        .iter()
+        .cloned()
+        .partition(|entry| matches!(&*entry.key, "id" | "when" | "description"));
     let kind = Kind::Text(Arc::from("http-request"), crate::tree::Style::Plain);
     let mut entries = about;
     entries.push(entry("type", Node::new(kind, item.at())));
@@ -346,6 +460,10 @@ fn with_type(item: &Cursor) -> Cursor {
 
 /// The name of a node as the step `{node: name}`.
 fn named_step(name: &Cursor) -> Cursor {
-    let entry = Entry { key: Arc::from("node"), key_at: name.at(), value: Arc::clone(&name.node) };
+    let entry = Entry {
+        key: Arc::from("node"),
+        key_at: name.at(),
+        value: Arc::clone(&name.node),
+    };
     name.with(Node::new(Kind::Map(vec![entry]), name.at()))
 }

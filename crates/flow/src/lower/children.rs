@@ -17,25 +17,45 @@ impl Lowering<'_> {
             None => None,
         };
         let name = field.text().filter(|name| !has_expression(name))?.to_owned();
-        let mode = if cursor.text_of("mode") == Some("detach") { ChildMode::Detach } else { ChildMode::Wait };
+        let mode = if cursor.text_of("mode") == Some("detach") {
+            ChildMode::Detach
+        } else {
+            ChildMode::Wait
+        };
         let own = self.name.clone();
         if let Some(workflows) = &self.options.workflows {
             if name != own && !workflows.contains_key(&name) {
                 let known: Vec<String> = workflows.keys().filter(|known| **known != own).cloned().collect();
                 let otherwise = "put its file into the same folder";
-                self.unknown_name(codes::UNKNOWN_WORKFLOW, &field, "workflow", &name, known.iter().map(String::as_str), otherwise);
+                self.unknown_name(
+                    codes::UNKNOWN_WORKFLOW,
+                    &field,
+                    "workflow",
+                    &name,
+                    known.iter().map(String::as_str),
+                    otherwise,
+                );
                 return None;
             }
             if let Some(chain) = way_back(&name, &own, workflows) {
-                let chain = std::iter::once(own.as_str()).chain(chain).collect::<Vec<_>>().join(" -> ");
-                self.report.at(codes::CYCLE, &field, format!("workflows start each other without end: {chain}"), |problem| {
-                    problem.hint("break the chain, or use `repeat:` to do something again and again")
-                });
+                let chain = std::iter::once(own.as_str())
+                    .chain(chain)
+                    .collect::<Vec<_>>()
+                    .join(" -> ");
+                self.report.at(
+                    codes::CYCLE,
+                    &field,
+                    format!("workflows start each other without end: {chain}"),
+                    |problem| problem.hint("break the chain, or use `repeat:` to do something again and again"),
+                );
             }
         } else if name == own {
-            self.report.at(codes::CYCLE, &field, format!("`{name}` starts itself without end"), |problem| {
-                problem.hint("use `repeat:` to do something again and again")
-            });
+            self.report.at(
+                codes::CYCLE,
+                &field,
+                format!("`{name}` starts itself without end"),
+                |problem| problem.hint("use `repeat:` to do something again and again"),
+            );
         }
         Some(StepKind::Workflow { name, input, mode })
     }
@@ -69,10 +89,11 @@ mod tests {
 
     #[test]
     fn the_shortest_way_back_is_found() {
-        let workflows: BTreeMap<String, Vec<String>> = [("a", &["b", "c"][..]), ("b", &["d"]), ("c", &["d", "a"]), ("d", &["b"])]
-            .into_iter()
-            .map(|(name, next)| (name.to_owned(), next.iter().map(|n| (*n).to_owned()).collect()))
-            .collect();
+        let workflows: BTreeMap<String, Vec<String>> =
+            [("a", &["b", "c"][..]), ("b", &["d"]), ("c", &["d", "a"]), ("d", &["b"])]
+                .into_iter()
+                .map(|(name, next)| (name.to_owned(), next.iter().map(|n| (*n).to_owned()).collect()))
+                .collect();
         assert_eq!(way_back("c", "a", &workflows), Some(vec!["c", "a"]));
         assert_eq!(way_back("a", "a", &workflows), Some(vec!["a"]));
         assert_eq!(way_back("b", "a", &workflows), None);

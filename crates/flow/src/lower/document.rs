@@ -33,7 +33,10 @@ impl Lowering<'_> {
         Checker::new(language(), Mode::Language, &mut self.report).check(root, definition(name));
 
         let own_name = root.field("name").or_else(|| root.field("id"));
-        self.name = own_name.as_ref().and_then(|name| name.text()).map_or_else(|| source.stem(), str::to_owned);
+        self.name = own_name
+            .as_ref()
+            .and_then(|name| name.text())
+            .map_or_else(|| source.stem(), str::to_owned);
         if let Some(cursor) = own_name.filter(|name| name.text().is_some()) {
             self.check_workflow_name(&cursor);
         }
@@ -48,14 +51,20 @@ impl Lowering<'_> {
         let nodes = self.named_nodes();
 
         let steps = match form {
-            Form::Steps => root.field("steps").map(|steps| self.steps(&steps, "")).unwrap_or_default(),
+            Form::Steps => root
+                .field("steps")
+                .map(|steps| self.steps(&steps, ""))
+                .unwrap_or_default(),
             Form::Saga => self.saga_document(root).into_iter().collect(),
             Form::Single(_) => self.step(root, 0, "").into_iter().collect(),
         };
         let output = match form {
             // The `output` of a document that is one node is the node's.
             Form::Single("NodeDocument") => None,
-            _ => root.field("output").filter(|output| !output.is_null()).and_then(|output| self.template(&output)),
+            _ => root
+                .field("output")
+                .filter(|output| !output.is_null())
+                .and_then(|output| self.template(&output)),
         };
         let text = |key: &str| root.text_of(key).map(str::to_owned);
         (!steps.is_empty()).then(|| PlanParts {
@@ -81,15 +90,21 @@ impl Lowering<'_> {
             return None;
         }
         if root.has("assertions") && !root.has("steps") {
-            self.report.at(codes::NOT_A_WORKFLOW, root, "this is a test of a workflow, not a workflow", |problem| {
-                problem.hint("name it *.test.yaml and run it with `bowline test`")
-            });
+            self.report.at(
+                codes::NOT_A_WORKFLOW,
+                root,
+                "this is a test of a workflow, not a workflow",
+                |problem| problem.hint("name it *.test.yaml and run it with `bowline test`"),
+            );
             return None;
         }
         if root.text_of("type") == Some("mock-http-service") {
-            self.report.at(codes::NOT_A_WORKFLOW, root, "this is a mock service, not a workflow", |problem| {
-                problem.hint("mock services stand in tests (*.test.yaml); `bowline test` starts them")
-            });
+            self.report.at(
+                codes::NOT_A_WORKFLOW,
+                root,
+                "this is a mock service, not a workflow",
+                |problem| problem.hint("mock services stand in tests (*.test.yaml); `bowline test` starts them"),
+            );
             return None;
         }
         if let Some(steps) = root.field("steps") {
@@ -106,20 +121,31 @@ impl Lowering<'_> {
                 return Some(Form::Single(name));
             }
         }
-        let is_shared = std::path::Path::new(&source.file).file_name().is_some_and(|name| name == SHARED_FILE);
+        let is_shared = std::path::Path::new(&source.file)
+            .file_name()
+            .is_some_and(|name| name == SHARED_FILE);
         if is_shared || root.has("defaults") {
-            self.report.at(codes::NOT_A_WORKFLOW, root, "this is the shared file, not a workflow", |problem| {
-                problem.hint("workflows are the other files of its folder; each reads it by itself")
-            });
+            self.report.at(
+                codes::NOT_A_WORKFLOW,
+                root,
+                "this is the shared file, not a workflow",
+                |problem| problem.hint("workflows are the other files of its folder; each reads it by itself"),
+            );
             return None;
         }
-        if let Some(entry) = root.node.entries().iter().find(|entry| super::steps::KEYS.contains(&&*entry.key)) {
+        if let Some(entry) = root
+            .node
+            .entries()
+            .iter()
+            .find(|entry| super::steps::KEYS.contains(&&*entry.key))
+        {
             let path = root.path.key(&entry.key);
             let message = format!("`{}` cannot be a whole workflow", entry.key);
             let hint = format!("make it a step:  steps: [ {{ {}: ... }} ]", entry.key);
-            self.report.add(codes::MISSING_FIELD, entry.key_at, &path, message, |problem| {
-                problem.expected("`steps:` with a list").hint(hint)
-            });
+            self.report
+                .add(codes::MISSING_FIELD, entry.key_at, &path, message, |problem| {
+                    problem.expected("`steps:` with a list").hint(hint)
+                });
             return None;
         }
         Some(Form::Steps)
@@ -128,11 +154,17 @@ impl Lowering<'_> {
     fn check_workflow_name(&mut self, cursor: &Cursor) {
         let name = cursor.text().unwrap_or_default();
         let fits = has_expression(name)
-            || !name.is_empty() && name.chars().count() <= 128 && !name.contains(['/', '\\']) && !name.chars().any(char::is_control);
+            || !name.is_empty()
+                && name.chars().count() <= 128
+                && !name.contains(['/', '\\'])
+                && !name.chars().any(char::is_control);
         if !fits {
-            self.report.at(codes::BAD_NAME, cursor, "this cannot be the name of a workflow", |problem| {
-                problem.expected("1 to 128 characters, none of them `/` or `\\`")
-            });
+            self.report.at(
+                codes::BAD_NAME,
+                cursor,
+                "this cannot be the name of a workflow",
+                |problem| problem.expected("1 to 128 characters, none of them `/` or `\\`"),
+            );
         }
     }
 
@@ -150,18 +182,30 @@ impl Lowering<'_> {
                 }
             }
             Err(error) => {
-                self.report.at(codes::BAD_SCHEMA, cursor, format!("this JSON Schema cannot be used: {error}"), plain);
+                self.report.at(
+                    codes::BAD_SCHEMA,
+                    cursor,
+                    format!("this JSON Schema cannot be used: {error}"),
+                    plain,
+                );
             }
         }
         if self.report.heard() > before {
             return None;
         }
         if let Err(error) = jsonschema::validator_for(&schema) {
-            self.report.at(codes::BAD_SCHEMA, cursor, format!("this JSON Schema cannot be used: {error}"), plain);
+            self.report.at(
+                codes::BAD_SCHEMA,
+                cursor,
+                format!("this JSON Schema cannot be used: {error}"),
+                plain,
+            );
             return None;
         }
         if schema.get("additionalProperties") == Some(&serde_json::Value::Bool(false))
-            && ["patternProperties", "$ref", "allOf", "anyOf", "oneOf"].iter().all(|word| schema.get(word).is_none())
+            && ["patternProperties", "$ref", "allOf", "anyOf", "oneOf"]
+                .iter()
+                .all(|word| schema.get(word).is_none())
         {
             let properties = schema.get("properties").and_then(serde_json::Value::as_object);
             self.input_fields = Some(properties.into_iter().flatten().map(|(name, _)| name.clone()).collect());
@@ -171,16 +215,27 @@ impl Lowering<'_> {
 
     /// Connections of a document; those that are there already win.
     fn declare_connections(&mut self, root: &Cursor) {
-        let Some(connections) = root.field("connections") else { return };
+        let Some(connections) = root.field("connections") else {
+            return;
+        };
         for (entry, cursor) in connections.fields() {
-            let Some(kind) = cursor.field("type").filter(|kind| kind.text().is_some()) else { continue };
+            let Some(kind) = cursor.field("type").filter(|kind| kind.text().is_some()) else {
+                continue;
+            };
             let kind_name = kind.text().unwrap_or_default().to_owned();
             let registry = self.registry;
             let config = cursor.with(cursor.node.without("type"));
             let Some(known) = registry.connection(&kind_name) else {
                 let names = registry.connections().map(|entry| entry.name).collect::<Vec<_>>();
                 let otherwise = "this program knows the types that are listed";
-                self.unknown_name(codes::UNKNOWN_CONNECTION, &kind, "connection type", &kind_name, names.iter().copied(), otherwise);
+                self.unknown_name(
+                    codes::UNKNOWN_CONNECTION,
+                    &kind,
+                    "connection type",
+                    &kind_name,
+                    names.iter().copied(),
+                    otherwise,
+                );
                 self.keep_connection(&entry.key, kind_name, &config);
                 continue;
             };
@@ -205,7 +260,8 @@ impl Lowering<'_> {
         if let Some(config) = self.connection_template(config)
             && !self.connections.contains_key(name)
         {
-            self.connections.insert(name.to_owned(), ConnectionPlan { kind, config });
+            self.connections
+                .insert(name.to_owned(), ConnectionPlan { kind, config });
         }
     }
 
@@ -219,9 +275,10 @@ impl Lowering<'_> {
         for cursor in nodes.items() {
             let Some(id) = cursor.field("id") else {
                 if cursor.is_map() {
-                    self.report.at(codes::MISSING_FIELD, &cursor, "the field `id` is missing", |problem| {
-                        problem.hint("nodes in a list are named by their ids")
-                    });
+                    self.report
+                        .at(codes::MISSING_FIELD, &cursor, "the field `id` is missing", |problem| {
+                            problem.hint("nodes in a list are named by their ids")
+                        });
                 }
                 continue;
             };
@@ -240,13 +297,21 @@ impl Lowering<'_> {
     }
 
     fn declare_defaults(&mut self, shared: &Cursor) {
-        let Some(defaults) = shared.field("defaults") else { return };
+        let Some(defaults) = shared.field("defaults") else {
+            return;
+        };
         for (entry, cursor) in defaults.fields() {
             if self.registry.connector(&entry.key).is_none() {
                 let near = nearest(&entry.key, self.registry.connectors().map(|entry| entry.name));
                 let hint = near.map(|near| format!("did you mean `{near}`?"));
                 let message = format!("there is no connector called `{}`", entry.key);
-                self.report.add(codes::UNKNOWN_CONNECTOR, entry.key_at, &cursor.path, message, |problem| problem.hint_if(hint));
+                self.report.add(
+                    codes::UNKNOWN_CONNECTOR,
+                    entry.key_at,
+                    &cursor.path,
+                    message,
+                    |problem| problem.hint_if(hint),
+                );
             }
             self.defaults.insert(entry.key.to_string(), cursor);
         }

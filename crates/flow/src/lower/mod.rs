@@ -43,7 +43,7 @@ pub struct LoadOptions {
 }
 
 /// The most values that references to named nodes may add to a workflow.
-const MAX_COPIED: usize = 2_000_000;
+const MAX_COPIED: usize = 1_000_000;
 
 /// Makes the plan of a workflow.
 ///
@@ -55,7 +55,10 @@ pub fn load(source: Source, registry: &Registry, options: &LoadOptions) -> Resul
     let mut report = Report::new(files);
 
     let root = read(&source.text, 0, &mut report);
-    let shared = source.shared.as_ref().and_then(|shared| read_shared(&shared.text, &mut report));
+    let shared = source
+        .shared
+        .as_ref()
+        .and_then(|shared| read_shared(&shared.text, &mut report));
     let Some(root) = root else { return Err(failed(report)) };
 
     let lines = std::iter::once(&source.text).chain(source.shared.as_ref().map(|shared| &shared.text));
@@ -69,6 +72,7 @@ pub fn load(source: Source, registry: &Registry, options: &LoadOptions) -> Resul
         unresolved: Vec::new(),
         permissive: false,
         compensating: false,
+        own_id: None,
         named: IndexMap::new(),
         connections: BTreeMap::new(),
         connection_retries: HashMap::new(),
@@ -89,7 +93,11 @@ pub fn load(source: Source, registry: &Registry, options: &LoadOptions) -> Resul
 /// The problems; if there are none although there is no plan, that is one.
 fn failed(mut report: Report) -> Problems {
     if report.count() == 0 {
-        let start = Position { file: 0, line: 1, column: 1 };
+        let start = Position {
+            file: 0,
+            line: 1,
+            column: 1,
+        };
         let message = "the workflow could not be read, and the reason is not known";
         report.add(codes::INTERNAL, start, &crate::cursor::Path::default(), message, plain);
     }
@@ -111,7 +119,12 @@ pub(crate) fn document(text: &str) -> Result<serde_json::Value, Problems> {
 fn read(text: &str, file: u8, report: &mut Report) -> Option<Cursor> {
     match parse(text, file) {
         Ok(node) => Some(Cursor::root(node)),
-        Err(Fault { kind, at, message, hint }) => {
+        Err(Fault {
+            kind,
+            at,
+            message,
+            hint,
+        }) => {
             let code = match kind {
                 FaultKind::Syntax => codes::SYNTAX,
                 FaultKind::TooLarge => codes::TOO_LARGE,
@@ -120,7 +133,9 @@ fn read(text: &str, file: u8, report: &mut Report) -> Option<Cursor> {
                 FaultKind::Number => codes::NUMBER,
                 FaultKind::Empty => codes::NOT_A_WORKFLOW,
             };
-            report.add(code, at, &crate::cursor::Path::default(), message, |problem| problem.hint_if(hint));
+            report.add(code, at, &crate::cursor::Path::default(), message, |problem| {
+                problem.hint_if(hint)
+            });
             None
         }
     }
@@ -128,7 +143,10 @@ fn read(text: &str, file: u8, report: &mut Report) -> Option<Cursor> {
 
 /// An empty shared file shares nothing.
 fn read_shared(text: &str, report: &mut Report) -> Option<Cursor> {
-    if let Err(Fault { kind: FaultKind::Empty, .. }) = parse(text, 1) {
+    if let Err(Fault {
+        kind: FaultKind::Empty, ..
+    }) = parse(text, 1)
+    {
         return None;
     }
     let root = read(text, 1, report)?;
@@ -150,6 +168,8 @@ struct Lowering<'a> {
     permissive: bool,
     /// Whether what is lowered undoes something; it is not undone itself.
     compensating: bool,
+    /// The id of the step whose node is lowered next.
+    own_id: Option<String>,
     named: IndexMap<String, Cursor>,
     connections: BTreeMap<String, ConnectionPlan>,
     /// `retryPolicy` of connections, by name.
@@ -179,9 +199,14 @@ impl Lowering<'_> {
         listed.sort_unstable();
         let expected = (!listed.is_empty()).then(|| format!("one of: {}", listed.join(", ")));
         let hint = near.unwrap_or_else(|| otherwise.to_owned());
-        self.report.at(code, cursor, format!("there is no {what} called `{name}`"), |mut problem| {
-            problem.expected = expected;
-            problem.hint(hint)
-        });
+        self.report.at(
+            code,
+            cursor,
+            format!("there is no {what} called `{name}`"),
+            |mut problem| {
+                problem.expected = expected;
+                problem.hint(hint)
+            },
+        );
     }
 }

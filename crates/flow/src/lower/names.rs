@@ -18,16 +18,22 @@ impl Lowering<'_> {
         }
         if ROOTS.contains(&name) || LOCALS.contains(&name) {
             let message = format!("`{name}` already means something in expressions");
-            self.report.add(codes::BAD_NAME, at, path, message, |problem| problem.hint("choose another name"));
+            self.report.add(codes::BAD_NAME, at, path, message, |problem| {
+                problem.hint("choose another name")
+            });
             return false;
         }
         if is_name(name) {
             return true;
         }
         let short: String = name.chars().take(60).collect();
-        self.report.add(codes::BAD_NAME, at, path, format!("{short:?} cannot be a name"), |problem| {
-            problem.expected("letters, digits, `_` and `-`, at most 128 of them, not starting with `-`")
-        });
+        self.report.add(
+            codes::BAD_NAME,
+            at,
+            path,
+            format!("{short:?} cannot be a name"),
+            |problem| problem.expected("letters, digits, `_` and `-`, at most 128 of them, not starting with `-`"),
+        );
         false
     }
 
@@ -35,7 +41,9 @@ impl Lowering<'_> {
     pub(super) fn check_free(&mut self, name: &str, cursor: &Cursor) {
         if let Some(first) = self.scope.taken(name) {
             let message = format!("a step called `{name}` is already in line {}", first.line);
-            self.report.at(codes::DUPLICATE_NAME, cursor, message, |problem| problem.hint("give one of them another `id`"));
+            self.report.at(codes::DUPLICATE_NAME, cursor, message, |problem| {
+                problem.hint("give one of them another `id`")
+            });
         } else if self.scope.is_variable(name) {
             let message = format!("`{name}` is already the name of a variable");
             self.report.at(codes::DUPLICATE_NAME, cursor, message, plain);
@@ -52,8 +60,12 @@ impl Lowering<'_> {
 
     /// The name of a loop variable or of a caught error, or the default.
     pub(super) fn local_name(&mut self, cursor: &Cursor, key: &str, default: &str) -> String {
-        let Some(field) = cursor.field(key) else { return default.to_owned() };
-        let Some(name) = field.text().map(str::to_owned) else { return default.to_owned() };
+        let Some(field) = cursor.field(key) else {
+            return default.to_owned();
+        };
+        let Some(name) = field.text().map(str::to_owned) else {
+            return default.to_owned();
+        };
         if self.check_name(&name, field.at(), &field.path) {
             self.check_free(&name, &field);
         }

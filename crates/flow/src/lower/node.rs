@@ -47,29 +47,38 @@ impl Lowering<'_> {
             Some(config) => with_config(&definition, config),
             None => definition,
         };
-        self.copied += cursor.node.weight;
-        if self.copied > MAX_COPIED {
-            let message = "references to named nodes make this workflow too large";
-            self.report.at(codes::TOO_LARGE, name, message, plain);
-            return None;
-        }
-        self.node(&cursor, Mode::Config).map(|node| StepKind::Node(Arc::new(node)))
+        self.node(&cursor, Mode::Config)
+            .map(|node| StepKind::Node(Arc::new(node)))
     }
 
     /// The definition of a named node.
     fn definition(&mut self, name: &Cursor) -> Option<Cursor> {
         let text = name.text().filter(|text| !has_expression(text))?;
-        if let Some(found) = self.named.get(text) {
-            return Some(found.clone());
+        if let Some(found) = self.named.get(text).cloned() {
+            self.copied += found.node.weight;
+            if self.copied > MAX_COPIED {
+                let message = "references to named nodes make this workflow too large";
+                self.report.at(codes::TOO_LARGE, name, message, plain);
+                return None;
+            }
+            return Some(found);
         }
         let known: Vec<String> = self.named.keys().cloned().collect();
         let otherwise = format!("describe it under `nodes:`:  {text}: {{ type: ..., config: ... }}");
-        self.unknown_name(codes::UNKNOWN_NODE, name, "node", text, known.iter().map(String::as_str), &otherwise);
+        self.unknown_name(
+            codes::UNKNOWN_NODE,
+            name,
+            "node",
+            text,
+            known.iter().map(String::as_str),
+            &otherwise,
+        );
         None
     }
 
     /// A mapping with `type` and `config`.
     pub(super) fn node(&mut self, cursor: &Cursor, mode: Mode) -> Option<NodePlan> {
+        let own = self.own_id.take();
         let kind = cursor.field("type")?;
         let connector = kind.text().filter(|text| !has_expression(text))?.to_owned();
         let handling = cursor.field("errorHandling");
@@ -80,7 +89,7 @@ impl Lowering<'_> {
         let compensation = match cursor.field("compensation") {
             Some(_) if self.compensating => None,
             Some(undo) => {
-                let of = cursor.text_of("id").unwrap_or(&connector).to_owned();
+                let of = own.unwrap_or_else(|| connector.clone());
                 self.compensation(&undo, &of)
             }
             None => None,
@@ -114,7 +123,10 @@ impl Lowering<'_> {
         connector: &str,
         mode: Mode,
     ) -> Option<bowline_expression::Template> {
-        let empty = || Cursor { node: Arc::new(Node::new(Kind::Map(Vec::new()), cursor.at())), path: cursor.path.key(&Arc::from("config")) };
+        let empty = || Cursor {
+            node: Arc::new(Node::new(Kind::Map(Vec::new()), cursor.at())),
+            path: cursor.path.key(&Arc::from("config")),
+        };
         let written = cursor.field("config").unwrap_or_else(empty);
         let Some(entry) = self.registry.connector(connector) else {
             self.unknown_connector(kind, connector);
@@ -136,13 +148,23 @@ impl Lowering<'_> {
     }
 
     /// Lets the type itself look at a configuration without expressions.
-    pub(super) fn check_whole(&mut self, config: &Cursor, check: fn(&Value) -> Result<(), serde_json::Error>, what: &str) {
+    pub(super) fn check_whole(
+        &mut self,
+        config: &Cursor,
+        check: fn(&Value) -> Result<(), serde_json::Error>,
+        what: &str,
+    ) {
         let value = config.node.to_value();
         if any_expression(&value) || !value.is_object() {
             return;
         }
         if let Err(error) = check(&value) {
-            self.report.at(codes::CONFIG, config, format!("{what} cannot take this: {error}"), plain);
+            self.report.at(
+                codes::CONFIG,
+                config,
+                format!("{what} cannot take this: {error}"),
+                plain,
+            );
         }
     }
 
@@ -163,12 +185,23 @@ impl Lowering<'_> {
         if schema.pointer("/properties/connection").is_none() {
             return;
         }
-        let Some(cursor) = config.field("connection") else { return };
-        let Some(name) = cursor.text().filter(|name| !has_expression(name)) else { return };
+        let Some(cursor) = config.field("connection") else {
+            return;
+        };
+        let Some(name) = cursor.text().filter(|name| !has_expression(name)) else {
+            return;
+        };
         if !self.connections.contains_key(name) {
             let known: Vec<String> = self.connections.keys().cloned().collect();
             let otherwise = format!("declare it under `connections:`:  {name}: {{ type: ... }}");
-            self.unknown_name(codes::UNKNOWN_CONNECTION, &cursor, "connection", name, known.iter().map(String::as_str), &otherwise);
+            self.unknown_name(
+                codes::UNKNOWN_CONNECTION,
+                &cursor,
+                "connection",
+                name,
+                known.iter().map(String::as_str),
+                &otherwise,
+            );
         }
     }
 
@@ -186,17 +219,23 @@ impl Lowering<'_> {
             return;
         }
         if name == "mock-http-service" {
-            self.report.at(codes::UNKNOWN_CONNECTOR, cursor, "`mock-http-service` is for tests only", |problem| {
-                problem.hint("mock services stand in *.test.yaml")
-            });
+            self.report.at(
+                codes::UNKNOWN_CONNECTOR,
+                cursor,
+                "`mock-http-service` is for tests only",
+                |problem| problem.hint("mock services stand in *.test.yaml"),
+            );
             return;
         }
         let known: Vec<&str> = self.registry.connectors().map(|entry| entry.name).collect();
         let near = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
         let expected = format!("one of: {}", known.join(", "));
-        self.report.at(codes::UNKNOWN_CONNECTOR, cursor, format!("there is no connector called `{name}`"), |problem| {
-            problem.expected(expected).hint_if(near)
-        });
+        self.report.at(
+            codes::UNKNOWN_CONNECTOR,
+            cursor,
+            format!("there is no connector called `{name}`"),
+            |problem| problem.expected(expected).hint_if(near),
+        );
     }
 
     /// What is called when all attempts have failed.
@@ -221,7 +260,9 @@ impl Lowering<'_> {
         let kind = fallback.field("type")?;
         let name = kind.text()?;
         if name != "alternative_service" && name != connector {
-            return self.node(fallback, Mode::Config).map(|plan| self.with_fallback_settings(plan, fallback));
+            return self
+                .node(fallback, Mode::Config)
+                .map(|plan| self.with_fallback_settings(plan, fallback));
         }
         // The same connector: the node's own configuration with other values in some places.
         let own = bare(node);
@@ -229,7 +270,8 @@ impl Lowering<'_> {
             Some(config) => with_config(&own, config),
             None => own,
         };
-        self.node(&merged, Mode::PartOfConfig).map(|plan| self.with_fallback_settings(plan, fallback))
+        self.node(&merged, Mode::PartOfConfig)
+            .map(|plan| self.with_fallback_settings(plan, fallback))
     }
 
     fn with_fallback_settings(&mut self, mut plan: NodePlan, fallback: &Cursor) -> NodePlan {
@@ -249,7 +291,11 @@ fn with_config(node: &Cursor, config: &Cursor) -> Cursor {
         Some(own) => own.value.merged_with(&config.node),
         None => (*config.node).clone(),
     };
-    let entry = crate::tree::Entry { key: Arc::from("config"), key_at: config.at(), value: Arc::new(merged) };
+    let entry = crate::tree::Entry {
+        key: Arc::from("config"),
+        key_at: config.at(),
+        value: Arc::new(merged),
+    };
     let mut entries = node.node.without("config").entries().to_vec();
     entries.push(entry);
     node.with(Node::new(Kind::Map(entries), node.at()))
@@ -257,12 +303,21 @@ fn with_config(node: &Cursor, config: &Cursor) -> Cursor {
 
 /// A node without what a fallback does not have of its own.
 fn bare(node: &Cursor) -> Cursor {
-    let fallback_only = ["compensation", "output"].iter().fold((*node.node).clone(), |node, key| node.without(key));
-    let Some(handling) = fallback_only.get("errorHandling").map(|entry| entry.value.without("fallback").without("onError")) else {
+    let fallback_only = ["compensation", "output"]
+        .iter()
+        .fold((*node.node).clone(), |node, key| node.without(key));
+    let Some(handling) = fallback_only
+        .get("errorHandling")
+        .map(|entry| entry.value.without("fallback").without("onError"))
+    else {
         return node.with(fallback_only);
     };
     let mut entries = fallback_only.without("errorHandling").entries().to_vec();
-    entries.push(crate::tree::Entry { key: Arc::from("errorHandling"), key_at: handling.at, value: Arc::new(handling) });
+    entries.push(crate::tree::Entry {
+        key: Arc::from("errorHandling"),
+        key_at: handling.at,
+        value: Arc::new(handling),
+    });
     node.with(Node::new(Kind::Map(entries), node.at()))
 }
 

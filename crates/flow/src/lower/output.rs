@@ -16,7 +16,9 @@ use super::scope::Origin;
 
 impl Lowering<'_> {
     pub(super) fn output(&mut self, node: &Cursor) -> Option<OutputPlan> {
-        let Some(cursor) = node.field("output") else { return Some(OutputPlan::Whole) };
+        let Some(cursor) = node.field("output") else {
+            return Some(OutputPlan::Whole);
+        };
         if cursor.text().is_some() {
             return self.reading_result(&cursor).map(OutputPlan::Expression);
         }
@@ -31,7 +33,10 @@ impl Lowering<'_> {
         if fields.iter().any(|entry| matches!(&*entry.key, "format" | "transform")) {
             return self.shape(&cursor);
         }
-        let names = cursor.fields().map(|(entry, name)| (entry.key.clone(), name)).collect::<Vec<_>>();
+        let names = cursor
+            .fields()
+            .map(|(entry, name)| (entry.key.clone(), name))
+            .collect::<Vec<_>>();
         let mut found = Vec::new();
         for (field, name) in names {
             found.extend(self.output_name(&field, &name));
@@ -63,11 +68,22 @@ impl Lowering<'_> {
         match serde_json::from_value::<Shape>(cursor.node.to_value()) {
             // The expression is compiled already, and applied by whoever applies the shape.
             Ok(shape) => {
-                let transform = shape.transform.map(|transform| Transform { expression: None, ..transform });
-                Some(OutputPlan::Shape { shape: Shape { transform, ..shape }, expression })
+                let transform = shape.transform.map(|transform| Transform {
+                    expression: None,
+                    ..transform
+                });
+                Some(OutputPlan::Shape {
+                    shape: Shape { transform, ..shape },
+                    expression,
+                })
             }
             Err(error) => {
-                self.report.at(codes::CONFIG, cursor, format!("this shape cannot be used: {error}"), plain);
+                self.report.at(
+                    codes::CONFIG,
+                    cursor,
+                    format!("this shape cannot be used: {error}"),
+                    plain,
+                );
                 None
             }
         }
@@ -86,9 +102,16 @@ impl Lowering<'_> {
         let parts = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
         let name = parts(text);
         if !name.iter().all(|part| is_name(part)) {
-            self.report.at(codes::BAD_NAME, cursor, format!("{text:?} cannot be a name"), |problem| {
-                problem.expected("names of letters, digits, `_` and `-`, with `.` between levels, such as auth.accessToken")
-            });
+            self.report.at(
+                codes::BAD_NAME,
+                cursor,
+                format!("{text:?} cannot be a name"),
+                |problem| {
+                    problem.expected(
+                        "names of letters, digits, `_` and `-`, with `.` between levels, such as auth.accessToken",
+                    )
+                },
+            );
             return None;
         }
         let root = name.first()?;

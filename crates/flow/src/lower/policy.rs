@@ -16,12 +16,17 @@ const GRACE: Duration = Duration::from_secs(1);
 
 impl Lowering<'_> {
     /// A duration that the checker has found to be one.
-    #[expect(clippy::unused_self, reason = "reads like its neighbours: self.template, self.condition")]
+    #[expect(
+        clippy::unused_self,
+        reason = "reads like its neighbours: self.template, self.condition"
+    )]
     pub(super) fn duration(&self, cursor: &Cursor, key: &str) -> Option<Duration> {
         let field = cursor.field(key)?;
         match &field.node.kind {
             Kind::Text(text, _) => Millis::parse(text).ok().map(Millis::duration),
-            Kind::Number(_) => Millis::parse(&field.node.whole()?.to_string()).ok().map(Millis::duration),
+            Kind::Number(_) => Millis::parse(&field.node.whole()?.to_string())
+                .ok()
+                .map(Millis::duration),
             _ => None,
         }
     }
@@ -43,7 +48,10 @@ impl Lowering<'_> {
             options.retry = self.retry(&retry, options.retry);
         }
         let own = self.duration(node, "timeout");
-        let of_config = config.as_ref().and_then(|config| self.duration(config, "timeout")).map(|timeout| timeout + GRACE);
+        let of_config = config
+            .as_ref()
+            .and_then(|config| self.duration(config, "timeout"))
+            .map(|timeout| timeout + GRACE);
         options.timeout = own.or(of_config).or(options.timeout);
         options.total_timeout = self.duration(node, "totalTimeout").or(options.total_timeout);
         if let (Some(attempt), Some(total)) = (own, self.duration(node, "totalTimeout"))
@@ -51,27 +59,46 @@ impl Lowering<'_> {
             && let Some(cursor) = node.field("totalTimeout")
         {
             let message = "`totalTimeout` is shorter than `timeout`, so that not even one attempt fits in";
-            self.report.at(codes::NOT_ALLOWED, &cursor, message, |problem| problem.expected("at least the `timeout` of one attempt"));
+            self.report.at(codes::NOT_ALLOWED, &cursor, message, |problem| {
+                problem.expected("at least the `timeout` of one attempt")
+            });
         }
         options.retry = self.retry_settings(handling, config.as_ref(), options.retry);
         options
     }
 
-    fn retry_settings(&mut self, handling: Option<&Cursor>, config: Option<&Cursor>, default: RetryPolicy) -> RetryPolicy {
+    fn retry_settings(
+        &mut self,
+        handling: Option<&Cursor>,
+        config: Option<&Cursor>,
+        default: RetryPolicy,
+    ) -> RetryPolicy {
         let given = |key: &str| handling.and_then(|handling| handling.field(key));
         let simple = given("maxRetries").or_else(|| given("retryDelay"));
         if let Some(retry) = given("retry") {
             if let Some(simple) = simple {
                 let message = "`retry` and `maxRetries`, `retryDelay` exclude each other";
-                self.report.at(codes::ONE_OF, &simple, message, |problem| problem.expected("one of the two ways to set retries"));
+                self.report.at(codes::ONE_OF, &simple, message, |problem| {
+                    problem.expected("one of the two ways to set retries")
+                });
             }
             return self.retry(&retry, default);
         }
         if let (Some(handling), Some(_)) = (handling, simple) {
-            return Self::steady(handling.whole_of("maxRetries"), self.duration(handling, "retryDelay"), true, default);
+            return Self::steady(
+                handling.whole_of("maxRetries"),
+                self.duration(handling, "retryDelay"),
+                true,
+                default,
+            );
         }
         match config {
-            Some(config) => Self::steady(config.whole_of("retries"), self.duration(config, "retryDelay"), false, default),
+            Some(config) => Self::steady(
+                config.whole_of("retries"),
+                self.duration(config, "retryDelay"),
+                false,
+                default,
+            ),
             None => default,
         }
     }
@@ -80,33 +107,57 @@ impl Lowering<'_> {
     fn steady(retries: Option<u64>, delay: Option<Duration>, is_fixed: bool, default: RetryPolicy) -> RetryPolicy {
         let max_attempts = retries.map_or(default.max_attempts, attempts);
         if delay.is_none() && !is_fixed {
-            return RetryPolicy { max_attempts, ..default };
+            return RetryPolicy {
+                max_attempts,
+                ..default
+            };
         }
         let base_delay = delay.unwrap_or(default.base_delay);
         let max_delay = base_delay.max(default.max_delay);
-        RetryPolicy { max_attempts, backoff: Backoff::Fixed, base_delay, max_delay, jitter: false, ..default }
+        RetryPolicy {
+            max_attempts,
+            backoff: Backoff::Fixed,
+            base_delay,
+            max_delay,
+            jitter: false,
+            ..default
+        }
     }
 
     /// `retry: {...}` over other settings.
     pub(super) fn retry(&mut self, retry: &Cursor, default: RetryPolicy) -> RetryPolicy {
-        let number = |key: &str| retry.field(key).and_then(|field| match &field.node.kind {
-            Kind::Number(number) => number.as_f64(),
-            _ => None,
-        });
+        let number = |key: &str| {
+            retry.field(key).and_then(|field| match &field.node.kind {
+                Kind::Number(number) => number.as_f64(),
+                _ => None,
+            })
+        };
         let texts = |key: &str| -> Vec<String> {
-            retry.field(key).iter().flat_map(Cursor::items).filter_map(|item| item.text().map(str::to_owned)).collect()
+            retry
+                .field(key)
+                .iter()
+                .flat_map(Cursor::items)
+                .filter_map(|item| item.text().map(str::to_owned))
+                .collect()
         };
         let base_delay = self.duration(retry, "baseDelay").unwrap_or(default.base_delay);
         let max_delay = self.duration(retry, "maxDelay");
         if let (Some(most), Some(cursor)) = (max_delay, retry.field("maxDelay"))
             && self.duration(retry, "baseDelay").is_some_and(|first| first > most)
         {
-            self.report.at(codes::NOT_ALLOWED, &cursor, "`maxDelay` is shorter than `baseDelay`", |problem| {
-                problem.expected("at least the first pause")
-            });
+            self.report.at(
+                codes::NOT_ALLOWED,
+                &cursor,
+                "`maxDelay` is shorter than `baseDelay`",
+                |problem| problem.expected("at least the first pause"),
+            );
         }
         let codes = retry.field("retryableStatusCodes");
-        let codes = codes.iter().flat_map(Cursor::items).filter_map(|code| code.node.whole()).map(|code| format!("http.{code}"));
+        let codes = codes
+            .iter()
+            .flat_map(Cursor::items)
+            .filter_map(|code| code.node.whole())
+            .map(|code| format!("http.{code}"));
         let mut retryable: Vec<String> = codes.collect();
         retryable.extend(texts("retryableErrors"));
         let lists = retry.has("retryableStatusCodes") || retry.has("retryableErrors");
@@ -126,7 +177,11 @@ impl Lowering<'_> {
                 _ => default.jitter,
             },
             retryable: if lists { retryable } else { default.retryable },
-            non_retryable: if retry.has("nonRetryableErrors") { texts("nonRetryableErrors") } else { default.non_retryable },
+            non_retryable: if retry.has("nonRetryableErrors") {
+                texts("nonRetryableErrors")
+            } else {
+                default.non_retryable
+            },
         }
     }
 }

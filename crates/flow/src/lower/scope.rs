@@ -33,9 +33,15 @@ pub(crate) struct Scope {
     order: Vec<(Arc<str>, Origin)>,
     /// Names of steps in sibling branches: not in view, but taken, because they will come into view together.
     hidden: HashMap<Arc<str>, Position>,
-    /// Every name of a step anywhere, with where it stands.
-    everywhere: HashMap<Arc<str>, Position>,
+    /// Every name of a step anywhere, with where it stands and in which branches.
+    everywhere: HashMap<Arc<str>, (Position, Branches)>,
+    /// The branches of `parallel` that are being looked at, from outside in.
+    branches: Vec<(usize, usize)>,
+    blocks: usize,
 }
+
+/// Number of the block, and of the branch in it.
+pub(crate) type Branches = Arc<[(usize, usize)]>;
 
 impl Scope {
     /// How many names are in view, for [`leave`](Self::leave).
@@ -45,7 +51,8 @@ impl Scope {
 
     pub(crate) fn add(&mut self, name: &Arc<str>, origin: Origin) {
         if let Origin::Step(at) = origin {
-            self.everywhere.entry(Arc::clone(name)).or_insert(at);
+            let branches = self.branches();
+            self.everywhere.entry(Arc::clone(name)).or_insert((at, branches));
         }
         self.names.entry(Arc::clone(name)).or_default().push(origin);
         self.order.push((Arc::clone(name), origin));
@@ -105,7 +112,9 @@ impl Scope {
     }
 
     pub(crate) fn is_variable(&self, name: &str) -> bool {
-        self.names.get(name).is_some_and(|origins| origins.contains(&Origin::Variable))
+        self.names
+            .get(name)
+            .is_some_and(|origins| origins.contains(&Origin::Variable))
     }
 
     /// Where the step stands that keeps this name from being used for another.
@@ -113,9 +122,28 @@ impl Scope {
         self.step(name).or_else(|| self.hidden.get(name).copied())
     }
 
-    /// Where a step of this name stands, in view or not.
-    pub(crate) fn anywhere(&self, name: &str) -> Option<Position> {
-        self.everywhere.get(name).copied()
+    /// Where a step of this name stands, in view or not, and in which branches.
+    pub(crate) fn anywhere(&self, name: &str) -> Option<(Position, Branches)> {
+        self.everywhere.get(name).cloned()
+    }
+
+    /// A number for a block with branches.
+    pub(crate) fn block(&mut self) -> usize {
+        self.blocks += 1;
+        self.blocks
+    }
+
+    pub(crate) fn enter_branch(&mut self, block: usize, branch: usize) {
+        self.branches.push((block, branch));
+    }
+
+    pub(crate) fn leave_branch(&mut self) {
+        self.branches.pop();
+    }
+
+    /// The branches that are being looked at.
+    pub(crate) fn branches(&self) -> Branches {
+        Arc::from(self.branches.as_slice())
     }
 
     /// The names of all steps, in view or not.

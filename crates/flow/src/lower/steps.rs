@@ -38,7 +38,9 @@ impl Lowering<'_> {
                     problem.hint(format!("remove it, or give the `{word}` a `when`"))
                 });
             }
-            let Some(step) = self.step(&cursor, index, prefix) else { continue };
+            let Some(step) = self.step(&cursor, index, prefix) else {
+                continue;
+            };
             if step.when.is_none() {
                 ended = match step.kind {
                     StepKind::Return(_) => Some(("return", step.location.line)),
@@ -102,8 +104,11 @@ impl Lowering<'_> {
     /// A step whose id is settled and not looked at further: an ordinary step, or a compensation.
     pub(super) fn step_called(&mut self, cursor: &Cursor, key: &str, id: String) -> Option<Step> {
         let when = cursor.field("when").and_then(|when| self.condition(&when));
+        self.own_id = Some(id.clone());
         let kind = match key {
-            "type" => self.node(cursor, Mode::Config).map(|node| StepKind::Node(Arc::new(node))),
+            "type" => self
+                .node(cursor, Mode::Config)
+                .map(|node| StepKind::Node(Arc::new(node))),
             "node" => {
                 let mut name = cursor.field("node")?;
                 if name.at() == cursor.at() {
@@ -127,13 +132,20 @@ impl Lowering<'_> {
             _ => None,
         }?;
         let description = cursor.text_of("description").map(str::to_owned);
-        Some(Step { id, location: self.report.location_of(cursor), description, when, kind })
+        Some(Step {
+            id,
+            location: self.report.location_of(cursor),
+            description,
+            when,
+            kind,
+        })
     }
 
     /// `action:`, `compensation:`: the name of a node, or a step. It does not come into view by itself.
     pub(super) fn compensation(&mut self, cursor: &Cursor, of: &str) -> Option<Arc<Step>> {
         let mark = self.scope.mark();
-        for name in ["action", "error"] {
+        // What is undone can also be read by its own id.
+        for name in ["action", "error", of] {
             self.scope.add(&Arc::from(name), Origin::Local);
         }
         let before = std::mem::replace(&mut self.compensating, true);
@@ -147,7 +159,10 @@ impl Lowering<'_> {
             }),
             None if cursor.is_map() => {
                 let key = KEYS.iter().find(|key| cursor.has(key)).copied();
-                let own = cursor.text_of("id").or_else(|| cursor.text_of("node")).filter(|name| is_name(name));
+                let own = cursor
+                    .text_of("id")
+                    .or_else(|| cursor.text_of("node"))
+                    .filter(|name| is_name(name));
                 let id = own.map_or_else(|| format!("{of}-compensation"), str::to_owned);
                 key.and_then(|key| self.step_called(cursor, key, id))
             }

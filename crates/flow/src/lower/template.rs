@@ -6,11 +6,12 @@ use bowline_expression::{Expression, Template, nearest};
 
 use crate::codes;
 use crate::cursor::Cursor;
+use crate::problem::Problems;
 use crate::schema::has_expression;
 use crate::tree::{Kind, Position, position_in};
 
 use super::Lowering;
-use super::scope::ROOTS;
+use super::scope::{Branches, ROOTS};
 
 /// A name that was not in view; whether it is a step that comes later is known at the end.
 pub(super) struct Unresolved {
@@ -23,6 +24,7 @@ pub(super) struct Unresolved {
     near: Option<String>,
     /// An id with dashes in view, which the expression takes for a subtraction.
     dashed: Option<String>,
+    branches: Branches,
 }
 
 impl Lowering<'_> {
@@ -38,7 +40,9 @@ impl Lowering<'_> {
                 for error in errors {
                     let at = self.position(cursor, &error.pointer, error.offset);
                     let path = cursor.path.pointer(&error.pointer);
-                    self.report.add(codes::EXPRESSION, at, &path, error.message, |problem| problem.hint_if(error.hint));
+                    self.report.add(codes::EXPRESSION, at, &path, error.message, |problem| {
+                        problem.hint_if(error.hint)
+                    });
                 }
                 None
             }
@@ -57,7 +61,9 @@ impl Lowering<'_> {
             let short: String = text.chars().take(60).collect();
             let message = format!("this is plain text, not {what}; it would always be the same");
             let hint = format!("write it as `${{ {short} }}`");
-            self.report.at(codes::CONDITION, cursor, message, |problem| problem.expected(format!("an expression that gives {gives}")).hint(hint));
+            self.report.at(codes::CONDITION, cursor, message, |problem| {
+                problem.expected(format!("an expression that gives {gives}")).hint(hint)
+            });
             return None;
         }
         self.template(cursor)
@@ -65,11 +71,20 @@ impl Lowering<'_> {
 
     pub(super) fn condition(&mut self, cursor: &Cursor) -> Option<Template> {
         if let Some(text) = cursor.text()
-            && matches!(text.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off" | "true" | "false")
+            && matches!(
+                text.to_ascii_lowercase().as_str(),
+                "yes" | "no" | "on" | "off" | "true" | "false"
+            )
         {
-            let word = if matches!(text.to_ascii_lowercase().as_str(), "yes" | "on" | "true") { "true" } else { "false" };
+            let word = if matches!(text.to_ascii_lowercase().as_str(), "yes" | "on" | "true") {
+                "true"
+            } else {
+                "false"
+            };
             let message = format!("this is the text {text:?}, not true or false");
-            self.report.at(codes::CONDITION, cursor, message, |problem| problem.hint(format!("write {word}, without quotes")));
+            self.report.at(codes::CONDITION, cursor, message, |problem| {
+                problem.hint(format!("write {word}, without quotes"))
+            });
             return None;
         }
         self.computed(cursor, "a condition", "true or false")
@@ -94,41 +109,62 @@ impl Lowering<'_> {
             let source = expression.source();
             for name in &expression.roots().names {
                 if !self.scope.sees(name) && !self.permissive {
-                    let at = self.position(cursor, &pointer, offset + find_name(source, name));
-                    self.note_unresolved(cursor, &pointer, at, name, false, source);
+                    self.note_unresolved(cursor, &pointer, offset, name, false, source);
                 }
             }
             for path in expression.paths() {
                 match &path[..] {
                     [root, name, ..] if root == "steps" && !self.permissive && self.scope.step(name).is_none() => {
-                        let at = self.position(cursor, &pointer, offset + find_name(source, name));
-                        self.note_unresolved(cursor, &pointer, at, name, true, source);
+                        self.note_unresolved(cursor, &pointer, offset, name, true, source);
                     }
-                    [root, name, ..] if root == "input" => self.check_input_field(cursor, &pointer, offset, source, name),
+                    [root, name, ..] if root == "input" => {
+                        self.check_input_field(cursor, &pointer, offset, source, name)
+                    }
                     _ => {}
                 }
             }
         }
     }
 
-    fn note_unresolved(&mut self, cursor: &Cursor, pointer: &str, at: Position, name: &str, of_steps: bool, source: &str) {
-        if self.report.is_full() {
+    fn note_unresolved(
+        &mut self,
+        cursor: &Cursor,
+        pointer: &str,
+        offset: usize,
+        name: &str,
+        of_steps: bool,
+        source: &str,
+    ) {
+        if self.report.is_full() || self.unresolved.len() >= Problems::MOST {
             return;
         }
-        let near = if of_steps { nearest(name, self.scope.steps()) } else { nearest(name, self.scope.names()) };
+        let near = if of_steps {
+            nearest(name, self.scope.steps())
+        } else {
+            nearest(name, self.scope.names())
+        };
         let dashed = self
             .scope
             .steps()
             .filter(|id| id.contains('-') && id.split('-').any(|part| part == name))
             .find(|id| unspaced(source).contains(*id))
             .map(str::to_owned);
+        let place = dashed
+            .as_deref()
+            .and_then(|id| source.find(id))
+            .unwrap_or_else(|| find_name(source, name));
+        let at = self.position(cursor, pointer, offset + place);
         let unresolved = Unresolved {
             name: name.to_owned(),
             of_steps,
-            cursor: Cursor { node: cursor.node.clone(), path: cursor.path.pointer(pointer) },
+            cursor: Cursor {
+                node: cursor.node.clone(),
+                path: cursor.path.pointer(pointer),
+            },
             at,
             near: near.map(str::to_owned),
             dashed,
+            branches: self.scope.branches(),
         };
         self.unresolved.push(unresolved);
     }
@@ -137,27 +173,43 @@ impl Lowering<'_> {
     pub(super) fn report_unresolved(&mut self) {
         let mut dashes = HashSet::new();
         for unresolved in std::mem::take(&mut self.unresolved) {
-            let Unresolved { name, of_steps, cursor, at, near, dashed } = unresolved;
+            let Unresolved {
+                name,
+                of_steps,
+                cursor,
+                at,
+                near,
+                dashed,
+                branches,
+            } = unresolved;
             // Each part of an id with dashes is a name that is not there; once is enough.
-            if dashed.as_ref().is_some_and(|id| !dashes.insert((id.clone(), cursor.path.to_string()))) {
+            if dashed
+                .as_ref()
+                .is_some_and(|id| !dashes.insert((id.clone(), cursor.path.to_string())))
+            {
                 continue;
             }
             let near = near.or_else(|| nearest(&name, self.scope.every_step()).map(str::to_owned));
             let (code, message, hint) = match (dashed, self.scope.anywhere(&name)) {
                 (Some(id), _) => (
                     codes::UNKNOWN_ROOT,
-                    format!("nothing is called `{name}`; a `-` subtracts"),
+                    format!("the `-` in `{id}` is read as a minus sign"),
                     Some(format!("write the id in backticks: `{id}`")),
                 ),
-                (None, Some(place)) if place.file == at.file && (place.line, place.column) > (at.line, at.column) => (
+                (None, Some((place, others))) if beside(&branches, &others) => (
+                    codes::NOT_YET,
+                    format!("the step `{name}` in line {} runs in another branch at the same time", place.line),
+                    Some("read it after the whole block, or run the two one after the other in one branch".to_owned()),
+                ),
+                (None, Some((place, _))) if place.file == at.file && (place.line, place.column) > (at.line, at.column) => (
                     codes::NOT_YET,
                     format!("the step `{name}` runs later, in line {}", place.line),
                     Some("move the step that is read before the one that reads it".to_owned()),
                 ),
-                (None, Some(place)) => (
+                (None, Some((place, _))) => (
                     codes::NOT_YET,
                     format!("the step `{name}` in line {} cannot be seen from here", place.line),
-                    Some("branches of `parallel` do not see each other, and what runs inside `forEach` is seen outside as the list of its results".to_owned()),
+                    Some("what runs inside `forEach` is seen outside as the list of its results, under the id of the `forEach`".to_owned()),
                 ),
                 (None, None) if of_steps => {
                     (codes::UNKNOWN_ROOT, format!("there is no step called `{name}`"), near.map(|near| format!("did you mean `{near}`?")))
@@ -168,7 +220,8 @@ impl Lowering<'_> {
                     (codes::UNKNOWN_ROOT, format!("nothing is called `{name}`"), Some(hint))
                 }
             };
-            self.report.add(code, at, &cursor.path, message, |problem| problem.hint_if(hint));
+            self.report
+                .add(code, at, &cursor.path, message, |problem| problem.hint_if(hint));
         }
     }
 
@@ -179,25 +232,40 @@ impl Lowering<'_> {
             return;
         }
         let near = nearest(name, fields.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
-        let expected = if fields.is_empty() { "no fields".to_owned() } else { format!("one of: {}", fields.join(", ")) };
+        let expected = if fields.is_empty() {
+            "no fields".to_owned()
+        } else {
+            format!("one of: {}", fields.join(", "))
+        };
         let at = self.position(cursor, pointer, offset + find_name(source, name));
         let message = format!("the input has no field `{name}`");
         let path = cursor.path.pointer(pointer);
-        self.report.add(codes::UNKNOWN_INPUT, at, &path, message, |problem| problem.expected(expected).hint_if(near));
+        self.report.add(codes::UNKNOWN_INPUT, at, &path, message, |problem| {
+            problem.expected(expected).hint_if(near)
+        });
     }
 
     /// A connection's configuration is rendered before any step has run.
     pub(super) fn connection_template(&mut self, cursor: &Cursor) -> Option<Template> {
         let template = self.template_alone(cursor)?;
-        let expressions: Vec<(String, usize, Expression)> =
-            template.expressions().map(|(pointer, offset, e)| (pointer.to_owned(), offset, e.clone())).collect();
+        let expressions: Vec<(String, usize, Expression)> = template
+            .expressions()
+            .map(|(pointer, offset, e)| (pointer.to_owned(), offset, e.clone()))
+            .collect();
         for (pointer, offset, expression) in expressions {
-            for name in expression.roots().names.iter().filter(|name| !matches!(name.as_str(), "env" | "credentials" | "auth")) {
+            for name in expression
+                .roots()
+                .names
+                .iter()
+                .filter(|name| !matches!(name.as_str(), "env" | "credentials" | "auth"))
+            {
                 let at = self.position(cursor, &pointer, offset + find_name(expression.source(), name));
                 let path = cursor.path.pointer(&pointer);
                 let message = format!("a connection cannot read `{name}`");
                 self.report.add(codes::UNKNOWN_ROOT, at, &path, message, |problem| {
-                    problem.expected("one of: env, credentials, auth").hint("connections are shared by executions and steps; put what differs into the step's config")
+                    problem
+                        .expected("one of: env, credentials, auth")
+                        .hint("connections are shared by executions and steps; put what differs into the step's config")
                 });
             }
         }
@@ -213,6 +281,12 @@ impl Lowering<'_> {
         self.input_fields = fields;
         template
     }
+}
+
+/// Whether two places are in different branches of one block.
+fn beside(one: &Branches, other: &Branches) -> bool {
+    one.iter()
+        .any(|(block, branch)| other.iter().any(|(b, c)| b == block && c != branch))
 }
 
 /// Where `name` stands in an expression as a word of its own; its start where that is not found.

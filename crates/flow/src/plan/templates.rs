@@ -39,7 +39,11 @@ impl NodePlan {
         visit(&self.config);
         self.idempotency_key.iter().for_each(&mut *visit);
         match &self.output {
-            OutputPlan::Expression(template) | OutputPlan::Shape { expression: Some(template), .. } => visit(template),
+            OutputPlan::Expression(template)
+            | OutputPlan::Shape {
+                expression: Some(template),
+                ..
+            } => visit(template),
             OutputPlan::Whole | OutputPlan::Shape { .. } | OutputPlan::Names(_) => {}
         }
         if let Some(fallback) = &self.fallback {

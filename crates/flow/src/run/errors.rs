@@ -44,5 +44,8 @@ pub(crate) fn wrong(at: &Location, what: &str, expected: &str, found: &Value) ->
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     };
-    StepError::permanent("expression.type", format!("{at}: {what}: expected {expected}, found {found}"))
+    StepError::permanent(
+        "expression.type",
+        format!("{at}: {what}: expected {expected}, found {found}"),
+    )
 }

@@ -20,7 +20,11 @@ pub(crate) struct Frame {
 impl Frame {
     pub(crate) fn root(input: Value) -> Arc<Self> {
         let names = HashMap::from([("input".to_owned(), Binding::open(input))]);
-        Arc::new(Self { names: Mutex::new(names), below: None, local: false })
+        Arc::new(Self {
+            names: Mutex::new(names),
+            below: None,
+            local: false,
+        })
     }
 
     /// A frame of its own for one item of a loop.
@@ -35,7 +39,11 @@ impl Frame {
 
     fn above(self: &Arc<Self>, names: impl IntoIterator<Item = (String, Binding)>, local: bool) -> Arc<Self> {
         let names = Mutex::new(names.into_iter().collect());
-        Arc::new(Self { names, below: Some(Arc::clone(self)), local })
+        Arc::new(Self {
+            names,
+            below: Some(Arc::clone(self)),
+            local,
+        })
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Binding> {
@@ -54,7 +62,9 @@ impl Frame {
 
     /// Sets a value below other levels (`auth.accessToken`), keeping what is beside it.
     pub(crate) fn set_path(&self, name: &[String], value: Value, secret: bool) {
-        let Some((first, rest)) = name.split_first() else { return };
+        let Some((first, rest)) = name.split_first() else {
+            return;
+        };
         let before = self.get(first);
         let secret = secret || before.as_ref().is_some_and(|binding| binding.secret);
         let mut whole = before.map(|binding| Value::clone(&binding.value)).unwrap_or_default();
@@ -66,7 +76,14 @@ impl Frame {
             place = &mut place[level.as_str()];
         }
         *place = value;
-        self.set(first, if secret { Binding::secret(whole) } else { Binding::open(whole) });
+        self.set(
+            first,
+            if secret {
+                Binding::secret(whole)
+            } else {
+                Binding::open(whole)
+            },
+        );
     }
 
     pub(crate) fn collect_names(&self, into: &mut BTreeSet<String>) {

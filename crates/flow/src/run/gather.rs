@@ -85,8 +85,12 @@ impl Scope {
             Gather::First => results.into_iter().next().ok_or_else(|| none("no node answered")),
             Gather::Majority => {
                 let asked = results.len() + failures.len();
-                let winner = results.iter().find(|one| results.iter().filter(|other| other == one).count() * 2 > asked);
-                winner.cloned().ok_or_else(|| none("no answer was given by more than half of the nodes"))
+                let winner = results
+                    .iter()
+                    .find(|one| results.iter().filter(|other| other == one).count() * 2 > asked);
+                winner
+                    .cloned()
+                    .ok_or_else(|| none("no answer was given by more than half of the nodes"))
             }
             Gather::Merge => {
                 let mut merged = Map::new();
@@ -108,7 +112,10 @@ impl Scope {
                     ("results".to_owned(), Binding::open(Value::Array(results))),
                     ("failures".to_owned(), Binding::open(Value::Array(failures))),
                 ];
-                let scope = Self { frame: self.frame.local(names), ..self.clone() };
+                let scope = Self {
+                    frame: self.frame.local(names),
+                    ..self.clone()
+                };
                 Ok(scope.eval(step, "gather", template)?.masked)
             }
         }
@@ -116,7 +123,10 @@ impl Scope {
 
     fn number(&self, step: &Step, by: &Template, result: &Value) -> Result<Option<f64>, StepError> {
         let names = [("result".to_owned(), Binding::open(result.clone()))];
-        let scope = Self { frame: self.frame.local(names), ..self.clone() };
+        let scope = Self {
+            frame: self.frame.local(names),
+            ..self.clone()
+        };
         Ok(scope.eval(step, "gather", by)?.value.as_f64())
     }
 }
@@ -178,7 +188,11 @@ fn body(result: Value) -> Value {
 }
 
 fn price(result: &Value) -> Option<f64> {
-    let in_value = |value: &Value| ["price", "total", "amount"].iter().find_map(|name| value.get(name)?.as_f64());
+    let in_value = |value: &Value| {
+        ["price", "total", "amount"]
+            .iter()
+            .find_map(|name| value.get(name)?.as_f64())
+    };
     result.get("body").and_then(in_value).or_else(|| in_value(result))
 }
 

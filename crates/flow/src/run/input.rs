@@ -8,7 +8,9 @@ use crate::plan::Plan;
 /// Everything that is wrong with an input, each with its path in the input. Empty when it fits.
 #[must_use]
 pub fn check_input(plan: &Plan, input: &Value) -> Vec<String> {
-    let Some(schema) = &plan.input_schema else { return Vec::new() };
+    let Some(schema) = &plan.input_schema else {
+        return Vec::new();
+    };
     let validator = match jsonschema::validator_for(schema) {
         Ok(validator) => validator,
         // The checker refuses such schemas; a definition from elsewhere gets the same answer here.
@@ -18,7 +20,11 @@ pub fn check_input(plan: &Plan, input: &Value) -> Vec<String> {
         .iter_errors(input)
         .map(|error| {
             let path = error.instance_path().to_string();
-            let place = if path.is_empty() { "input".to_owned() } else { format!("input{}", path.replace('/', ".")) };
+            let place = if path.is_empty() {
+                "input".to_owned()
+            } else {
+                format!("input{}", path.replace('/', "."))
+            };
             format!("{place}: {error}")
         })
         .collect()

@@ -24,17 +24,32 @@ impl Scope {
         let mut running = Branches::default();
         let mut items = items.into_iter().enumerate();
         let (context, canceller) = self.context.cancellable();
-        let block_scope = Self { context, ..self.clone() };
+        let block_scope = Self {
+            context,
+            ..self.clone()
+        };
         let decision = loop {
             while running.len() < block.concurrency
                 && let Some((number, item)) = items.next()
             {
-                let item = if secret { Binding::secret(item) } else { Binding::open(item) };
-                let names = [(block.as_name.clone(), item), (block.index_name.clone(), Binding::open(json!(number)))];
-                let scope = Self { frame: self.frame.item(names), ..block_scope.enter(&format!("{}[{number}]", step.id)) };
+                let item = if secret {
+                    Binding::secret(item)
+                } else {
+                    Binding::open(item)
+                };
+                let names = [
+                    (block.as_name.clone(), item),
+                    (block.index_name.clone(), Binding::open(json!(number))),
+                ];
+                let scope = Self {
+                    frame: self.frame.item(names),
+                    ..block_scope.enter(&format!("{}[{number}]", step.id))
+                };
                 running.push(number, async move { scope.steps(&block.steps).await });
             }
-            let Some((number, ended)) = running.next().await else { break Ok(None) };
+            let Some((number, ended)) = running.next().await else {
+                break Ok(None);
+            };
             match ended {
                 Ok(done @ Flow::Return(_)) => break Ok(Some(done)),
                 Ok(Flow::Next(result)) => results[number] = Some(result.unwrap_or_default()),
@@ -59,7 +74,10 @@ impl Scope {
         for round in 1..=block.max {
             let name = format!("{}[{round}]", step.id);
             let counter = [("iteration".to_owned(), Binding::open(json!(round)))];
-            let scope = Self { frame: self.frame.local(counter), ..self.enter(&name) };
+            let scope = Self {
+                frame: self.frame.local(counter),
+                ..self.enter(&name)
+            };
             if let RepeatCondition::While(condition) = &block.condition
                 && !scope.condition(step, "while", condition)?
             {
@@ -80,12 +98,18 @@ impl Scope {
         }
         if let RepeatCondition::While(condition) = &block.condition {
             let round = [("iteration".to_owned(), Binding::open(json!(block.max + 1)))];
-            let scope = Self { frame: self.frame.local(round), ..self.clone() };
+            let scope = Self {
+                frame: self.frame.local(round),
+                ..self.clone()
+            };
             if !scope.condition(step, "while", condition)? {
                 return Ok(Flow::Next(last));
             }
         }
-        let message = format!("{}: `{}` was still not done after {} rounds", step.location, step.id, block.max);
+        let message = format!(
+            "{}: `{}` was still not done after {} rounds",
+            step.location, step.id, block.max
+        );
         Err(StepError::permanent("repeat.exhausted", message))
     }
 }

@@ -49,7 +49,12 @@ impl FlowProgram {
     #[must_use]
     pub fn new(plan: Plan, runtime: Arc<Runtime>, base_dir: PathBuf) -> Self {
         runtime.learn_secrets(&plan);
-        Self { plan, runtime, base_dir: Arc::new(base_dir), connections: Arc::default() }
+        Self {
+            plan,
+            runtime,
+            base_dir: Arc::new(base_dir),
+            connections: Arc::default(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bowline_connector::{ConnectorEntry, Connections, Declared, StepContext};
+use bowline_connector::{Connections, ConnectorEntry, Declared, StepContext};
 use bowline_core::{Attempt, BoxFuture, ErrorKind, Path, Payload, Resolved, StepBody, StepError};
 use bowline_expression::{Binding, Masker, Moment, Template};
 use serde_json::{Value, json};
@@ -25,7 +25,10 @@ impl Scope {
         if let (Some(error), Some(fallback)) = (done.failure(), &node.fallback) {
             degraded = true;
             let caught = [("error".to_owned(), Binding::open(errors::as_value(error)))];
-            let scope = Self { frame: self.frame.local(caught), ..self.clone() };
+            let scope = Self {
+                frame: self.frame.local(caught),
+                ..self.clone()
+            };
             done = scope.call(step, &format!("{}.fallback", step.id), fallback, None).await;
         }
         let Done { result, times } = done;
@@ -80,9 +83,19 @@ impl Scope {
     async fn call(&self, step: &Step, name: &str, node: &NodePlan, compensates: Option<Path>) -> Done {
         let asked = match self.prepare(step, name, node, compensates) {
             Ok(asked) => asked,
-            Err(error) => return Done { result: Err(error), times: json!({ "attempts": 0 }) },
+            Err(error) => {
+                return Done {
+                    result: Err(error),
+                    times: json!({ "attempts": 0 }),
+                };
+            }
         };
-        let Resolved { result, attempts, asked_at, ended_at } = self.context.step(asked).detailed().await;
+        let Resolved {
+            result,
+            attempts,
+            asked_at,
+            ended_at,
+        } = self.context.step(asked).detailed().await;
         let times = json!({ "attempts": attempts, "startedAt": asked_at, "endedAt": ended_at });
         let result = result.and_then(|output| self.shape(step, node, parse(&output)?));
         Done { result, times }
@@ -98,7 +111,10 @@ impl Scope {
     ) -> Result<bowline_core::Step, StepError> {
         let runtime = &self.run.runtime;
         let connector = runtime.registry.connector(&node.connector).cloned().ok_or_else(|| {
-            StepError::permanent("connector.unknown", format!("this bowline has no connector `{}`", node.connector))
+            StepError::permanent(
+                "connector.unknown",
+                format!("this bowline has no connector `{}`", node.connector),
+            )
         })?;
         let config = self.eval(step, "config", &node.config)?;
         let key = match &node.idempotency_key {
@@ -150,7 +166,10 @@ impl Scope {
                         let field = wanted.field.join(".");
                         StepError::permanent(
                             "output.missing-field",
-                            format!("{}: output: the result of `{}` has no field `{field}`", step.location, step.id),
+                            format!(
+                                "{}: output: the result of `{}` has no field `{field}`",
+                                step.location, step.id
+                            ),
                         )
                     })?;
                     if let (true, Value::String(text)) = (secret, &value) {
@@ -167,7 +186,10 @@ impl Scope {
 impl Scope {
     fn from_result(&self, step: &Step, template: &Template, result: Value) -> Result<Value, StepError> {
         let result = [("result".to_owned(), Binding::open(result))];
-        let scope = Self { frame: self.frame.local(result), ..self.clone() };
+        let scope = Self {
+            frame: self.frame.local(result),
+            ..self.clone()
+        };
         Ok(scope.eval(step, "output", template)?.masked)
     }
 }
@@ -185,7 +207,10 @@ struct Done {
 impl Done {
     /// The error, if it is one that a fallback may answer.
     fn failure(&self) -> Option<&StepError> {
-        self.result.as_ref().err().filter(|error| error.kind != ErrorKind::Cancelled)
+        self.result
+            .as_ref()
+            .err()
+            .filter(|error| error.kind != ErrorKind::Cancelled)
     }
 }
 
@@ -241,15 +266,23 @@ impl Call {
         {
             let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
             let found = rendered.entry(name.to_owned()).or_insert_with(|| {
-                let moment = Moment { now_ms: 0, seed: 0, limits: self.runtime.limits.clone() };
+                let moment = Moment {
+                    now_ms: 0,
+                    seed: 0,
+                    limits: self.runtime.limits.clone(),
+                };
                 match connection.config.render(self.runtime.as_ref(), &moment) {
                     Ok(config) => {
                         config.secrets.iter().for_each(|secret| self.runtime.masker.add(secret));
-                        Ok(Declared { kind: connection.kind.clone(), config: config.value })
+                        Ok(Declared {
+                            kind: connection.kind.clone(),
+                            config: config.value,
+                        })
                     }
-                    Err(error) => {
-                        Err(StepError::permanent(error.code, format!("connection `{name}` of {}: {error}", self.plan.name)))
-                    }
+                    Err(error) => Err(StepError::permanent(
+                        error.code,
+                        format!("connection `{name}` of {}: {error}", self.plan.name),
+                    )),
                 }
             });
             declared.insert(name.to_owned(), found.clone()?);

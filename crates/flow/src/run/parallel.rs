@@ -157,5 +157,12 @@ fn shown(join: Join, result: Result<Value, StepError>) -> Option<Value> {
 /// A scope whose undoing is its own and that can be cancelled by itself.
 pub(crate) fn apart(scope: &Scope) -> (Scope, Canceller) {
     let (context, canceller) = scope.context.cancellable();
-    (Scope { undo: Undo::default(), context, ..scope.clone() }, canceller)
+    (
+        Scope {
+            undo: Undo::default(),
+            context,
+            ..scope.clone()
+        },
+        canceller,
+    )
 }

@@ -34,7 +34,11 @@ impl Runtime {
     /// A runtime that scrubs with `masker`; share the masker with whatever writes logs.
     #[must_use]
     pub fn new(registry: Arc<Registry>, masker: Masker, settings: Settings) -> Self {
-        let env: Map<String, Value> = settings.env.into_iter().map(|(name, value)| (name, value.into())).collect();
+        let env: Map<String, Value> = settings
+            .env
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect();
         let credentials = match settings.credentials {
             Value::Null => Value::Object(Map::new()),
             given => given,

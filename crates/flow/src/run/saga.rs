@@ -26,7 +26,10 @@ pub(crate) fn note(scope: &Scope, id: &str, path: String, compensation: &Arc<Ste
         ("action".to_owned(), Binding::open(Arc::clone(result))),
         (id.to_owned(), Binding::open(Arc::clone(result))),
     ];
-    let scope = Scope { frame: scope.frame.local(names), ..scope.clone() };
+    let scope = Scope {
+        frame: scope.frame.local(names),
+        ..scope.clone()
+    };
     let mut notes = scope.undo.lock().unwrap_or_else(PoisonError::into_inner);
     let cause = Arc::clone(&scope.run.cause);
     let undo_scope = scope.clone();
@@ -35,7 +38,12 @@ pub(crate) fn note(scope: &Scope, id: &str, path: String, compensation: &Arc<Ste
             let cause = cause.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let frame = undo_scope.frame.local([("error".to_owned(), Binding::open(cause))]);
             // A compensation is not itself compensated.
-            let scope = Scope { frame, undo: Undo::default(), context: undo_scope.context.shielded(), ..undo_scope };
+            let scope = Scope {
+                frame,
+                undo: Undo::default(),
+                context: undo_scope.context.shielded(),
+                ..undo_scope
+            };
             scope.compensation(&step, &path).await
         })
     });
@@ -50,8 +58,10 @@ pub(crate) async fn compensate(scope: &Scope, undo: &Undo, mut error: StepError)
     *scope.run.cause.lock().unwrap_or_else(PoisonError::into_inner) = errors::as_value(&error);
     let left = notes.compensate(&scope.context).await;
     if !left.is_empty() {
-        let not_undone: Vec<Value> =
-            left.iter().map(|left| json!({ "step": left.name, "error": errors::as_value(&left.error) })).collect();
+        let not_undone: Vec<Value> = left
+            .iter()
+            .map(|left| json!({ "step": left.name, "error": errors::as_value(&left.error) }))
+            .collect();
         let names: Vec<&str> = left.iter().map(|left| left.name.as_str()).collect();
         error.message = format!("{}; not undone: {}", error.message, names.join(", "));
         let mut data = error.data.take().map_or_else(|| json!({}), |data| *data);
@@ -68,7 +78,10 @@ impl Scope {
     /// `saga`: actions in order, undone in reverse when one fails. Its result maps actions to results.
     pub(crate) async fn saga(&self, step: &Step, saga: &Saga) -> Result<Flow, StepError> {
         let undo = Undo::default();
-        let inner = Scope { undo: Arc::clone(&undo), ..self.enter(&step.id) };
+        let inner = Scope {
+            undo: Arc::clone(&undo),
+            ..self.enter(&step.id)
+        };
         let mut results = serde_json::Map::new();
         for SagaStep { action, compensation } in saga.steps.iter().map(SagaStep::of) {
             let ended = inner.one(action).await;
@@ -78,7 +91,13 @@ impl Scope {
                 Err(error) => return Err(compensate(&inner, &undo, error).await),
             };
             if let Some(compensation) = compensation {
-                note(&inner, &action.id, inner.context.path_of(&action.id), compensation, &result);
+                note(
+                    &inner,
+                    &action.id,
+                    inner.context.path_of(&action.id),
+                    compensation,
+                    &result,
+                );
             }
             results.insert(action.id.clone(), Value::clone(&result));
         }
@@ -96,6 +115,9 @@ struct SagaStep<'a> {
 
 impl<'a> SagaStep<'a> {
     fn of(step: &'a crate::plan::SagaStep) -> Self {
-        Self { action: &step.action, compensation: step.compensation.as_ref() }
+        Self {
+            action: &step.action,
+            compensation: step.compensation.as_ref(),
+        }
     }
 }

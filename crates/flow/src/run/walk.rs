@@ -64,7 +64,12 @@ impl Run {
 
     pub(crate) fn scope(self: &Arc<Self>, frame: &Arc<Frame>, undo: &Undo) -> Scope {
         let (run, context) = (Arc::clone(self), self.context.clone());
-        Scope { run, context, frame: Arc::clone(frame), undo: Arc::clone(undo) }
+        Scope {
+            run,
+            context,
+            frame: Arc::clone(frame),
+            undo: Arc::clone(undo),
+        }
     }
 
     /// Takes note of an error that does not stop the workflow.
@@ -75,7 +80,10 @@ impl Run {
     }
 
     pub(crate) fn report(&self, step: &str, report: Value) {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).insert(step.to_owned(), report);
+        self.steps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(step.to_owned(), report);
     }
 
     fn workflow(&self) -> Value {
@@ -121,8 +129,9 @@ impl bowline_expression::Scope for Names<'_> {
     }
 
     fn names(&self) -> Vec<String> {
-        let mut names: BTreeSet<String> =
-            ["env", "credentials", "workflow", "random", "steps"].map(str::to_owned).into();
+        let mut names: BTreeSet<String> = ["env", "credentials", "workflow", "random", "steps"]
+            .map(str::to_owned)
+            .into();
         self.scope.frame.collect_names(&mut names);
         names.into_iter().collect()
     }
@@ -131,22 +140,32 @@ impl bowline_expression::Scope for Names<'_> {
 impl Scope {
     /// The same place, one level of path further in.
     pub(crate) fn enter(&self, name: &str) -> Self {
-        Self { context: self.context.scope(name), ..self.clone() }
+        Self {
+            context: self.context.scope(name),
+            ..self.clone()
+        }
     }
 
     /// Renders a template; `place` tells random values of one scope apart.
     pub(crate) fn render(&self, place: &str, template: &Template) -> Result<Rendered, StepError> {
-        self.render_at(place, template).map_err(|error| {
-            StepError::permanent(error.code, format!("{}: {place}: {error}", self.run.plan.name))
-        })
+        self.render_at(place, template)
+            .map_err(|error| StepError::permanent(error.code, format!("{}: {place}: {error}", self.run.plan.name)))
     }
 
     fn render_at(&self, place: &str, template: &Template) -> Result<Rendered, bowline_expression::ExpressionError> {
         if let Some(constant) = template.constant() {
-            return Ok(Rendered { value: constant.clone(), masked: constant.clone(), secrets: Vec::new() });
+            return Ok(Rendered {
+                value: constant.clone(),
+                masked: constant.clone(),
+                secrets: Vec::new(),
+            });
         }
         let limits = self.run.runtime.limits.clone();
-        let moment = Moment { now_ms: self.context.now(), seed: self.context.random(place), limits };
+        let moment = Moment {
+            now_ms: self.context.now(),
+            seed: self.context.random(place),
+            limits,
+        };
         let rendered = template.render(&Names { scope: self, place }, &moment)?;
         for secret in &rendered.secrets {
             self.run.runtime.masker.add(secret);
@@ -156,7 +175,8 @@ impl Scope {
 
     /// Renders a template of a step; an error names the step's place in its file.
     pub(crate) fn eval(&self, step: &Step, what: &str, template: &Template) -> Result<Rendered, StepError> {
-        self.render_at(&step.id, template).map_err(|error| errors::expression(&error, &step.location, what))
+        self.render_at(&step.id, template)
+            .map_err(|error| errors::expression(&error, &step.location, what))
     }
 
     pub(crate) fn condition(&self, step: &Step, what: &str, template: &Template) -> Result<bool, StepError> {
@@ -206,14 +226,18 @@ impl Scope {
             match &flow {
                 Ok(Flow::Next(result)) => {
                     let result = result.clone().unwrap_or_default();
-                    self.run.report(&step.id, json!({ "status": "succeeded", "output": &result }));
+                    self.run
+                        .report(&step.id, json!({ "status": "succeeded", "output": &result }));
                     if !matches!(step.kind, StepKind::Set(_)) {
                         self.frame.set(&step.id, Binding::open(result));
                     }
                 }
                 Ok(Flow::Return(_)) => {}
                 Err(error) => {
-                    self.run.report(&step.id, json!({ "status": "failed", "error": errors::as_value(error) }));
+                    self.run.report(
+                        &step.id,
+                        json!({ "status": "failed", "error": errors::as_value(error) }),
+                    );
                 }
             }
             flow
@@ -244,7 +268,11 @@ impl Scope {
                 for (name, template) in variables {
                     let rendered = self.eval(step, name, template)?;
                     let secret = !rendered.secrets.is_empty();
-                    let binding = if secret { Binding::secret(rendered.value) } else { Binding::open(rendered.value) };
+                    let binding = if secret {
+                        Binding::secret(rendered.value)
+                    } else {
+                        Binding::open(rendered.value)
+                    };
                     self.frame.set(name, binding);
                 }
                 Ok(Flow::Next(None))
@@ -279,7 +307,12 @@ impl Scope {
                     _ => None,
                 };
                 let at = at.ok_or_else(|| {
-                    errors::wrong(&step.location, "wait.until", "an RFC 3339 time or milliseconds since 1970", &value)
+                    errors::wrong(
+                        &step.location,
+                        "wait.until",
+                        "an RFC 3339 time or milliseconds since 1970",
+                        &value,
+                    )
                 })?;
                 self.context.sleep_until(&step.id, at).await?;
             }
@@ -302,7 +335,11 @@ impl Scope {
         let input = payload(&input)?;
         let detached = mode == ChildMode::Detach;
         let result: Value = parse(&self.context.child(&step.id, name, input, detached).await?)?;
-        Ok(Flow::Next(Some(if detached { json!({ "executionId": result }) } else { result })))
+        Ok(Flow::Next(Some(if detached {
+            json!({ "executionId": result })
+        } else {
+            result
+        })))
     }
 
     /// `try`: a cancellation is not an error that can be caught.
@@ -311,16 +348,24 @@ impl Scope {
         let mut ended = inner.steps(&block.body).await;
         if let Err(error) = &ended
             && error.kind != ErrorKind::Cancelled
-            && let Some(catch) =
-                block.catches.iter().find(|catch| catch.errors.iter().any(|pattern| error.matches(pattern)))
+            && let Some(catch) = block
+                .catches
+                .iter()
+                .find(|catch| catch.errors.iter().any(|pattern| error.matches(pattern)))
         {
             let caught = [(catch.as_name.clone(), Binding::open(errors::as_value(error)))];
-            let inner = Self { frame: self.frame.local(caught), ..inner.enter("catch") };
+            let inner = Self {
+                frame: self.frame.local(caught),
+                ..inner.enter("catch")
+            };
             ended = inner.steps(&catch.steps).await;
         }
         if !block.finally.is_empty() {
             // Cleaning up happens in any case, also when the execution is being cancelled.
-            let inner = Self { context: inner.context.scope("finally").shielded(), ..inner };
+            let inner = Self {
+                context: inner.context.scope("finally").shielded(),
+                ..inner
+            };
             match inner.steps(&block.finally).await? {
                 Flow::Next(_) => {}
                 done @ Flow::Return(_) => return Ok(done),

@@ -42,7 +42,9 @@ impl<'a> Checker<'a> {
     pub(crate) fn resolve(&self, schema: &'a Value) -> &'a Value {
         let mut schema = schema;
         for _ in 0..MAX_REFERENCES {
-            let Some(target) = schema.get("$ref").and_then(Value::as_str) else { break };
+            let Some(target) = schema.get("$ref").and_then(Value::as_str) else {
+                break;
+            };
             match target.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)) {
                 Some(next) => schema = next,
                 None => break,
@@ -104,9 +106,14 @@ impl<'a> Checker<'a> {
         let marked = |word: &str| schema.get(word).is_some() || resolved.get(word).is_some();
         let kind = values::classify(text);
         if kind != Text::Plain && marked("x-no-expressions") {
-            self.report.at(codes::FIXED, cursor, "an expression cannot stand in this text", |problem| {
-                problem.hint("this text is never put together from values; give values in `parameters` instead")
-            });
+            self.report.at(
+                codes::FIXED,
+                cursor,
+                "an expression cannot stand in this text",
+                |problem| {
+                    problem.hint("this text is never put together from values; give values in `parameters` instead")
+                },
+            );
             return true;
         }
         match kind {
@@ -117,7 +124,9 @@ impl<'a> Checker<'a> {
                     let message = "text around an expression makes the value a text";
                     let expected = values::describe(self, resolved);
                     self.report.at(codes::WRONG_TYPE, cursor, message, |problem| {
-                        problem.expected(expected).hint("leave only the `${ }` to keep the type of its value")
+                        problem
+                            .expected(expected)
+                            .hint("leave only the `${ }` to keep the type of its value")
                     });
                 }
                 true
@@ -129,7 +138,8 @@ impl<'a> Checker<'a> {
                 }
                 let message = "an expression cannot stand here; this is fixed when the workflow is loaded";
                 let expected = values::describe(self, schema);
-                self.report.at(codes::FIXED, cursor, message, |problem| problem.expected(expected));
+                self.report
+                    .at(codes::FIXED, cursor, message, |problem| problem.expected(expected));
                 true
             }
         }
@@ -137,7 +147,11 @@ impl<'a> Checker<'a> {
 
     fn allows_text(&self, schema: &'a Value) -> bool {
         let schema = self.resolve(schema);
-        if let Some(branches) = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array) {
+        if let Some(branches) = schema
+            .get("oneOf")
+            .or_else(|| schema.get("anyOf"))
+            .and_then(Value::as_array)
+        {
             return branches.iter().any(|branch| self.allows_text(branch));
         }
         values::types(schema).is_none_or(|types| types.contains(&"string"))
@@ -170,16 +184,26 @@ impl<'a> Checker<'a> {
             nearest(text, texts).map(|name| format!("did you mean `{name}`?"))
         });
         let message = match &value {
-            Value::Array(_) | Value::Object(_) | Value::Null => format!("{} cannot stand here", cursor.node.kind_name()),
+            Value::Array(_) | Value::Object(_) | Value::Null => {
+                format!("{} cannot stand here", cursor.node.kind_name())
+            }
             value => format!("{} cannot stand here", values::show(value)),
         };
         self.report.at(codes::NOT_ALLOWED, cursor, message, |problem| {
-            problem.expected(if wanted.len() == 1 { list } else { format!("one of: {list}") }).hint_if(hint)
+            problem
+                .expected(if wanted.len() == 1 {
+                    list
+                } else {
+                    format!("one of: {list}")
+                })
+                .hint_if(hint)
         });
     }
 
     fn has_type(&mut self, cursor: &Cursor, schema: &'a Value) -> bool {
-        let Some(types) = values::types(schema) else { return true };
+        let Some(types) = values::types(schema) else {
+            return true;
+        };
         if types.iter().any(|name| values::is_of_type(&cursor.node, name)) {
             return true;
         }
@@ -200,13 +224,17 @@ impl<'a> Checker<'a> {
             _ => format!("this is {}", cursor.node.kind_name()),
         };
         let hint = values::type_hint(&cursor.node, types);
-        self.report.at(codes::WRONG_TYPE, cursor, message, |problem| problem.expected(expected).hint_if(hint));
+        self.report.at(codes::WRONG_TYPE, cursor, message, |problem| {
+            problem.expected(expected).hint_if(hint)
+        });
     }
 
     fn mapping(&mut self, cursor: &Cursor, schema: &'a Value) {
         let properties = schema.get("properties").and_then(Value::as_object);
         let property = |name: &str| properties.and_then(|properties| properties.get(name));
-        let additional = schema.get("additionalProperties").or_else(|| schema.get("unevaluatedProperties"));
+        let additional = schema
+            .get("additionalProperties")
+            .or_else(|| schema.get("unevaluatedProperties"));
         for (entry, value) in cursor.fields() {
             match property(&entry.key) {
                 Some(property) if is_later(entry, property) => {
@@ -225,13 +253,24 @@ impl<'a> Checker<'a> {
         if self.mode == Mode::PartOfConfig {
             return;
         }
-        for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        for name in schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             if !cursor.has(name) {
                 let expected = property(name).map(|property| values::describe(self, property));
-                self.report.at(codes::MISSING_FIELD, cursor, format!("the field `{name}` is missing"), |mut problem| {
-                    problem.expected = expected;
-                    problem
-                });
+                self.report.at(
+                    codes::MISSING_FIELD,
+                    cursor,
+                    format!("the field `{name}` is missing"),
+                    |mut problem| {
+                        problem.expected = expected;
+                        problem
+                    },
+                );
             }
         }
     }
@@ -239,31 +278,57 @@ impl<'a> Checker<'a> {
     /// Whether one of the variants of the mapping knows the field.
     fn belongs_to_a_branch(&self, schema: &'a Value, key: &str) -> bool {
         ["oneOf", "anyOf", "allOf"].iter().any(|word| {
-            schema.get(word).and_then(Value::as_array).into_iter().flatten().any(|branch| {
-                self.resolve(branch).get("properties").is_some_and(|properties| properties.get(key).is_some())
-            })
+            schema
+                .get(word)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .any(|branch| {
+                    self.resolve(branch)
+                        .get("properties")
+                        .is_some_and(|properties| properties.get(key).is_some())
+                })
         })
     }
 
     pub(crate) fn unknown_field(&mut self, cursor: &Cursor, entry: &Entry, schema: &'a Value) {
         let known = self.known_fields(schema);
         let hint = nearest(&entry.key, known.iter().copied()).map(|name| format!("did you mean `{name}`?"));
-        let expected =
-            if known.is_empty() { "no fields".to_owned() } else { format!("one of: {}", known.join(", ")) };
+        let expected = if known.is_empty() {
+            "no fields".to_owned()
+        } else {
+            format!("one of: {}", known.join(", "))
+        };
         let path = cursor.path.key(&entry.key);
-        self.report.add(codes::UNKNOWN_FIELD, entry.key_at, &path, format!("unknown field `{}`", entry.key), |problem| {
-            problem.expected(expected).hint_if(hint)
-        });
+        self.report.add(
+            codes::UNKNOWN_FIELD,
+            entry.key_at,
+            &path,
+            format!("unknown field `{}`", entry.key),
+            |problem| problem.expected(expected).hint_if(hint),
+        );
     }
 
     /// The fields that a mapping may have, without those that are refused by name.
     pub(crate) fn known_fields(&self, schema: &'a Value) -> Vec<&'a str> {
-        let own = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-        let mut known: Vec<&str> =
-            own.filter(|(name, property)| !is_only_later(property) && !name.starts_with('$')).map(|(name, _)| name.as_str()).collect();
+        let own = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
+        let mut known: Vec<&str> = own
+            .filter(|(name, property)| !is_only_later(property) && !name.starts_with('$'))
+            .map(|(name, _)| name.as_str())
+            .collect();
         for word in ["oneOf", "anyOf", "allOf"] {
             for branch in schema.get(word).and_then(Value::as_array).into_iter().flatten() {
-                for name in self.resolve(branch).get("properties").and_then(Value::as_object).into_iter().flatten() {
+                for name in self
+                    .resolve(branch)
+                    .get("properties")
+                    .and_then(Value::as_object)
+                    .into_iter()
+                    .flatten()
+                {
                     if !known.contains(&name.0.as_str()) {
                         known.push(name.0);
                     }
@@ -277,18 +342,27 @@ impl<'a> Checker<'a> {
         let count = cursor.node.items().len() as u64;
         let limit = |word: &str| schema.get(word).and_then(Value::as_u64);
         if let Some(least) = limit("minItems").filter(|least| count < *least) {
-            self.report.at(codes::NOT_ALLOWED, cursor, format!("the list has {count} items"), |problem| {
-                problem.expected(format!("at least {least}"))
-            });
+            self.report.at(
+                codes::NOT_ALLOWED,
+                cursor,
+                format!("the list has {count} items"),
+                |problem| problem.expected(format!("at least {least}")),
+            );
         }
         if let Some(most) = limit("maxItems").filter(|most| count > *most) {
-            self.report.at(codes::NOT_ALLOWED, cursor, format!("the list has {count} items"), |problem| {
-                problem.expected(format!("at most {most}"))
-            });
+            self.report.at(
+                codes::NOT_ALLOWED,
+                cursor,
+                format!("the list has {count} items"),
+                |problem| problem.expected(format!("at most {most}")),
+            );
         }
         let leading = schema.get("prefixItems").and_then(Value::as_array);
         for (index, item) in cursor.items().enumerate() {
-            if let Some(schema) = leading.and_then(|schemas| schemas.get(index)).or_else(|| schema.get("items")) {
+            if let Some(schema) = leading
+                .and_then(|schemas| schemas.get(index))
+                .or_else(|| schema.get("items"))
+            {
                 self.check(&item, schema);
             }
         }
@@ -303,7 +377,10 @@ impl<'a> Checker<'a> {
 
 /// Whether a schema is the one of durations, which are read and not only matched.
 pub(crate) fn is_duration(schema: &Value) -> bool {
-    schema.get("$ref").and_then(Value::as_str).is_some_and(|target| target.ends_with("/Duration"))
+    schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .is_some_and(|target| target.ends_with("/Duration"))
 }
 
 fn is_later(entry: &Entry, property: &Value) -> bool {

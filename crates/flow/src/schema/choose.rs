@@ -22,7 +22,8 @@ impl<'a> Checker<'a> {
             .flattened(branches)
             .into_iter()
             .filter(|branch| {
-                let may_be_duration = is_duration(branch) && matches!(cursor.node.kind, Kind::Number(_) | Kind::Text(..));
+                let may_be_duration =
+                    is_duration(branch) && matches!(cursor.node.kind, Kind::Number(_) | Kind::Text(..));
                 may_be_duration || self.kind_fits(cursor, self.resolve(branch))
             })
             .collect();
@@ -63,23 +64,35 @@ impl<'a> Checker<'a> {
         if let Some(wanted) = schema.get("const") {
             return values::same_kind(&cursor.node, wanted);
         }
-        if let Some(branches) = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array) {
-            return branches.iter().any(|branch| self.kind_fits(cursor, self.resolve(branch)));
+        if let Some(branches) = schema
+            .get("oneOf")
+            .or_else(|| schema.get("anyOf"))
+            .and_then(Value::as_array)
+        {
+            return branches
+                .iter()
+                .any(|branch| self.kind_fits(cursor, self.resolve(branch)));
         }
         values::types(schema).is_none_or(|types| types.iter().any(|name| values::is_of_type(&cursor.node, name)))
     }
 
     fn none_fits(&mut self, cursor: &Cursor, schema: &'a Value, branches: &'a [Value]) {
         let expected = values::describe(self, schema);
-        let types: Vec<&str> =
-            branches.iter().filter(|branch| !is_duration(branch)).flat_map(|branch| values::types(self.resolve(branch)).unwrap_or_default()).collect();
+        let types: Vec<&str> = branches
+            .iter()
+            .filter(|branch| !is_duration(branch))
+            .flat_map(|branch| values::types(self.resolve(branch)).unwrap_or_default())
+            .collect();
         if schema.get("x-what").and_then(Value::as_str) == Some("a step")
             && let Some(name) = cursor.text()
         {
             let hint = format!("write `node: {name}` to use the node of this name");
-            self.report.at(codes::WRONG_TYPE, cursor, "this is text, not a step", |problem| {
-                problem.expected("a mapping with `type:`, `node:` or a block").hint(hint)
-            });
+            self.report
+                .at(codes::WRONG_TYPE, cursor, "this is text, not a step", |problem| {
+                    problem
+                        .expected("a mapping with `type:`, `node:` or a block")
+                        .hint(hint)
+                });
             return;
         }
         self.wrong_type(cursor, expected, &types);
@@ -97,7 +110,10 @@ impl<'a> Checker<'a> {
             .iter()
             .filter(|(key, _)| {
                 !present.iter().any(|(other, branch)| {
-                    other != key && branch.pointer(&format!("/properties/{key}")).is_some_and(|p| p.get("x-later").is_none())
+                    other != key
+                        && branch
+                            .pointer(&format!("/properties/{key}"))
+                            .is_some_and(|p| p.get("x-later").is_none())
                 })
             })
             .copied()
@@ -107,18 +123,29 @@ impl<'a> Checker<'a> {
             [] if present.len() == 1 => self.check(cursor, present[0].1),
             [] => self.no_key(cursor, schema, &keyed),
             [(first, branch), ..] => {
-                let names = meant.iter().map(|(key, _)| format!("`{key}`")).collect::<Vec<_>>().join(" and ");
+                let names = meant
+                    .iter()
+                    .map(|(key, _)| format!("`{key}`"))
+                    .collect::<Vec<_>>()
+                    .join(" and ");
                 let what = schema.get("x-what").and_then(Value::as_str).unwrap_or("one of them");
                 let hint = format!("keep `{first}` and make a step of its own for the other");
-                self.report.at(codes::ONE_OF, cursor, format!("{names} exclude each other"), |problem| {
-                    problem.expected(format!("{what} with one of them")).hint(hint)
-                });
+                self.report.at(
+                    codes::ONE_OF,
+                    cursor,
+                    format!("{names} exclude each other"),
+                    |problem| problem.expected(format!("{what} with one of them")).hint(hint),
+                );
                 // What is inside is checked all the same, without the other blocks' keys.
                 let others: Vec<&str> = meant[1..].iter().map(|(key, _)| *key).collect();
-                let alone = others.iter().fold((*cursor.node).clone(), |node, key| node.without(key));
+                let alone = others
+                    .iter()
+                    .fold((*cursor.node).clone(), |node, key| node.without(key));
                 self.check(&cursor.with(alone), branch);
                 for (key, branch) in &meant[1..] {
-                    if let (Some(value), Some(property)) = (cursor.field(key), branch.pointer(&format!("/properties/{key}"))) {
+                    if let (Some(value), Some(property)) =
+                        (cursor.field(key), branch.pointer(&format!("/properties/{key}")))
+                    {
                         self.check(&value, property);
                     }
                 }
@@ -127,7 +154,13 @@ impl<'a> Checker<'a> {
     }
 
     fn no_key(&mut self, cursor: &Cursor, schema: &'a Value, keyed: &[(&'a str, &'a Value)]) {
-        for key in schema.get("x-later-keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        for key in schema
+            .get("x-later-keys")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             if let Some(entry) = cursor.node.get(key) {
                 later(self.report, cursor, entry);
                 return;
@@ -136,22 +169,33 @@ impl<'a> Checker<'a> {
         let what = schema.get("x-what").and_then(Value::as_str).unwrap_or("this");
         let keys: Vec<&str> = keyed.iter().map(|(key, _)| *key).collect();
         let expected = format!("one of: {}", keys.join(", "));
-        let near = cursor.node.entries().iter().find_map(|entry| {
-            nearest(&entry.key, keys.iter().copied()).map(|name| (entry, name))
-        });
+        let near = cursor
+            .node
+            .entries()
+            .iter()
+            .find_map(|entry| nearest(&entry.key, keys.iter().copied()).map(|name| (entry, name)));
         match near {
             Some((entry, name)) => {
                 let path = cursor.path.key(&entry.key);
                 let message = format!("unknown field `{}`, and nothing else says what {what} does", entry.key);
-                self.report.add(codes::UNKNOWN_FIELD, entry.key_at, &path, message, |problem| {
-                    problem.expected(expected).hint(format!("did you mean `{name}`?"))
-                });
+                self.report
+                    .add(codes::UNKNOWN_FIELD, entry.key_at, &path, message, |problem| {
+                        problem.expected(expected).hint(format!("did you mean `{name}`?"))
+                    });
             }
             None => {
                 let message = format!("nothing here says what {what} does");
-                let hint = cursor.has("gather").then(|| "`gather` needs a `scatter` beside it".to_owned());
-                let hint = hint.or_else(|| cursor.has("action").then(|| "`action` belongs into `saga: { steps: [...] }`".to_owned()));
-                self.report.at(codes::MISSING_FIELD, cursor, message, |problem| problem.expected(expected).hint_if(hint));
+                let hint = cursor
+                    .has("gather")
+                    .then(|| "`gather` needs a `scatter` beside it".to_owned());
+                let hint = hint.or_else(|| {
+                    cursor
+                        .has("action")
+                        .then(|| "`action` belongs into `saga: { steps: [...] }`".to_owned())
+                });
+                self.report.at(codes::MISSING_FIELD, cursor, message, |problem| {
+                    problem.expected(expected).hint_if(hint)
+                });
             }
         }
     }
@@ -170,7 +214,9 @@ impl<'a> Checker<'a> {
             }
         };
         let first = self.resolve(branches[0]);
-        let Some(properties) = first.get("properties").and_then(Value::as_object) else { return false };
+        let Some(properties) = first.get("properties").and_then(Value::as_object) else {
+            return false;
+        };
         let Some(name) = properties.keys().find(|name| {
             let mut seen: Vec<&Value> = Vec::new();
             branches.iter().all(|branch| {
@@ -183,7 +229,11 @@ impl<'a> Checker<'a> {
             return false;
         };
         let Some(field) = cursor.field(name) else {
-            let all: Vec<_> = branches.iter().flat_map(|b| fixed(self.resolve(b), name)).map(values::show).collect();
+            let all: Vec<_> = branches
+                .iter()
+                .flat_map(|b| fixed(self.resolve(b), name))
+                .map(values::show)
+                .collect();
             // A variant that does not need the field is the default.
             let optional = branches.iter().find(|branch| {
                 let required = self.resolve(branch).get("required").and_then(Value::as_array);
@@ -191,9 +241,12 @@ impl<'a> Checker<'a> {
             });
             match optional {
                 Some(branch) => self.check(cursor, branch),
-                None => self.report.at(codes::MISSING_FIELD, cursor, format!("the field `{name}` is missing"), |problem| {
-                    problem.expected(format!("one of: {}", all.join(", ")))
-                }),
+                None => self.report.at(
+                    codes::MISSING_FIELD,
+                    cursor,
+                    format!("the field `{name}` is missing"),
+                    |problem| problem.expected(format!("one of: {}", all.join(", "))),
+                ),
             }
             return true;
         };
@@ -201,12 +254,22 @@ impl<'a> Checker<'a> {
             return true;
         }
         let value = field.node.to_value();
-        if let Some(branch) = branches.iter().find(|branch| fixed(self.resolve(branch), name).contains(&&value)) {
+        if let Some(branch) = branches
+            .iter()
+            .find(|branch| fixed(self.resolve(branch), name).contains(&&value))
+        {
             self.check(cursor, branch);
             return true;
         }
-        let all: Vec<&Value> = branches.iter().flat_map(|branch| fixed(self.resolve(branch), name)).collect();
-        let list = all.iter().map(|value| values::show(value)).collect::<Vec<_>>().join(", ");
+        let all: Vec<&Value> = branches
+            .iter()
+            .flat_map(|branch| fixed(self.resolve(branch), name))
+            .collect();
+        let list = all
+            .iter()
+            .map(|value| values::show(value))
+            .collect::<Vec<_>>()
+            .join(", ");
         let hint = value.as_str().and_then(|text| {
             nearest(text, all.iter().filter_map(|value| value.as_str())).map(|name| format!("did you mean `{name}`?"))
         });
@@ -234,7 +297,9 @@ impl<'a> Checker<'a> {
         match best {
             Some((_, branch)) => self.check(cursor, branch),
             None if matches!(cursor.node.kind, Kind::Null) => {}
-            None => self.report.at(codes::WRONG_TYPE, cursor, "this cannot stand here", plain),
+            None => self
+                .report
+                .at(codes::WRONG_TYPE, cursor, "this cannot stand here", plain),
         }
     }
 }

@@ -15,7 +15,10 @@ pub fn language_schema(registry: &Registry) -> Value {
     for entry in registry.connectors() {
         let config = takes_expressions((entry.config_schema)(&mut generator).to_value());
         types.push(Value::from(entry.name));
-        connectors.push(when_type(entry.name, json!({ "properties": { "config": with_retries(config) } })));
+        connectors.push(when_type(
+            entry.name,
+            json!({ "properties": { "config": with_retries(config) } }),
+        ));
     }
     let mut kinds = Vec::new();
     let mut connections = Vec::new();
@@ -42,12 +45,22 @@ pub fn language_schema(registry: &Registry) -> Value {
         definition["properties"]["type"]["enum"] = Value::Array(kinds);
         definition["allOf"] = Value::Array(connections);
     }
-    definitions.insert("ExpressionText".to_owned(), json!({ "type": "string", "pattern": "\\$\\{" }));
+    definitions.insert(
+        "ExpressionText".to_owned(),
+        json!({ "type": "string", "pattern": "\\$\\{" }),
+    );
     for (name, definition) in generator.take_definitions(true) {
         // The language's own definition of a duration says the same.
         definitions.entry(name).or_insert_with(|| takes_expressions(definition));
     }
-    let documents = ["WorkflowDocument", "SagaDocument", "NestedSagaDocument", "ParallelDocument", "ScatterDocument", "NodeDocument"];
+    let documents = [
+        "WorkflowDocument",
+        "SagaDocument",
+        "NestedSagaDocument",
+        "ParallelDocument",
+        "ScatterDocument",
+        "NodeDocument",
+    ];
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Bowline workflow",
@@ -64,7 +77,11 @@ fn when_type(name: &str, then: Value) -> Value {
 /// `retries`, `retryDelay` and `timeout` are understood in every configuration.
 fn with_retries(mut config: Value) -> Value {
     if let Some(properties) = config.get_mut("properties").and_then(Value::as_object_mut) {
-        for (name, schema) in definition("EngineFields")["properties"].as_object().into_iter().flatten() {
+        for (name, schema) in definition("EngineFields")["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
             if name != "timeout" || !properties.contains_key(name) {
                 properties.insert(name.clone(), for_editors(schema));
             }
@@ -112,9 +129,10 @@ fn takes_expressions(schema: Value) -> Value {
     let mut changed = Map::new();
     for (name, value) in fields {
         let value = match (name.as_str(), value) {
-            ("properties" | "patternProperties", Value::Object(properties)) => {
-                properties.into_iter().map(|(name, property)| (name, field(property))).collect()
-            }
+            ("properties" | "patternProperties", Value::Object(properties)) => properties
+                .into_iter()
+                .map(|(name, property)| (name, field(property)))
+                .collect(),
             ("items" | "additionalProperties", value @ Value::Object(_)) => field(value),
             ("prefixItems", Value::Array(items)) => items.into_iter().map(field).collect(),
             ("oneOf" | "anyOf" | "allOf", Value::Array(items)) => items.into_iter().map(takes_expressions).collect(),
@@ -133,7 +151,9 @@ fn field(schema: Value) -> Value {
         _ => false,
     };
     let anything = schema.as_object().is_some_and(|fields| {
-        ["type", "$ref", "oneOf", "anyOf", "allOf", "enum", "const"].iter().all(|word| !fields.contains_key(*word))
+        ["type", "$ref", "oneOf", "anyOf", "allOf", "enum", "const"]
+            .iter()
+            .all(|word| !fields.contains_key(*word))
     });
     let schema = takes_expressions(schema);
     if schema.is_boolean() || anything || takes_text(&schema) || schema.get("const").is_some() {

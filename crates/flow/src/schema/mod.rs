@@ -5,7 +5,8 @@
 //! few words of its own:
 //! - `x-key`: of several mappings the one whose key is there is meant;
 //! - `x-step`, `x-document`: the common fields of steps or documents belong to it too;
-//! - `x-template`: expressions may stand here; `x-fixed`: none may, though it is text;
+//! - `x-template`: expressions may stand here; `x-fixed`: none may, though it is text; `x-no-expressions` says
+//!   the same in a connector's configuration, where they may stand everywhere else;
 //! - `x-later`, `x-later-unless`, `x-later-keys`: parts of the language that this version refuses by name;
 //! - `x-what`: what people call the thing.
 
@@ -32,7 +33,11 @@ static LANGUAGE: LazyLock<Value> = LazyLock::new(|| {
     let document = definitions.remove("DocumentCommon").unwrap_or_default();
     for (base, word, name) in [
         ("ParallelStep", "ParallelDocument", "A workflow that is one fan-out."),
-        ("ScatterStep", "ScatterDocument", "A workflow that is one scatter-gather."),
+        (
+            "ScatterStep",
+            "ScatterDocument",
+            "A workflow that is one scatter-gather.",
+        ),
         ("SagaStep", "NestedSagaDocument", "A workflow that is one saga."),
         ("NodeStep", "NodeDocument", "A workflow that is one node."),
     ] {
@@ -56,7 +61,9 @@ static LANGUAGE: LazyLock<Value> = LazyLock::new(|| {
 
 /// Adds the properties of `common` that `definition` does not have.
 fn add_properties(definition: &mut Value, common: &Value) {
-    let Some(own) = definition.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    let Some(own) = definition.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
     for (name, schema) in common["properties"].as_object().into_iter().flatten() {
         if !own.contains_key(name) {
             own.insert(name.clone(), schema.clone());
@@ -72,7 +79,10 @@ pub(crate) fn language() -> &'static Value {
 /// The definition called `name`; `true` (anything) where there is none, which a test rules out.
 pub(crate) fn definition(name: &str) -> &'static Value {
     static ANYTHING: Value = Value::Bool(true);
-    LANGUAGE.get("$defs").and_then(|definitions| definitions.get(name)).unwrap_or(&ANYTHING)
+    LANGUAGE
+        .get("$defs")
+        .and_then(|definitions| definitions.get(name))
+        .unwrap_or(&ANYTHING)
 }
 
 /// A whole schema of one connector or connection type, with its own definitions.
@@ -97,11 +107,19 @@ pub(crate) struct Configs {
 
 impl Configs {
     pub(crate) fn connector(&mut self, entry: &ConnectorEntry) -> Arc<Value> {
-        Arc::clone(self.connectors.entry(entry.name).or_insert_with(|| Arc::new(whole(entry.config_schema))))
+        Arc::clone(
+            self.connectors
+                .entry(entry.name)
+                .or_insert_with(|| Arc::new(whole(entry.config_schema))),
+        )
     }
 
     pub(crate) fn connection(&mut self, entry: &ConnectionEntry) -> Arc<Value> {
-        Arc::clone(self.connections.entry(entry.name).or_insert_with(|| Arc::new(whole(entry.config_schema))))
+        Arc::clone(
+            self.connections
+                .entry(entry.name)
+                .or_insert_with(|| Arc::new(whole(entry.config_schema))),
+        )
     }
 }
 
@@ -130,7 +148,14 @@ mod tests {
         for target in found {
             assert!(language().pointer(&target[1..]).is_some(), "{target}");
         }
-        for name in ["WorkflowDocument", "SagaDocument", "NodeDocument", "ParallelDocument", "ScatterDocument", "SharedDocument"] {
+        for name in [
+            "WorkflowDocument",
+            "SagaDocument",
+            "NodeDocument",
+            "ParallelDocument",
+            "ScatterDocument",
+            "SharedDocument",
+        ] {
             assert!(definition(name)["properties"].is_object(), "{name}");
         }
     }

@@ -51,7 +51,8 @@ pub(crate) fn is_of_type(node: &Node, name: &str) -> bool {
         Kind::Null => name == "null",
         Kind::Bool(_) => name == "boolean",
         Kind::Number(number) => {
-            name == "number" || name == "integer" && (!number.is_f64() || number.as_f64().is_some_and(|f| f.fract() == 0.0))
+            name == "number"
+                || name == "integer" && (!number.is_f64() || number.as_f64().is_some_and(|f| f.fract() == 0.0))
         }
         Kind::Text(..) => name == "string",
         Kind::List(_) => name == "array",
@@ -77,7 +78,11 @@ pub(crate) fn show(value: &Value) -> String {
     match value {
         Value::String(text) => {
             let short: String = text.chars().take(60).collect();
-            if short.len() < text.len() { format!("`{short}...`") } else { format!("`{short}`") }
+            if short.len() < text.len() {
+                format!("`{short}...`")
+            } else {
+                format!("`{short}`")
+            }
         }
         other => format!("`{other}`"),
     }
@@ -94,7 +99,11 @@ pub(crate) fn describe<'a>(checker: &Checker<'a>, schema: &'a Value) -> String {
     }
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
         let list = values.iter().map(show).collect::<Vec<_>>().join(", ");
-        return if values.len() == 1 { list } else { format!("one of: {list}") };
+        return if values.len() == 1 {
+            list
+        } else {
+            format!("one of: {list}")
+        };
     }
     if let Some(value) = schema.get("const") {
         return show(value);
@@ -106,12 +115,25 @@ pub(crate) fn describe<'a>(checker: &Checker<'a>, schema: &'a Value) -> String {
         }
     };
     let is_computed = schema.get("x-template").is_some();
-    match schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array) {
-        Some(branches) => branches.iter().map(|branch| describe(checker, branch)).for_each(&mut add),
+    match schema
+        .get("oneOf")
+        .or_else(|| schema.get("anyOf"))
+        .and_then(Value::as_array)
+    {
+        Some(branches) => branches
+            .iter()
+            .map(|branch| describe(checker, branch))
+            .for_each(&mut add),
         None => match types(schema) {
             Some(types) => types
                 .iter()
-                .map(|name| if is_computed && types.len() > 1 && *name == "string" { "an expression" } else { type_name(name) })
+                .map(|name| {
+                    if is_computed && types.len() > 1 && *name == "string" {
+                        "an expression"
+                    } else {
+                        type_name(name)
+                    }
+                })
                 .map(str::to_owned)
                 .for_each(&mut add),
             None => add("a value".to_owned()),
@@ -169,9 +191,15 @@ pub(crate) fn out_of_range(node: &Node, schema: &Value) -> Option<String> {
             } else if bound("maximum").is_some_and(|most| value > most) {
                 Some(format!("{number} is too large; the most is {}", shown("maximum")))
             } else if bound("exclusiveMinimum").is_some_and(|least| value <= least) {
-                Some(format!("{number} is too small; it has to be more than {}", shown("exclusiveMinimum")))
+                Some(format!(
+                    "{number} is too small; it has to be more than {}",
+                    shown("exclusiveMinimum")
+                ))
             } else if bound("exclusiveMaximum").is_some_and(|most| value >= most) {
-                Some(format!("{number} is too large; it has to be less than {}", shown("exclusiveMaximum")))
+                Some(format!(
+                    "{number} is too large; it has to be less than {}",
+                    shown("exclusiveMaximum")
+                ))
             } else {
                 None
             }
@@ -179,7 +207,11 @@ pub(crate) fn out_of_range(node: &Node, schema: &Value) -> Option<String> {
         Kind::Text(text, _) => {
             let length = text.chars().count() as f64;
             if bound("minLength").is_some_and(|least| length < least) {
-                Some(if text.is_empty() { "this text is empty".to_owned() } else { "this text is too short".to_owned() })
+                Some(if text.is_empty() {
+                    "this text is empty".to_owned()
+                } else {
+                    "this text is too short".to_owned()
+                })
             } else if bound("maxLength").is_some_and(|most| length > most) {
                 Some("this text is too long".to_owned())
             } else {

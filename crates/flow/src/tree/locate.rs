@@ -11,7 +11,9 @@ pub(crate) struct Lines<'a> {
 impl<'a> Lines<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
         Self { text, starts }
     }
 
@@ -25,9 +27,15 @@ impl<'a> Lines<'a> {
 /// The place of byte `offset` of the text that `node` holds, in the file that it came from. Exact
 /// for texts of every style as long as what is written can be followed; else the start of the text.
 pub(crate) fn position_in(node: &Node, source: &Lines<'_>, offset: usize) -> Position {
-    let Kind::Text(text, style) = &node.kind else { return node.at };
-    let Some(before) = text.get(..offset.min(text.len())) else { return node.at };
-    let Some(raw) = source.from(node.at) else { return node.at };
+    let Kind::Text(text, style) = &node.kind else {
+        return node.at;
+    };
+    let Some(before) = text.get(..offset.min(text.len())) else {
+        return node.at;
+    };
+    let Some(raw) = source.from(node.at) else {
+        return node.at;
+    };
     let found = match style {
         Style::Plain => follow(raw, before, Style::Plain, 0),
         Style::SingleQuoted => raw.strip_prefix('\'').and_then(|raw| follow(raw, before, *style, 1)),
@@ -35,8 +43,15 @@ pub(crate) fn position_in(node: &Node, source: &Lines<'_>, offset: usize) -> Pos
         Style::Literal | Style::Folded => block(raw, before, *style, node.at.column.saturating_sub(1)),
     };
     match found {
-        Some(Moved { lines: 0, columns }) => Position { column: node.at.column + columns, ..node.at },
-        Some(Moved { lines, columns }) => Position { line: node.at.line + lines, column: columns + 1, ..node.at },
+        Some(Moved { lines: 0, columns }) => Position {
+            column: node.at.column + columns,
+            ..node.at
+        },
+        Some(Moved { lines, columns }) => Position {
+            line: node.at.line + lines,
+            column: columns + 1,
+            ..node.at
+        },
         None => node.at,
     }
 }
@@ -134,7 +149,10 @@ fn block(raw: &str, before: &str, style: Style, indent: usize) -> Option<Moved> 
     let written = raw.lines().nth(lines)?;
     let skipped = if lines == 0 { 0 } else { indent };
     let content = written.get(skipped..).unwrap_or("");
-    content.starts_with(column).then(|| Moved { lines, columns: skipped + column.chars().count() })
+    content.starts_with(column).then(|| Moved {
+        lines,
+        columns: skipped + column.chars().count(),
+    })
 }
 
 #[cfg(test)]
@@ -145,12 +163,24 @@ mod tests {
 
     /// Finds `@` in the value of `a` and says where the program believes it to stand.
     fn check(source: &str) {
-        let tree = parse(source, 0).map_err(|fault| fault.message).expect("the document parses");
+        let tree = parse(source, 0)
+            .map_err(|fault| fault.message)
+            .expect("the document parses");
         let node = &tree.get("a").expect("it has the field `a`").value;
-        let offset = node.text().and_then(|text| text.find('@')).expect("the text has the mark");
+        let offset = node
+            .text()
+            .and_then(|text| text.find('@'))
+            .expect("the text has the mark");
         let at = position_in(node, &Lines::new(source), offset);
-        let line = source.lines().position(|line| line.contains('@')).expect("the source has the mark");
-        let column = source.lines().nth(line).and_then(|l| l.chars().position(|c| c == '@')).expect("the mark");
+        let line = source
+            .lines()
+            .position(|line| line.contains('@'))
+            .expect("the source has the mark");
+        let column = source
+            .lines()
+            .nth(line)
+            .and_then(|l| l.chars().position(|c| c == '@'))
+            .expect("the mark");
         assert_eq!((at.line, at.column), (line + 1, column + 1), "{source}");
     }
 

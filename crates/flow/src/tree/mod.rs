@@ -88,7 +88,12 @@ impl Node {
             Kind::Map(entries) => entries.iter().for_each(|entry| add(&entry.value)),
             _ => {}
         }
-        Self { kind, at, weight, height: height + 1 }
+        Self {
+            kind,
+            at,
+            weight,
+            height: height + 1,
+        }
     }
 
     /// The field `key` of a mapping.
@@ -98,7 +103,11 @@ impl Node {
 
     /// The fields of a mapping; none for anything else.
     pub(crate) fn entries(&self) -> &[Entry] {
-        if let Kind::Map(entries) = &self.kind { entries } else { &[] }
+        if let Kind::Map(entries) = &self.kind {
+            entries
+        } else {
+            &[]
+        }
     }
 
     /// The items of a list; none for anything else.
@@ -107,13 +116,22 @@ impl Node {
     }
 
     pub(crate) fn text(&self) -> Option<&str> {
-        if let Kind::Text(text, _) = &self.kind { Some(text) } else { None }
+        if let Kind::Text(text, _) = &self.kind {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// The number, if it is whole and not negative (`3.0` is whole).
     pub(crate) fn whole(&self) -> Option<u64> {
         let Kind::Number(number) = &self.kind else { return None };
-        let float = || number.as_f64().filter(|f| f.fract() == 0.0 && (0.0..=9e15).contains(f)).map(|f| f as u64);
+        let float = || {
+            number
+                .as_f64()
+                .filter(|f| f.fract() == 0.0 && (0.0..=9e15).contains(f))
+                .map(|f| f as u64)
+        };
         number.as_u64().or_else(float)
     }
 
@@ -137,9 +155,12 @@ impl Node {
             Kind::Number(number) => Value::Number(number.clone()),
             Kind::Text(text, _) => Value::String(text.to_string()),
             Kind::List(items) => items.iter().map(|item| item.to_value()).collect(),
-            Kind::Map(entries) => {
-                Value::Object(entries.iter().map(|e| (e.key.to_string(), e.value.to_value())).collect::<Map<_, _>>())
-            }
+            Kind::Map(entries) => Value::Object(
+                entries
+                    .iter()
+                    .map(|e| (e.key.to_string(), e.value.to_value()))
+                    .collect::<Map<_, _>>(),
+            ),
         }
     }
 
@@ -166,15 +187,24 @@ impl Node {
         if !matches!((&self.kind, &over.kind), (Kind::Map(_), Kind::Map(_))) {
             return over.clone();
         }
-        let mut entries: Vec<Entry> =
-            self.entries().iter().filter(|entry| over.get(&entry.key).is_none()).cloned().collect();
+        let mut entries: Vec<Entry> = self
+            .entries()
+            .iter()
+            .filter(|entry| over.get(&entry.key).is_none())
+            .cloned()
+            .collect();
         entries.extend_from_slice(over.entries());
         Self::new(Kind::Map(entries), over.at)
     }
 
     /// This mapping without the field `key`.
     pub(crate) fn without(&self, key: &str) -> Self {
-        let entries = self.entries().iter().filter(|entry| &*entry.key != key).cloned().collect();
+        let entries = self
+            .entries()
+            .iter()
+            .filter(|entry| &*entry.key != key)
+            .cloned()
+            .collect();
         Self::new(Kind::Map(entries), self.at)
     }
 }

@@ -36,17 +36,37 @@ pub(crate) fn parse(text: &str, file: u8) -> Result<Arc<Node>, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.len() > MAX_BYTES {
         let message = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
-        return Err(fault(FaultKind::TooLarge, Position { file, line: 1, column: 1 }, message));
+        return Err(fault(
+            FaultKind::TooLarge,
+            Position {
+                file,
+                line: 1,
+                column: 1,
+            },
+            message,
+        ));
     }
-    let mut builder = Builder { file, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
+    let mut builder = Builder {
+        file,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        nodes: 0,
+        root: None,
+    };
     for event in Parser::new_from_str(text) {
         match event {
             Ok((event, span)) => builder.take(event, span.start)?,
             Err(error) => return Err(syntax(&error, file, text)),
         }
     }
-    let start = Position { file, line: 1, column: 1 };
-    let root = builder.root.ok_or_else(|| fault(FaultKind::Empty, start, "the file is empty"))?;
+    let start = Position {
+        file,
+        line: 1,
+        column: 1,
+    };
+    let root = builder
+        .root
+        .ok_or_else(|| fault(FaultKind::Empty, start, "the file is empty"))?;
     if matches!(root.kind, Kind::Null) {
         return Err(fault(FaultKind::Empty, start, "the file is empty"));
     }
@@ -69,7 +89,12 @@ struct Open {
 
 enum Content {
     List(Vec<Arc<Node>>),
-    Map { entries: Vec<Entry>, index: HashMap<Arc<str>, usize>, key: Option<(Arc<str>, Position)>, merges: Vec<Arc<Node>> },
+    Map {
+        entries: Vec<Entry>,
+        index: HashMap<Arc<str>, usize>,
+        key: Option<(Arc<str>, Position)>,
+        merges: Vec<Arc<Node>>,
+    },
 }
 
 impl Builder {
@@ -90,7 +115,11 @@ impl Builder {
             }
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor).cloned().ok_or_else(|| {
-                    fault(FaultKind::Unsupported, at, "this alias stands inside what it refers to, without end")
+                    fault(
+                        FaultKind::Unsupported,
+                        at,
+                        "this alias stands inside what it refers to, without end",
+                    )
                 })?;
                 if self.wants_key() {
                     return Err(fault(FaultKind::Unsupported, at, "a key cannot be an alias"));
@@ -101,7 +130,12 @@ impl Builder {
                 self.open(Content::List(Vec::new()), anchor, tag.as_deref(), "seq", at)
             }
             Event::MappingStart(anchor, tag) => {
-                let map = Content::Map { entries: Vec::new(), index: HashMap::new(), key: None, merges: Vec::new() };
+                let map = Content::Map {
+                    entries: Vec::new(),
+                    index: HashMap::new(),
+                    key: None,
+                    merges: Vec::new(),
+                };
                 self.open(map, anchor, tag.as_deref(), "map", at)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
@@ -110,14 +144,32 @@ impl Builder {
     }
 
     fn wants_key(&self) -> bool {
-        matches!(self.open.last(), Some(Open { content: Content::Map { key: None, .. }, .. }))
+        matches!(
+            self.open.last(),
+            Some(Open {
+                content: Content::Map { key: None, .. },
+                ..
+            })
+        )
     }
 
     fn key(&mut self, text: Cow<'_, str>, style: ScalarStyle, at: Position) -> Result<(), Fault> {
-        if let Some(Open { content: Content::Map { key, index, entries, .. }, .. }) = self.open.last_mut() {
+        if let Some(Open {
+            content: Content::Map {
+                key, index, entries, ..
+            },
+            ..
+        }) = self.open.last_mut()
+        {
             if let Some(&first) = index.get(&*text) {
-                let mut found = fault(FaultKind::DuplicateKey, at, format!("the field `{text}` stands here twice"));
-                found.hint = entries.get(first).map(|e| format!("it is already in line {}; remove one of them", e.key_at.line));
+                let mut found = fault(
+                    FaultKind::DuplicateKey,
+                    at,
+                    format!("the field `{text}` stands here twice"),
+                );
+                found.hint = entries
+                    .get(first)
+                    .map(|e| format!("it is already in line {}; remove one of them", e.key_at.line));
                 return Err(found);
             }
             let name: Arc<str> = Arc::from(&*text);
@@ -138,7 +190,11 @@ impl Builder {
         at: Position,
     ) -> Result<(), Fault> {
         if self.wants_key() {
-            return Err(fault(FaultKind::Unsupported, at, "a key has to be a plain text, not a list or a mapping"));
+            return Err(fault(
+                FaultKind::Unsupported,
+                at,
+                "a key has to be a plain text, not a list or a mapping",
+            ));
         }
         if let Some(tag) = tag.filter(|tag| !(tag.is_yaml_core_schema() && tag.suffix == own_tag)) {
             return Err(unknown_tag(tag, at));
@@ -151,10 +207,17 @@ impl Builder {
     }
 
     fn close(&mut self) -> Result<(), Fault> {
-        let Some(Open { at, anchor, content }) = self.open.pop() else { return Ok(()) };
+        let Some(Open { at, anchor, content }) = self.open.pop() else {
+            return Ok(());
+        };
         let kind = match content {
             Content::List(items) => Kind::List(items),
-            Content::Map { mut entries, merges, mut index, .. } => {
+            Content::Map {
+                mut entries,
+                merges,
+                mut index,
+                ..
+            } => {
                 for entry in merges.iter().flat_map(|merged| merged.entries()) {
                     if let Vacant(place) = index.entry(Arc::clone(&entry.key)) {
                         place.insert(entries.len());
@@ -187,12 +250,23 @@ impl Builder {
         match self.open.last_mut().map(|open| &mut open.content) {
             None => self.root = Some(node),
             Some(Content::List(items)) => items.push(node),
-            Some(Content::Map { entries, key, merges, index }) => {
-                let Some((name, key_at)) = key.take() else { return Ok(()) };
+            Some(Content::Map {
+                entries,
+                key,
+                merges,
+                index,
+            }) => {
+                let Some((name, key_at)) = key.take() else {
+                    return Ok(());
+                };
                 if &*name == "<<" && !index.contains_key("<<") {
                     merge(&node, key_at, merges)?;
                 } else {
-                    entries.push(Entry { key: name, key_at, value: node });
+                    entries.push(Entry {
+                        key: name,
+                        key_at,
+                        value: node,
+                    });
                 }
             }
         }
@@ -202,9 +276,17 @@ impl Builder {
 
 /// `<<: *other` takes over the fields of another mapping that are not there yet.
 fn merge(node: &Arc<Node>, at: Position, merges: &mut Vec<Arc<Node>>) -> Result<(), Fault> {
-    let all: Vec<_> = if let Kind::List(items) = &node.kind { items.clone() } else { vec![Arc::clone(node)] };
+    let all: Vec<_> = if let Kind::List(items) = &node.kind {
+        items.clone()
+    } else {
+        vec![Arc::clone(node)]
+    };
     if all.iter().any(|node| !matches!(node.kind, Kind::Map(_))) {
-        return Err(fault(FaultKind::Unsupported, at, "`<<` takes a mapping or a list of mappings"));
+        return Err(fault(
+            FaultKind::Unsupported,
+            at,
+            "`<<` takes a mapping or a list of mappings",
+        ));
     }
     merges.extend(all);
     Ok(())
@@ -231,7 +313,11 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Position) -> Re
     if !tag.is_yaml_core_schema() {
         return Err(unknown_tag(tag, at));
     }
-    let typed = if tag.suffix == "str" { Ok(kind) } else { plain(text).map_err(refused) }?;
+    let typed = if tag.suffix == "str" {
+        Ok(kind)
+    } else {
+        plain(text).map_err(refused)
+    }?;
     let fits = match tag.suffix.as_str() {
         "str" => matches!(typed, Kind::Text(..)),
         "int" => matches!(&typed, Kind::Number(number) if !number.is_f64()),
@@ -240,19 +326,40 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Position) -> Re
         "null" => matches!(typed, Kind::Null),
         _ => return Err(unknown_tag(tag, at)),
     };
-    if fits { Ok(typed) } else { Err(fault(FaultKind::Syntax, at, format!("`{text}` is no `!!{}`", tag.suffix))) }
+    if fits {
+        Ok(typed)
+    } else {
+        Err(fault(
+            FaultKind::Syntax,
+            at,
+            format!("`{text}` is no `!!{}`", tag.suffix),
+        ))
+    }
 }
 
 fn position(marker: Marker, file: u8) -> Position {
-    Position { file, line: marker.line(), column: marker.col() + 1 }
+    Position {
+        file,
+        line: marker.line(),
+        column: marker.col() + 1,
+    }
 }
 
 fn fault(kind: FaultKind, at: Position, message: impl Into<String>) -> Fault {
-    Fault { kind, at, message: message.into(), hint: None }
+    Fault {
+        kind,
+        at,
+        message: message.into(),
+        hint: None,
+    }
 }
 
 fn too_deep(at: Position) -> Fault {
-    fault(FaultKind::TooLarge, at, format!("the document is nested more than {MAX_DEPTH} levels deep"))
+    fault(
+        FaultKind::TooLarge,
+        at,
+        format!("the document is nested more than {MAX_DEPTH} levels deep"),
+    )
 }
 
 fn unknown_tag(tag: &Tag, at: Position) -> Fault {
@@ -270,31 +377,84 @@ fn syntax(error: &saphyr_parser::ScanError, file: u8, text: &str) -> Fault {
     if info.contains("recursion limit") {
         return too_deep(at);
     }
+    // `{ url: ${input.url} }` without quotes: the braces of the expression are taken for a mapping.
+    let mut nearby = text.lines().skip(at.line.saturating_sub(2)).take(2);
+    let is_bare = |line: &str| {
+        let mut places = line.match_indices("${");
+        places.any(|(at, _)| line[..at].trim_end().ends_with([':', ',', '[', '-']))
+    };
+    if nearby.any(is_bare) && !indent.contains('\t') {
+        let message = "an expression stands here without quotes, and YAML takes its braces for a mapping".to_owned();
+        let hint = Some("put it in quotes: \"${ ... }\"".to_owned());
+        return Fault {
+            kind: FaultKind::Syntax,
+            at,
+            message,
+            hint,
+        };
+    }
     let (message, hint) = if indent.contains('\t') || info.contains("tab") {
-        ("a tab stands in the indentation".to_owned(), Some("YAML is indented with spaces; replace the tab"))
+        (
+            "a tab stands in the indentation".to_owned(),
+            Some("YAML is indented with spaces; replace the tab"),
+        )
     } else if info.contains("mapping values are not allowed") {
         (
             "a second `: ` stands in this line".to_owned(),
             Some("put a text that has `: ` in it in quotes, or start a new line"),
         )
     } else if info.contains("simple key expected") || info.contains("could not find expected ':'") {
-        ("a `:` is missing after the name of a field".to_owned(), Some("check this line and the one above it"))
+        (
+            "a `:` is missing after the name of a field".to_owned(),
+            Some("check this line and the one above it"),
+        )
     } else if info.contains("unknown anchor") {
-        ("this alias refers to nothing".to_owned(), Some("put a text that starts with `*` in quotes"))
+        (
+            "this alias refers to nothing".to_owned(),
+            Some("put a text that starts with `*` in quotes"),
+        )
     } else if info.contains("invalid indentation in quoted scalar") || info.contains("unexpected end of stream") {
-        ("a text in quotes is not closed".to_owned(), Some("put the closing quote at its end"))
+        (
+            "a text in quotes is not closed".to_owned(),
+            Some("put the closing quote at its end"),
+        )
     } else if info.contains("flow mapping") || info.contains("flow sequence") || info.contains("in flow construct") {
-        ("a `{` or `[` is not closed, or a `,` is missing".to_owned(), Some("check this line and the ones above it"))
-    } else if info.contains("invalid indentation") || info.contains("block collection") || info.contains("block mapping") {
-        ("the indentation of this line fits none of the lines above".to_owned(), Some("line it up with its neighbours"))
+        (
+            "a `{` or `[` is not closed, or a `,` is missing".to_owned(),
+            Some("check this line and the ones above it"),
+        )
+    } else if info.contains("invalid indentation")
+        || info.contains("block collection")
+        || info.contains("block mapping")
+    {
+        (
+            "the indentation of this line fits none of the lines above".to_owned(),
+            Some("line it up with its neighbours"),
+        )
+    } else if info.contains("expected node content") {
+        (
+            "a value is missing here".to_owned(),
+            Some("check that every `[`, `{` and `:` above is complete"),
+        )
     } else if info.contains("document-start") || info.contains("document start") {
-        ("this line does not belong to what stands above it".to_owned(), Some("check its indentation, and that the line above is complete"))
+        (
+            "this line does not belong to what stands above it".to_owned(),
+            Some("check its indentation, and that the line above is complete"),
+        )
     } else if line.trim_start().contains(": @") || line.trim_start().contains(": `") || info.contains("reserved") {
-        (format!("this is not valid YAML: {info}"), Some("put a text that starts with this character in quotes"))
+        (
+            format!("this is not valid YAML: {info}"),
+            Some("put a text that starts with this character in quotes"),
+        )
     } else {
         (format!("this is not valid YAML: {info}"), None)
     };
-    Fault { kind: FaultKind::Syntax, at, message, hint: hint.map(str::to_owned) }
+    Fault {
+        kind: FaultKind::Syntax,
+        at,
+        message,
+        hint: hint.map(str::to_owned),
+    }
 }
 
 #[cfg(test)]
@@ -304,7 +464,10 @@ mod tests {
     fn value(text: &str) -> String {
         match parse(text, 0) {
             Ok(node) => node.to_value().to_string(),
-            Err(fault) => format!("{:?} {}:{} {}", fault.kind, fault.at.line, fault.at.column, fault.message),
+            Err(fault) => format!(
+                "{:?} {}:{} {}",
+                fault.kind, fault.at.line, fault.at.column, fault.message
+            ),
         }
     }
 
@@ -314,16 +477,28 @@ mod tests {
             ("\u{feff}a: 1", r#"{"a":1}"#),
             ("{\"a\": [1, null, \"x\\ny\"]}", r#"{"a":[1,null,"x\ny"]}"#),
             ("a: &x {b: 1}\nc: *x", r#"{"a":{"b":1},"c":{"b":1}}"#),
-            ("a: &x {b: 1, d: 2}\nc: {<<: *x, b: 3}", r#"{"a":{"b":1,"d":2},"c":{"b":3,"d":2}}"#),
+            (
+                "a: &x {b: 1, d: 2}\nc: {<<: *x, b: 3}",
+                r#"{"a":{"b":1,"d":2},"c":{"b":3,"d":2}}"#,
+            ),
             ("a: !!str 12", r#"{"a":"12"}"#),
             ("1: x\ntrue: y", r#"{"1":"x","true":"y"}"#),
             ("", "Empty 1:1 the file is empty"),
             ("# nothing", "Empty 1:1 the file is empty"),
             ("a: 1\na: 2", "DuplicateKey 2:1 the field `a` stands here twice"),
-            ("a: 1\n---\nb: 2", "Unsupported 2:1 a second document starts here; a file holds one workflow"),
+            (
+                "a: 1\n---\nb: 2",
+                "Unsupported 2:1 a second document starts here; a file holds one workflow",
+            ),
             ("a: !secret x", "Unsupported 1:4 the tag `!secret` is not known here"),
-            ("? [a]\n: b", "Unsupported 1:3 a key has to be a plain text, not a list or a mapping"),
-            ("a: &x [*x]", "Unsupported 1:8 this alias stands inside what it refers to, without end"),
+            (
+                "? [a]\n: b",
+                "Unsupported 1:3 a key has to be a plain text, not a list or a mapping",
+            ),
+            (
+                "a: &x [*x]",
+                "Unsupported 1:8 this alias stands inside what it refers to, without end",
+            ),
             ("a: 007", "Number 1:4 `007` would lose its leading zero"),
         ] {
             assert_eq!(value(text), expected, "{text}");

@@ -50,7 +50,9 @@ fn number(text: &str) -> Result<Option<Number>, String> {
         } else {
             digits.parse::<u64>().ok().map(Number::from)
         };
-        return whole.map(Some).ok_or_else(|| format!("`{text}` is too large to be kept exactly"));
+        return whole
+            .map(Some)
+            .ok_or_else(|| format!("`{text}` is too large to be kept exactly"));
     }
     if !looks_like_float(digits) {
         return Ok(None);
@@ -87,7 +89,11 @@ fn decimal(text: &str) -> (String, i64) {
     let digits: String = whole.chars().chain(fraction.chars()).collect();
     let zeros = digits.len() - digits.trim_start_matches('0').len();
     let significant = digits.trim_matches('0').to_owned();
-    let first = if significant.is_empty() { 0 } else { exponent + whole.len() as i64 - zeros as i64 };
+    let first = if significant.is_empty() {
+        0
+    } else {
+        exponent + whole.len() as i64 - zeros as i64
+    };
     (significant, first)
 }
 
@@ -136,8 +142,14 @@ mod tests {
             ("12:30", "\"12:30\""),
             ("2026-11-22", "\"2026-11-22\""),
             ("00012", "error: `00012` would lose its leading zero"),
-            ("18446744073709551616", "error: `18446744073709551616` is too large to be kept exactly"),
-            ("3.14159265358979323846", "error: `3.14159265358979323846` has more digits than a number can keep"),
+            (
+                "18446744073709551616",
+                "error: `18446744073709551616` is too large to be kept exactly",
+            ),
+            (
+                "3.14159265358979323846",
+                "error: `3.14159265358979323846` has more digits than a number can keep",
+            ),
             ("1e400", "error: `1e400` has more digits than a number can keep"),
             ("1e-400", "error: `1e-400` has more digits than a number can keep"),
             ("-.inf", "error: `-.inf` is not a number that JSON knows"),

@@ -96,7 +96,11 @@ impl TryFrom<MailFields> for Mail {
     type Error = &'static str;
 
     fn try_from(fields: MailFields) -> Result<Self, Self::Error> {
-        if fields.text.is_none() && fields.html.is_none() { Err("`text` or `html` is missing") } else { Ok(Self) }
+        if fields.text.is_none() && fields.html.is_none() {
+            Err("`text` or `html` is missing")
+        } else {
+            Ok(Self)
+        }
     }
 }
 
@@ -145,7 +149,7 @@ struct UserAndPassword {
 #[expect(dead_code, reason = "only its schema and its reading are used")]
 struct Sqlite {
     /// The database file.
-    path: String,
+    database: String,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -156,7 +160,7 @@ async fn nothing<C>(_: StepContext, _: C) -> Result<Nothing, StepError> {
 }
 
 /// `http-request`, `sql-query`, `email-send`; connections `http` and `sqlite`.
-pub fn registry() -> Registry {
+pub(crate) fn registry() -> Registry {
     let mut registry = Registry::default();
     registry.add("http-request", nothing::<HttpRequest>);
     registry.add("sql-query", nothing::<SqlQuery>);

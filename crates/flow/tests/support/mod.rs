@@ -36,13 +36,22 @@ pub(crate) struct Do {
 static CALLS: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
 
 async fn run(ctx: StepContext, config: Do) -> Result<Value, StepError> {
-    CALLS.lock().unwrap().entry(ctx.execution_id.to_string()).or_default().push(ctx.path.to_string());
+    CALLS
+        .lock()
+        .unwrap()
+        .entry(ctx.execution_id.to_string())
+        .or_default()
+        .push(ctx.path.to_string());
     if config.hang {
         std::future::pending::<()>().await;
     }
     match config.fail {
         Some(code) if config.times.is_none_or(|times| ctx.attempt <= times) => {
-            let kind = if config.times.is_some() { ErrorKind::Transient } else { ErrorKind::Permanent };
+            let kind = if config.times.is_some() {
+                ErrorKind::Transient
+            } else {
+                ErrorKind::Permanent
+            };
             Err(StepError::new(code, kind, "told to fail"))
         }
         _ => Ok(config.answer),
@@ -62,7 +71,11 @@ struct Flows {
 }
 
 fn definition(name: &str, text: &str) -> Definition {
-    Definition { hash: format!("{name}-{}", text.len()), workflow: name.into(), content: text.as_bytes().to_vec().into() }
+    Definition {
+        hash: format!("{name}-{}", text.len()),
+        workflow: name.into(),
+        content: text.as_bytes().to_vec().into(),
+    }
 }
 
 impl Flows {
@@ -75,11 +88,18 @@ impl Flows {
 impl Programs for Flows {
     fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
         let text = String::from_utf8(definition.content.to_vec()).unwrap();
-        Ok(Arc::new(FlowProgram::new(self.plan(&text), Arc::clone(&self.runtime), PathBuf::from("."))))
+        Ok(Arc::new(FlowProgram::new(
+            self.plan(&text),
+            Arc::clone(&self.runtime),
+            PathBuf::from("."),
+        )))
     }
 
     fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
-        let text = self.files.get(workflow).ok_or_else(|| StepError::permanent("workflow.unknown", workflow))?;
+        let text = self
+            .files
+            .get(workflow)
+            .ok_or_else(|| StepError::permanent("workflow.unknown", workflow))?;
         Ok(definition(workflow, text))
     }
 }
@@ -87,7 +107,12 @@ impl Programs for Flows {
 /// Waits until an execution has begun an attempt of this step.
 pub(crate) fn wait_for_call(id: &str, path: &str) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while !CALLS.lock().unwrap().get(id).is_some_and(|calls| calls.iter().any(|call| call == path)) {
+    while !CALLS
+        .lock()
+        .unwrap()
+        .get(id)
+        .is_some_and(|calls| calls.iter().any(|call| call == path))
+    {
         assert!(std::time::Instant::now() < deadline, "{path} does not begin");
         std::thread::yield_now();
     }
@@ -130,10 +155,24 @@ impl World {
         let env = [("NAME", "bowline-env-value"), ("TOKEN", "s3cr3t-token")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
-        let settings = Settings { env, credentials: json!({"shop": {"key": "shop-key-123"}}), ..Settings::default() };
+        let settings = Settings {
+            env,
+            credentials: json!({"shop": {"key": "shop-key-123"}}),
+            ..Settings::default()
+        };
         let runtime = Arc::new(Runtime::new(Arc::clone(&registry), masker.clone(), settings));
-        let files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        Self { flows: Arc::new(Flows { registry, runtime, files }), masker }
+        let files = files
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        Self {
+            flows: Arc::new(Flows {
+                registry,
+                runtime,
+                files,
+            }),
+            masker,
+        }
     }
 
     pub(crate) async fn run(&self, text: &str, input: Value) -> Ran {
@@ -144,7 +183,10 @@ impl World {
     pub(crate) async fn run_and(&self, text: &str, input: Value, then: impl FnOnce(&Engine, &str)) -> Ran {
         let store = MemoryStore::new();
         let clock = Clock::virtual_now();
-        let options = Options { clock: clock.clone(), ..Options::default() };
+        let options = Options {
+            clock: clock.clone(),
+            ..Options::default()
+        };
         let engine = Engine::open(
             Arc::new(store),
             Arc::clone(&self.flows) as Arc<dyn Programs>,
@@ -153,15 +195,26 @@ impl World {
         )
         .unwrap();
         let began = clock.now();
-        let request =
-            StartRequest { id: None, definition: definition("test", text), input: Payload::of(&input).unwrap() };
+        let request = StartRequest {
+            id: None,
+            definition: definition("test", text),
+            input: Payload::of(&input).unwrap(),
+        };
         let handle = engine.start(request).await.unwrap();
         let id = handle.id().to_owned();
         then(&engine, &id);
-        let outcome = tokio::time::timeout(Duration::from_secs(20), handle.outcome()).await.expect("it ends").unwrap();
+        let outcome = tokio::time::timeout(Duration::from_secs(20), handle.outcome())
+            .await
+            .expect("it ends")
+            .unwrap();
         let took = Duration::from_millis((clock.now() - began) as u64);
         let calls = CALLS.lock().unwrap().remove(&id).unwrap_or_default();
-        Ran { outcome, calls, took, masker: self.masker.clone() }
+        Ran {
+            outcome,
+            calls,
+            took,
+            masker: self.masker.clone(),
+        }
     }
 }
 

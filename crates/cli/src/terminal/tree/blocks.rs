@@ -1,6 +1,7 @@
 //! The lines of blocks: a heading, and what is inside.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use bowline_expression::{Binding, Moment, Scope};
 use bowline_flow::plan::{ForEach, Step, StepKind};
@@ -151,7 +152,7 @@ impl Tree<'_> {
             let trouble = ops.iter().filter(|(_, op)| op.error.is_some() && (op.is_open() || op.state == State::Failed));
             troubled.extend(trouble.map(|(path, op)| ((*path).to_owned(), op.is_open(), kind(op))));
         }
-        let total = self.total(block).map_or_else(|| (done + failed).to_string(), |total| format!("{}/{total}", done + failed));
+        let total = self.total(block, path).map_or_else(|| (done + failed).to_string(), |total| format!("{}/{total}", done + failed));
         let mut what = format!("forEach, {total} done");
         if failed > 0 {
             what.push_str(&format!(", {failed} failed"));
@@ -174,7 +175,12 @@ impl Tree<'_> {
     }
 
     /// How many items there are, where the list comes from the input alone.
-    fn total(&self, block: &ForEach) -> Option<usize> {
+    fn total(&self, block: &ForEach, path: &str) -> Option<usize> {
+        let mut totals = self.view.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        *totals.entry(path.to_owned()).or_insert_with(|| self.count(block))
+    }
+
+    fn count(&self, block: &ForEach) -> Option<usize> {
         let only_input = block.items.expressions().all(|(_, _, expression)| {
             let roots = expression.roots();
             !roots.whole && roots.names.iter().all(|name| name == "input")

@@ -249,6 +249,18 @@ async fn an_endless_answer_stops_at_the_limit() {
 }
 
 #[tokio::test]
+async fn the_limit_holds_to_the_byte_without_a_declared_length() {
+    let answer = &b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nabcd\r\n4\r\nefgh\r\n0\r\n\r\n"[..];
+    let url = raw(move |mut stream| async move { say(&mut stream, answer).await }).await;
+    assert_eq!(
+        call(json!({ "url": url, "maxResponseSize": 8 })).await.unwrap()["body"],
+        "abcdefgh"
+    );
+    let error = call(json!({ "url": url, "maxResponseSize": 7 })).await.unwrap_err();
+    assert_eq!(error.code, "http.response-too-large");
+}
+
+#[tokio::test]
 async fn a_file_that_shrinks_breaks_the_call() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");

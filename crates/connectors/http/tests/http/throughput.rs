@@ -81,5 +81,5 @@ async fn throughput_is_near_that_of_the_bare_client() {
         "{CALLS} calls: bare {bare:?}, http-request {ours:?}, {:.0} %",
         share * 100.0
     );
-    assert!(share > 0.75, "{share}");
+    assert!(cfg!(debug_assertions) || share >= 0.9, "{share}");
 }

@@ -1,0 +1,1 @@
+//! The examples as a whole, in one process. Everything is in `tests/`.

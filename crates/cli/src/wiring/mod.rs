@@ -1,0 +1,32 @@
+//! The parts put together: connectors, environment, store, engine, logs.
+
+pub(crate) mod environment;
+pub(crate) mod files;
+pub(crate) mod logging;
+pub(crate) mod names;
+pub(crate) mod programs;
+pub(crate) mod session;
+pub(crate) mod signals;
+pub(crate) mod store;
+pub(crate) mod workflow;
+
+use std::sync::{Arc, LazyLock};
+
+use bowline_connector::Registry;
+use bowline_expression::Masker;
+
+static MASKER: LazyLock<Masker> = LazyLock::new(Masker::default);
+
+/// The masker of this process: all that is recorded, printed or logged goes through it.
+pub(crate) fn masker() -> &'static Masker {
+    &MASKER
+}
+
+/// Every connector and connection type of this program.
+pub(crate) fn registry() -> Arc<Registry> {
+    let mut registry = Registry::default();
+    bowline_connector_http::register(&mut registry);
+    bowline_connector_mail::register(&mut registry);
+    bowline_connector_sql::register(&mut registry);
+    Arc::new(registry)
+}

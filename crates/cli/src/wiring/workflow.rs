@@ -1,0 +1,74 @@
+//! A workflow's file, with everything that it starts, as a definition that can be stored.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bowline_connector::Registry;
+use bowline_flow::plan::StepKind;
+use bowline_flow::{Bundle, Plan, Problems, Source, load_file, workflow_files_in};
+use bowline_store::Definition;
+
+use crate::exit::{Failure, Result};
+
+/// A workflow that can be started.
+pub(crate) struct Workflow {
+    /// Its plan.
+    pub(crate) plan: Plan,
+    /// What is stored.
+    pub(crate) definition: Definition,
+}
+
+/// Loads a workflow and those that it, or one of them, starts. All problems of all of them are told.
+pub(crate) fn open(file: &Path, registry: &Registry) -> Result<Workflow> {
+    let plan = load_file(file, registry)?;
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = std::fs::canonicalize(parent)
+        .map_err(|error| Failure::usage(format!("the folder {} cannot be used: {error}", parent.display())))?;
+    let children = children(&plan, parent, registry)?;
+    let bundle = Bundle::new(folder, plan.source.clone(), children);
+    Ok(Workflow { definition: definition(&bundle, &plan.name), plan })
+}
+
+/// What is stored of a bundle whose main workflow has this name.
+pub(crate) fn definition(bundle: &Bundle, name: &str) -> Definition {
+    Definition { hash: bundle.hash(), workflow: name.to_owned(), content: bundle.content().into() }
+}
+
+/// The workflows that a plan starts as steps.
+fn started_by(plan: &Plan) -> Vec<String> {
+    plan.all_steps()
+        .into_iter()
+        .filter_map(|step| match &step.kind {
+            StepKind::Workflow { name, .. } => Some(name.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn children(plan: &Plan, folder: &Path, registry: &Registry) -> Result<BTreeMap<String, Source>> {
+    let mut found = BTreeMap::new();
+    let mut wanted = started_by(plan);
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    let files = workflow_files_in(folder);
+    let mut problems = Vec::new();
+    while let Some(name) = wanted.pop() {
+        if name == plan.name || found.contains_key(&name) {
+            continue;
+        }
+        // The checker has refused names that nothing has.
+        let Some(file) = files.get(&name) else { continue };
+        match load_file(file, registry) {
+            Ok(child) => {
+                wanted.extend(started_by(&child));
+                found.insert(name, child.source.clone());
+            }
+            Err(wrong) => {
+                problems.extend(wrong.0);
+                found.insert(name, Source::new(file.display().to_string(), ""));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(Problems(problems).into()) }
+}
