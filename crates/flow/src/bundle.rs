@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::source::Source;
+use crate::source::{Source, hexadecimal};
 
 /// A workflow with the workflows that it, or one of them, starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,10 +61,7 @@ impl Bundle {
     /// SHA-256 of [`content`](Self::content), in hexadecimal: the version of the workflow.
     #[must_use]
     pub fn hash(&self) -> String {
-        Sha256::digest(self.content())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hexadecimal(&Sha256::digest(self.content()))
     }
 
     /// Reads what [`content`](Self::content) gave.

@@ -59,8 +59,7 @@ pub fn is_workflow_file(path: &Path) -> bool {
     matches!(ending, Some("yaml" | "yml" | "json"))
         && name != SHARED_FILE
         && !name.starts_with('.')
-        && !stem.ends_with(".test")
-        && !stem.ends_with(".schema")
+        && !matches!(stem.rsplit_once('.'), Some((_, "test" | "schema")))
 }
 
 fn name_and_children(source: &Source) -> Option<(String, Vec<String>)> {

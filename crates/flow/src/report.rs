@@ -96,7 +96,7 @@ impl Report {
         if self.found.is_empty() {
             return Ok(());
         }
-        self.found.sort_by(|a, b| a.0.cmp(&b.0));
+        self.found.sort_by_key(|(at, _)| *at);
         Err(Problems(self.found.into_iter().map(|(_, problem)| problem).collect()))
     }
 }

@@ -3,6 +3,7 @@
 //! [`Source::content`] is what is stored for an execution: from it alone the same plan is made again,
 //! whatever has become of the files since. Its hash is the version of the workflow.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -66,13 +67,11 @@ impl Source {
     pub fn read(path: &Path) -> Result<Self, Problems> {
         let source = Self::new(path.display().to_string(), read_text(path)?);
         let shared = path.with_file_name(SHARED_FILE);
-        match shared.try_exists() {
-            Ok(false) => Ok(source),
-            _ => {
-                let text = read_text(&shared)?;
-                Ok(source.with_shared(shared.display().to_string(), text))
-            }
+        if let Ok(false) = shared.try_exists() {
+            return Ok(source);
         }
+        let text = read_text(&shared)?;
+        Ok(source.with_shared(shared.display().to_string(), text))
     }
 
     /// What is stored: a small JSON envelope with both texts. Files are named without their folders, so that
@@ -94,10 +93,7 @@ impl Source {
 
     /// sha256 of [`content`](Self::content), in hexadecimal.
     pub fn hash(&self) -> String {
-        Sha256::digest(self.content())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hexadecimal(&Sha256::digest(self.content()))
     }
 
     /// Reads what [`content`](Self::content) gave.
@@ -155,11 +151,22 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Problems> {
     text_of(&name, bytes)
 }
 
+/// Two digits for each byte.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
 /// Bytes as text: UTF-8 without zero bytes.
 pub(crate) fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, Problems> {
     let at_byte = |bytes: &[u8], byte: usize, what: &str| {
         let before = &bytes[..byte];
-        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let line = before.split(|b| *b == b'\n').count();
         let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
         let message = format!("the file is not UTF-8 text: {what} at byte {byte}");

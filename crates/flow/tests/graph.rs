@@ -1,5 +1,7 @@
 //! Pictures of workflows.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod common;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Every file of `tests/notation` loads: the node notation as it is written elsewhere, and each block once.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "tests")]
+
 mod common;
 
 use std::path::Path;
@@ -219,7 +221,7 @@ fn steps_without_ids_are_named_by_type_and_place() {
     );
     assert_eq!(
         node(step(&plan, "create_profile")).options.total_timeout,
-        Some(Duration::from_secs(3600))
+        Some(Duration::from_hours(1))
     );
     let returned = plan.steps.last().map(|step| &step.kind);
     assert!(matches!(returned, Some(StepKind::Return(Some(_)))));

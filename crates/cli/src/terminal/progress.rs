@@ -151,11 +151,12 @@ impl Progress {
     }
 
     /// Takes note of the past of an execution that goes on.
-    pub(crate) fn remember(&self, mut view: View) {
+    pub(crate) fn remember(&self, view: View) {
         let mut views = self.shared.views();
-        view.shape = (self.shared.shapes)(&view.workflow);
-        views.order.push(view.id.clone());
-        views.by_id.insert(view.id.clone(), view);
+        if !views.by_id.contains_key(&view.id) {
+            views.order.push(view.id.clone());
+            views.by_id.insert(view.id.clone(), view);
+        }
     }
 
     /// Forgets an execution that does not go on after all.
@@ -313,7 +314,11 @@ impl Picture {
         let (rows, columns) = screen::size();
         let mut lines = Vec::new();
         {
-            let views = shared.views();
+            let mut views = shared.views();
+            // What was remembered is loaded only when it is taken up.
+            for view in views.by_id.values_mut().filter(|view| view.shape.is_none()) {
+                view.shape = (shared.shapes)(&view.workflow);
+            }
             for view in views.order.iter().filter_map(|id| views.by_id.get(id)) {
                 if self.kept.contains(&view.id) || !views.is_root(view) {
                     continue;

@@ -124,13 +124,11 @@ impl Session {
             Ok(())
         })?;
         self.programs.careful(true);
+        // Before anything more happens to it.
+        self.progress.remember(view);
         let handle = self.engine.resume(id, reason).await;
         self.programs.careful(false);
-        let handle = handle?;
-        if row.status == bowline_store::Status::Running {
-            self.progress.remember(view);
-        }
-        Ok(handle)
+        Ok(handle?)
     }
 
     /// Waits for the end of an execution, or for a signal.

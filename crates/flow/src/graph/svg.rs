@@ -135,7 +135,7 @@ fn measure(part: &Part) -> Size {
         }
         Part::Row(rows) => {
             let gaps = BESIDE * rows.len().saturating_sub(1) as f64;
-            let inner = rows.iter().map(|row| measure_row(row)).fold(
+            let inner = rows.iter().map(measure_row).fold(
                 Size {
                     width: gaps,
                     height: 0.0,

@@ -1,4 +1,4 @@
-//! Control blocks.
+//! Control blocks that do one thing at a time.
 
 use std::sync::Arc;
 
@@ -7,8 +7,7 @@ use bowline_connector::Millis;
 use crate::codes;
 use crate::cursor::Cursor;
 use crate::plan::{
-    Branch, Case, Catch, ForEach, Gather, Join, OnItemError, Repeat, RepeatCondition, Saga, SagaStep, ScatterGather,
-    Step, StepKind, Try, Wait,
+    Case, Catch, ForEach, OnItemError, Repeat, RepeatCondition, Saga, SagaStep, Step, StepKind, Try, Wait,
 };
 use crate::report::plain;
 use crate::schema::has_expression;
@@ -17,154 +16,9 @@ use crate::tree::{Entry, Kind, Node};
 use super::Lowering;
 use super::scope::Origin;
 
-type Names = Vec<(Arc<str>, Origin)>;
+pub(super) type Names = Vec<(Arc<str>, Origin)>;
 
 impl Lowering<'_> {
-    pub(super) fn parallel(&mut self, cursor: &Cursor, id: &str) -> Option<StepKind> {
-        let list = cursor.field("parallel")?;
-        if list.is_list() && list.node.items().is_empty() {
-            self.report.at(codes::EMPTY, &list, "there are no branches here", plain);
-        }
-        let mut branches = Vec::new();
-        let mut seen: Names = Vec::new();
-        let block = self.scope.block();
-        for (index, item) in list.items().enumerate() {
-            let mark = self.scope.mark();
-            self.scope.enter_branch(block, index);
-            let branch = self.branch(&item, index, id);
-            self.scope.leave_branch();
-            let names = self.scope.leave(mark);
-            self.scope.hide(&names);
-            seen.extend(names);
-            branches.extend(branch);
-        }
-        self.scope.unhide(&seen);
-        self.scope.enter(seen);
-        let count = list.node.items().len();
-        let join = cursor
-            .field("joinStrategy")
-            .map_or(Some(Join::default()), |join| self.join(&join, count))?;
-        Some(StepKind::Parallel { branches, join })
-    }
-
-    fn branch(&mut self, item: &Cursor, index: usize, id: &str) -> Option<Branch> {
-        let number = index + 1;
-        if item.is_list() {
-            let steps = self.steps(item, &format!("{id}-{number}-"));
-            return Some(Branch {
-                name: format!("branch-{number}"),
-                steps,
-            });
-        }
-        if super::steps::KEYS.iter().any(|key| item.has(key)) {
-            let step = self.step(item, index, &format!("{id}-"))?;
-            return Some(Branch {
-                name: step.id.clone(),
-                steps: vec![step],
-            });
-        }
-        let list = item.field("steps")?;
-        let steps = self.steps(&list, &format!("{id}-{number}-"));
-        let own = item.field("id").filter(|own| own.text().is_some());
-        let Some(own) = own else {
-            return Some(Branch {
-                name: format!("branch-{number}"),
-                steps,
-            });
-        };
-        let name = own.text().unwrap_or_default().to_owned();
-        self.check_name(&name, own.at(), &own.path);
-        self.check_free(&name, &own);
-        self.scope.add(&Arc::from(name.as_str()), Origin::Step(own.at()));
-        Some(Branch { name, steps })
-    }
-
-    fn join(&mut self, cursor: &Cursor, branches: usize) -> Option<Join> {
-        Some(match cursor.text() {
-            Some("wait-all") => Join::WaitAll,
-            Some("wait-any") => Join::WaitAny,
-            Some("first-success") => Join::FirstSuccess,
-            Some("settle") => Join::Settle,
-            Some(_) => return None,
-            None => {
-                let quorum = cursor.field("quorum")?;
-                let count = usize::try_from(quorum.node.whole()?).ok()?;
-                if count > branches {
-                    let message = format!("a quorum of {count} cannot be reached: there are {branches} branches");
-                    self.report.at(codes::NOT_ALLOWED, &quorum, message, |problem| {
-                        problem.expected(format!("1 to {branches}"))
-                    });
-                }
-                Join::Quorum(count)
-            }
-        })
-    }
-
-    pub(super) fn scatter(&mut self, cursor: &Cursor, id: &str) -> Option<StepKind> {
-        let list = cursor.field("scatter")?.field("nodes")?;
-        if list.is_list() && list.node.items().is_empty() {
-            self.report.at(codes::EMPTY, &list, "there are no nodes here", plain);
-        }
-        let mut nodes = Vec::new();
-        let mut seen: Names = Vec::new();
-        let block = self.scope.block();
-        for (index, item) in list.items().enumerate() {
-            let mark = self.scope.mark();
-            self.scope.enter_branch(block, index);
-            let step = self.step(&with_type(&item), index, &format!("{id}-"));
-            self.scope.leave_branch();
-            let names = self.scope.leave(mark);
-            self.scope.hide(&names);
-            seen.extend(names);
-            nodes.extend(step);
-        }
-        self.scope.unhide(&seen);
-        self.scope.enter(seen);
-        let gather = cursor.field("gather");
-        let timeout = gather.as_ref().and_then(|gather| self.duration(gather, "timeout"));
-        let strategy = match gather.and_then(|gather| gather.field("strategy")) {
-            Some(strategy) => self.gather(&strategy)?,
-            None => Gather::All,
-        };
-        Some(StepKind::ScatterGather(ScatterGather {
-            nodes,
-            strategy,
-            timeout,
-        }))
-    }
-
-    fn gather(&mut self, cursor: &Cursor) -> Option<Gather> {
-        let mark = self.scope.mark();
-        let locals: &[&str] = if cursor.is_map() {
-            &["result"]
-        } else {
-            &["results", "failures"]
-        };
-        for name in locals {
-            self.scope.add(&Arc::from(*name), Origin::Local);
-        }
-        let gather = match cursor.text() {
-            Some("all") => Some(Gather::All),
-            Some("first") => Some(Gather::First),
-            Some("majority") => Some(Gather::Majority),
-            Some("merge") => Some(Gather::Merge),
-            Some("best-price") => Some(Gather::BestPrice),
-            Some(text) if has_expression(text) => self.template(cursor).map(Gather::Expression),
-            Some(_) => None,
-            None => {
-                let min = cursor
-                    .field("min")
-                    .map(|min| self.computed(&min, "a measure", "a number"));
-                let max = cursor
-                    .field("max")
-                    .map(|max| self.computed(&max, "a measure", "a number"));
-                min.map_or_else(|| max.flatten().map(Gather::Max), |min| min.map(Gather::Min))
-            }
-        };
-        self.scope.leave(mark);
-        gather
-    }
-
     /// A document of `steps` with actions, which is a saga as a whole.
     pub(super) fn saga_document(&mut self, root: &Cursor) -> Option<Step> {
         let kind = self.saga(root, "saga-1")?;
@@ -402,7 +256,7 @@ impl Lowering<'_> {
         Some(StepKind::Wait(wait))
     }
 
-    pub(super) fn set(&mut self, cursor: &Cursor) -> Option<StepKind> {
+    pub(super) fn set(&mut self, cursor: &Cursor) -> StepKind {
         if cursor.is_map() && cursor.node.entries().is_empty() {
             self.report.at(codes::EMPTY, cursor, "nothing is set here", plain);
         }
@@ -417,7 +271,7 @@ impl Lowering<'_> {
             names.extend(template.map(|template| (entry.key.to_string(), template)));
         }
         self.scope.leave(mark);
-        Some(StepKind::Set(names))
+        StepKind::Set(names)
     }
 
     pub(super) fn return_step(&mut self, cursor: &Cursor) -> Option<StepKind> {
@@ -432,30 +286,6 @@ impl Lowering<'_> {
         let message = self.template_of(cursor, "message");
         Some(StepKind::Fail { error: error?, message })
     }
-}
-
-/// `{id, url}` as the node it stands for: an `http-request`, by default a GET.
-fn with_type(item: &Cursor) -> Cursor {
-    let is_short = item.has("url") && !item.has("type") && !item.has("node");
-    if !is_short {
-        return item.clone();
-    }
-    let entry = |key: &str, node: Node| Entry {
-        key: Arc::from(key),
-        key_at: item.at(),
-        value: Arc::new(node),
-    };
-    let (about, config): (Vec<Entry>, Vec<Entry>) = item
-        .node
-        .entries()
-        .iter()
-        .cloned()
-        .partition(|entry| matches!(&*entry.key, "id" | "when" | "description"));
-    let kind = Kind::Text(Arc::from("http-request"), crate::tree::Style::Plain);
-    let mut entries = about;
-    entries.push(entry("type", Node::new(kind, item.at())));
-    entries.push(entry("config", Node::new(Kind::Map(config), item.at())));
-    item.with(Node::new(Kind::Map(entries), item.at()))
 }
 
 /// The name of a node as the step `{node: name}`.

@@ -5,6 +5,7 @@
 //! rest, so that all problems come out at once. A plan is given only when there is none.
 
 mod blocks;
+mod branches;
 mod children;
 mod document;
 mod names;

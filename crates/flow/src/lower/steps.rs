@@ -126,7 +126,7 @@ impl Lowering<'_> {
             "try" => self.try_block(cursor, &id),
             "wait" => self.wait(&cursor.field("wait")?),
             "workflow" => self.child(cursor),
-            "set" => self.set(&cursor.field("set")?),
+            "set" => Some(self.set(&cursor.field("set")?)),
             "return" => self.return_step(&cursor.field("return")?),
             "fail" => self.fail(&cursor.field("fail")?),
             _ => None,

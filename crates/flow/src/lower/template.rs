@@ -118,7 +118,7 @@ impl Lowering<'_> {
                         self.note_unresolved(cursor, &pointer, offset, name, true, source);
                     }
                     [root, name, ..] if root == "input" => {
-                        self.check_input_field(cursor, &pointer, offset, source, name)
+                        self.check_input_field(cursor, &pointer, offset, source, name);
                     }
                     _ => {}
                 }

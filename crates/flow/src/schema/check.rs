@@ -10,6 +10,7 @@ use crate::report::{Report, plain};
 use crate::tree::{Entry, Kind};
 
 use super::values::{self, Text};
+use super::words::{is_duration, is_later, is_only_later, later};
 
 /// What is being checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -373,35 +374,4 @@ impl<'a> Checker<'a> {
             self.report.at(codes::NOT_ALLOWED, cursor, message, plain);
         }
     }
-}
-
-/// Whether a schema is the one of durations, which are read and not only matched.
-pub(crate) fn is_duration(schema: &Value) -> bool {
-    schema
-        .get("$ref")
-        .and_then(Value::as_str)
-        .is_some_and(|target| target.ends_with("/Duration"))
-}
-
-fn is_later(entry: &Entry, property: &Value) -> bool {
-    match property.get("x-later-unless").and_then(Value::as_array) {
-        Some(allowed) => !allowed.contains(&entry.value.to_value()),
-        None => property.get("x-later").is_some(),
-    }
-}
-
-/// A field that is only in the schema to be refused by name.
-pub(crate) fn is_only_later(property: &Value) -> bool {
-    property.get("x-later").is_some() || property.get("x-later-unless").is_some()
-}
-
-/// A part of the language that this version refuses by name.
-pub(crate) fn later(report: &mut Report, cursor: &Cursor, entry: &Entry) {
-    let path = cursor.path.key(&entry.key);
-    let what = match (&*entry.key, entry.value.text()) {
-        ("onUnknownOutcome", Some(value)) => format!("onUnknownOutcome: {value}"),
-        (key, _) => key.to_owned(),
-    };
-    let message = format!("`{what}` is not in this version of bowline yet");
-    report.add(codes::LATER, entry.key_at, &path, message, plain);
 }

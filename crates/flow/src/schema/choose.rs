@@ -12,8 +12,9 @@ use crate::cursor::Cursor;
 use crate::report::{Report, plain};
 use crate::tree::Kind;
 
-use super::check::{Checker, is_duration, later};
+use super::check::Checker;
 use super::values;
+use super::words::{is_duration, later};
 
 impl<'a> Checker<'a> {
     /// Checks a value against the one of `branches` that is meant.
@@ -174,30 +175,25 @@ impl<'a> Checker<'a> {
             .entries()
             .iter()
             .find_map(|entry| nearest(&entry.key, keys.iter().copied()).map(|name| (entry, name)));
-        match near {
-            Some((entry, name)) => {
-                let path = cursor.path.key(&entry.key);
-                let message = format!("unknown field `{}`, and nothing else says what {what} does", entry.key);
-                self.report
-                    .add(codes::UNKNOWN_FIELD, entry.key_at, &path, message, |problem| {
-                        problem.expected(expected).hint(format!("did you mean `{name}`?"))
-                    });
-            }
-            None => {
-                let message = format!("nothing here says what {what} does");
-                let hint = cursor
-                    .has("gather")
-                    .then(|| "`gather` needs a `scatter` beside it".to_owned());
-                let hint = hint.or_else(|| {
-                    cursor
-                        .has("action")
-                        .then(|| "`action` belongs into `saga: { steps: [...] }`".to_owned())
+        if let Some((entry, name)) = near {
+            let path = cursor.path.key(&entry.key);
+            let message = format!("unknown field `{}`, and nothing else says what {what} does", entry.key);
+            self.report
+                .add(codes::UNKNOWN_FIELD, entry.key_at, &path, message, |problem| {
+                    problem.expected(expected).hint(format!("did you mean `{name}`?"))
                 });
-                self.report.at(codes::MISSING_FIELD, cursor, message, |problem| {
-                    problem.expected(expected).hint_if(hint)
-                });
-            }
+            return;
         }
+        let message = format!("nothing here says what {what} does");
+        let hint = if cursor.has("gather") {
+            Some("`gather` needs a `scatter` beside it".to_owned())
+        } else {
+            let is_action = cursor.has("action");
+            is_action.then(|| "`action` belongs into `saga: { steps: [...] }`".to_owned())
+        };
+        self.report.at(codes::MISSING_FIELD, cursor, message, |problem| {
+            problem.expected(expected).hint_if(hint)
+        });
     }
 
     /// Variants that say in a field with a fixed value which one they are, such as `type: bearer`.

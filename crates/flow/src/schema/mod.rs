@@ -14,6 +14,7 @@ mod check;
 mod choose;
 mod editor;
 mod values;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::tree::{Kind, Node};
 
-use super::check::{Checker, is_duration};
+use super::check::Checker;
+use super::words::is_duration;
 
 /// Whether and how a text holds expressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,16 +7,19 @@
 //! Always: a tree is at most [`MAX_DEPTH`] deep and stands for at most [`MAX_NODES`] values once aliases
 //! are expanded, so that recursive walks are safe; keys of one mapping are distinct.
 
+mod fault;
 mod locate;
 mod parse;
 mod scalar;
+mod syntax;
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+pub(crate) use fault::{Fault, FaultKind};
 pub(crate) use locate::{Lines, position_in};
-pub(crate) use parse::{Fault, FaultKind, parse};
+pub(crate) use parse::parse;
 
 /// The largest document, in bytes.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;

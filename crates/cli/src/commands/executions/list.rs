@@ -1,0 +1,63 @@
+//! `bowline executions list`.
+
+use bowline_store::{ExecutionFilter, ExecutionRow, Status, Store};
+use comfy_table::{Table, presets};
+use serde_json::{Value, json};
+
+use crate::args::ListArgs;
+use crate::exit::{Exit, Result};
+use crate::terminal::{self, json, text, time};
+use crate::wiring::store;
+
+pub(super) fn run(args: &ListArgs) -> Result {
+    let Some(store) = store::look(&args.data.folder)? else {
+        if args.json {
+            terminal::print_json(&json!([]))?;
+        } else {
+            terminal::note(&format!("no executions in {} yet", args.data.folder.display()));
+        }
+        return Ok(Exit::Success);
+    };
+    let before = match &args.before {
+        Some(id) => Some(store::find(&store, id)?.exec),
+        None => None,
+    };
+    let filter = ExecutionFilter {
+        status: args.status,
+        workflow: args.workflow.clone(),
+        before,
+        limit: args.limit as usize,
+        ..ExecutionFilter::default()
+    };
+    let rows = store.executions(&filter)?;
+    if args.json {
+        let rows: Vec<Value> = rows.iter().map(json::row).collect();
+        terminal::print_json(&Value::Array(rows))?;
+    } else if rows.is_empty() {
+        terminal::note("no executions match");
+    } else {
+        terminal::print(&table(&rows))?;
+        if let Some(last) = rows.last().filter(|_| rows.len() == filter.limit) {
+            terminal::note(&format!("there may be more: --before {}", last.id));
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn table(rows: &[ExecutionRow]) -> String {
+    let now = time::now();
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["ID", "WORKFLOW", "STATUS", "STARTED", "TOOK"]);
+    for row in rows {
+        let took = match (row.status, row.finished_at) {
+            (Status::Running, _) => format!("{} so far", time::duration(now - row.started_at)),
+            (_, Some(at)) => time::duration(at - row.started_at),
+            (_, None) => String::new(),
+        };
+        let workflow = text::one_line(&row.workflow);
+        table.add_row([row.id.clone(), workflow, row.status.name().to_owned(), time::date(row.started_at), took]);
+    }
+    // The table pads its lines to the right.
+    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,47 @@
+//! One file for each command.
+
+mod completions;
+mod connectors;
+mod executions;
+mod explain;
+mod generate;
+mod graph;
+mod init;
+mod run;
+mod schema;
+mod validate;
+
+use std::path::Path;
+
+use crate::args::Command;
+use crate::exit::{Exit, Failure, Result};
+use crate::terminal;
+
+/// Does what the command line says.
+pub(crate) fn run(command: Command) -> Result {
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Graph(args) => graph::run(&args),
+        Command::Executions { command } => executions::run(command),
+        Command::Init(args) => init::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Explain { code } => explain::run(code.as_deref()),
+        Command::Connectors { name, json } => connectors::run(name.as_deref(), json),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Generate { check, root } => generate::run(check, &root),
+    }
+}
+
+/// Writes a text to a file, or to stdout where none is named.
+fn deliver(text: &str, file: Option<&Path>) -> Result {
+    match file {
+        None => terminal::print(text.trim_end_matches('\n'))?,
+        Some(path) => write(path, text)?,
+    }
+    Ok(Exit::Success)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(|error| Failure::usage(format!("{} cannot be written: {error}", path.display())))
+}

@@ -1,0 +1,9 @@
+//! Pages that are made from the program itself: connectors, error codes, the command line.
+
+pub(crate) mod cli;
+pub(crate) mod connectors;
+pub(crate) mod errors;
+mod fields;
+
+/// The first line of every page.
+const MADE: &str = "<!-- Made by `bowline generate`. Do not edit. -->\n\n";
