@@ -12,7 +12,7 @@ use bowline_benches::{NoOps, STEPS, definition, peak_memory_mib, percentile};
 use bowline_core::Payload;
 use bowline_engine::{Engine, Options, StartRequest};
 use bowline_store::load::drive;
-use bowline_store::{SharedStore, Store};
+use bowline_store::SharedStore;
 use bowline_store_sqlite::SqliteStore;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -20,7 +20,10 @@ use tokio::task::JoinSet;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     one_at_a_time(&runtime)?;
     for in_flight in [16, 256, 4096] {
         many_in_flight(&runtime, in_flight)?;
@@ -38,16 +41,31 @@ struct Place {
 fn place() -> Result<Place> {
     let folder = tempfile::tempdir_in(std::env::current_dir()?)?;
     let store = SqliteStore::open(folder.path(), bowline_store_sqlite::Options::default())?;
-    Ok(Place { _folder: folder, store: Arc::new(store) })
+    Ok(Place {
+        _folder: folder,
+        store: Arc::new(store),
+    })
 }
 
 fn engine(runtime: &Runtime, store: &SharedStore) -> Result<Engine> {
-    let options = Options { max_in_flight: 200_000, ..Options::default() };
-    Ok(Engine::open(Arc::clone(store), Arc::new(NoOps), runtime.handle().clone(), options)?)
+    let options = Options {
+        max_in_flight: 200_000,
+        ..Options::default()
+    };
+    Ok(Engine::open(
+        Arc::clone(store),
+        Arc::new(NoOps),
+        runtime.handle().clone(),
+        options,
+    )?)
 }
 
 fn request(workflow: &str) -> StartRequest {
-    StartRequest { id: None, definition: definition(workflow), input: Payload::null() }
+    StartRequest {
+        id: None,
+        definition: definition(workflow),
+        input: Payload::null(),
+    }
 }
 
 fn bare(in_flight: usize, executions: usize) -> Result<bowline_store::load::LoadReport> {
@@ -154,6 +172,11 @@ fn recovery(runtime: &Runtime) -> Result<()> {
     let engine = engine(runtime, &place.store)?;
     let report = runtime.block_on(engine.recover())?;
     let took = began.elapsed();
-    println!("recovery: {} executions in {took:?}; stuck {}; peak memory {} MiB", report.resumed, report.stuck.len(), peak_memory_mib());
+    println!(
+        "recovery: {} executions in {took:?}; stuck {}; peak memory {} MiB",
+        report.resumed,
+        report.stuck.len(),
+        peak_memory_mib()
+    );
     Ok(())
 }

@@ -45,7 +45,11 @@ impl Programs for Flows {
         let text = String::from_utf8_lossy(&definition.content).into_owned();
         let plan = load(Source::new("bench.yaml", text), &self.registry, &LoadOptions::default())
             .map_err(|problems| StepError::permanent("bench", problems.to_string()))?;
-        Ok(Arc::new(FlowProgram::new(plan, Arc::clone(&self.runtime), PathBuf::from("."))))
+        Ok(Arc::new(FlowProgram::new(
+            plan,
+            Arc::clone(&self.runtime),
+            PathBuf::from("."),
+        )))
     }
 
     fn child(&self, _: &Definition, workflow: &str) -> std::result::Result<Definition, StepError> {
@@ -54,20 +58,36 @@ impl Programs for Flows {
 }
 
 fn main() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let mut registry = Registry::default();
     registry.add("no-op", no_op);
     let registry = Arc::new(registry);
     let settings = Runtime::new(Arc::clone(&registry), Masker::default(), Settings::default());
-    let flows = Arc::new(Flows { registry, runtime: Arc::new(settings) });
+    let flows = Arc::new(Flows {
+        registry,
+        runtime: Arc::new(settings),
+    });
     let run = |text: String, input: Value| -> Result<Duration> {
         let folder = tempfile::tempdir_in(std::env::current_dir()?)?;
-        let store: SharedStore =
-            Arc::new(SqliteStore::open(folder.path(), bowline_store_sqlite::Options::default())?);
+        let store: SharedStore = Arc::new(SqliteStore::open(
+            folder.path(),
+            bowline_store_sqlite::Options::default(),
+        )?);
         let programs = Arc::clone(&flows) as Arc<dyn Programs>;
         let engine = Engine::open(store, programs, runtime.handle().clone(), Options::default())?;
-        let definition = Definition { hash: text.clone(), workflow: "bench".into(), content: text.into_bytes().into() };
-        let request = StartRequest { id: None, definition, input: Payload::of(&input)? };
+        let definition = Definition {
+            hash: text.clone(),
+            workflow: "bench".into(),
+            content: text.into_bytes().into(),
+        };
+        let request = StartRequest {
+            id: None,
+            definition,
+            input: Payload::of(&input)?,
+        };
         let began = Instant::now();
         let outcome = runtime.block_on(async { engine.start(request).await?.outcome().await })?;
         let took = began.elapsed();
@@ -98,7 +118,13 @@ fn main() -> Result<()> {
         let small = run(text, input)?;
         let (text, input) = each(100_000, concurrency);
         let large = run(text, input)?;
-        tell(&format!("forEach, {concurrency} at a time"), 10_000, small, 100_000, large);
+        tell(
+            &format!("forEach, {concurrency} at a time"),
+            10_000,
+            small,
+            100_000,
+            large,
+        );
     }
     println!("peak memory: {} MiB", peak_memory_mib());
     Ok(())

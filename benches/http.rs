@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+// For its allocator, which is the binary's.
+use bowline_benches as _;
 use bowline_connector::{Registry, StepError};
 use bowline_core::{Payload, Program};
 use bowline_engine::{Engine, Options, Programs, StartRequest};
@@ -34,7 +36,11 @@ impl Programs for Flows {
         let text = String::from_utf8_lossy(&definition.content).into_owned();
         let plan = load(Source::new("bench.yaml", text), &self.registry, &LoadOptions::default())
             .map_err(|problems| StepError::permanent("bench", problems.to_string()))?;
-        Ok(Arc::new(FlowProgram::new(plan, Arc::clone(&self.runtime), PathBuf::from("."))))
+        Ok(Arc::new(FlowProgram::new(
+            plan,
+            Arc::clone(&self.runtime),
+            PathBuf::from("."),
+        )))
     }
 
     fn child(&self, _: &Definition, workflow: &str) -> std::result::Result<Definition, StepError> {
@@ -80,7 +86,11 @@ async fn ours(engine: &Arc<Engine>, definition: &Definition) -> Result<f64> {
         let (engine, definition) = (Arc::clone(engine), definition.clone());
         starters.spawn(async move {
             for _ in 0..CALLS_EACH / 10 {
-                let request = StartRequest { id: None, definition: definition.clone(), input: Payload::null() };
+                let request = StartRequest {
+                    id: None,
+                    definition: definition.clone(),
+                    input: Payload::null(),
+                };
                 engine.start(request).await?.outcome().await?;
             }
             Ok::<_, bowline_engine::EngineError>(())
@@ -93,29 +103,51 @@ async fn ours(engine: &Arc<Engine>, definition: &Definition) -> Result<f64> {
 }
 
 fn main() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let url = runtime.block_on(server())?;
     let mut registry = Registry::default();
     bowline_connector_http::register(&mut registry);
     let registry = Arc::new(registry);
     let settings = Runtime::new(Arc::clone(&registry), Masker::default(), Settings::default());
-    let flows = Arc::new(Flows { registry, runtime: Arc::new(settings) });
+    let flows = Arc::new(Flows {
+        registry,
+        runtime: Arc::new(settings),
+    });
     let mut text = "steps:\n".to_owned();
     for step in 0..10 {
-        text += &format!("  - {{ id: c{step}, type: http-request, config: {{ method: POST, url: \"{url}\", body: {{ n: 1 }} }} }}\n");
+        text += &format!(
+            "  - {{ id: c{step}, type: http-request, config: {{ method: POST, url: \"{url}\", body: {{ n: 1 }} }} }}\n"
+        );
     }
-    let definition = Definition { hash: text.clone(), workflow: "calls".into(), content: text.into_bytes().into() };
+    let definition = Definition {
+        hash: text.clone(),
+        workflow: "calls".into(),
+        content: text.into_bytes().into(),
+    };
     let mut ratios = Vec::new();
     for _ in 0..3 {
         let bare = runtime.block_on(bare(&url))?;
         let folder = tempfile::tempdir_in(std::env::current_dir()?)?;
-        let store: SharedStore =
-            Arc::new(SqliteStore::open(folder.path(), bowline_store_sqlite::Options::default())?);
+        let store: SharedStore = Arc::new(SqliteStore::open(
+            folder.path(),
+            bowline_store_sqlite::Options::default(),
+        )?);
         let programs = Arc::clone(&flows) as Arc<dyn Programs>;
-        let engine = Arc::new(Engine::open(store, programs, runtime.handle().clone(), Options::default())?);
+        let engine = Arc::new(Engine::open(
+            store,
+            programs,
+            runtime.handle().clone(),
+            Options::default(),
+        )?);
         let ours = runtime.block_on(ours(&engine, &definition))?;
         runtime.block_on(engine.stop(Duration::from_secs(5)));
-        println!("{IN_FLIGHT} in flight: {ours:.0} durable calls/s; bare client {bare:.0}; {:.0} %", ours / bare * 100.0);
+        println!(
+            "{IN_FLIGHT} in flight: {ours:.0} durable calls/s; bare client {bare:.0}; {:.0} %",
+            ours / bare * 100.0
+        );
         ratios.push(ours / bare);
     }
     ratios.sort_by(f64::total_cmp);

@@ -42,7 +42,11 @@ impl Programs for Flows {
     fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
         let bundle = Bundle::from_content(&definition.content).unwrap();
         let plan = load(bundle.main, &self.registry, &LoadOptions::default()).unwrap_or_else(|p| panic!("{p}"));
-        Ok(Arc::new(FlowProgram::new(plan, Arc::clone(&self.runtime), self.folder.clone())))
+        Ok(Arc::new(FlowProgram::new(
+            plan,
+            Arc::clone(&self.runtime),
+            self.folder.clone(),
+        )))
     }
 
     fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
@@ -79,16 +83,34 @@ impl World {
         let mocks = MockServices::start_file(folder.join(mocks)).await.unwrap();
         let source = Source::read(&folder.join(format!("{example}.yaml"))).unwrap_or_else(|p| panic!("{p}"));
         let bundle = Bundle::new("/".into(), source, BTreeMap::new());
-        let definition =
-            Definition { hash: bundle.hash(), workflow: example.into(), content: bundle.content().into() };
+        let definition = Definition {
+            hash: bundle.hash(),
+            workflow: example.into(),
+            content: bundle.content().into(),
+        };
         let input: Value = serde_json::from_slice(&std::fs::read(folder.join("input.json")).unwrap()).unwrap();
         let registry = Arc::new(registry());
-        let settings = Settings { env: mocks.env(), ..Settings::default() };
+        let settings = Settings {
+            env: mocks.env(),
+            ..Settings::default()
+        };
         let runtime = Arc::new(Runtime::new(Arc::clone(&registry), Masker::default(), settings));
         let folder = tempfile::tempdir().unwrap();
-        let flows = Arc::new(Flows { registry, runtime, folder: folder.path().to_owned() });
+        let flows = Arc::new(Flows {
+            registry,
+            runtime,
+            folder: folder.path().to_owned(),
+        });
         let (store, clock) = (MemoryStore::new(), Clock::virtual_now());
-        Self { mocks, definition, input: Payload::of(&input).unwrap(), flows, store, clock, folder }
+        Self {
+            mocks,
+            definition,
+            input: Payload::of(&input).unwrap(),
+            flows,
+            store,
+            clock,
+            folder,
+        }
     }
 
     fn engine(&self) -> (Engine, Arc<Attempts>) {
@@ -101,11 +123,18 @@ impl World {
         };
         let programs = Arc::clone(&self.flows) as Arc<dyn Programs>;
         let store = Arc::new(self.store.clone());
-        (Engine::open(store, programs, tokio::runtime::Handle::current(), options).unwrap(), attempts)
+        (
+            Engine::open(store, programs, tokio::runtime::Handle::current(), options).unwrap(),
+            attempts,
+        )
     }
 
     fn request(&self) -> StartRequest {
-        StartRequest { id: None, definition: self.definition.clone(), input: self.input.clone() }
+        StartRequest {
+            id: None,
+            definition: self.definition.clone(),
+            input: self.input.clone(),
+        }
     }
 
     async fn run(&self) -> Outcome {
@@ -118,12 +147,18 @@ impl World {
     /// Every event that is recorded.
     fn journal(&self) -> Vec<Event> {
         let rows = self.store.executions(&ExecutionFilter::default()).unwrap();
-        let records = rows.iter().flat_map(|row| self.store.journal(row.exec, 0, 10_000).unwrap());
+        let records = rows
+            .iter()
+            .flat_map(|row| self.store.journal(row.exec, 0, 10_000).unwrap());
         records.flat_map(|record| decode(&record.events).unwrap()).collect()
     }
 
     fn count(&self, service: &str, what: &str) -> usize {
-        self.mocks.calls(service).iter().filter(|call| format!("{} {}", call.method, call.path).starts_with(what)).count()
+        self.mocks
+            .calls(service)
+            .iter()
+            .filter(|call| format!("{} {}", call.method, call.path).starts_with(what))
+            .count()
     }
 }
 
@@ -139,11 +174,15 @@ fn stable(outcome: &Outcome) -> Value {
 
 fn without_ids(value: Value) -> Value {
     match value {
-        Value::Object(fields) => {
-            fields.into_iter().filter(|(name, _)| name != "headers").map(|(name, value)| (name, without_ids(value))).collect()
-        }
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(name, _)| name != "headers")
+            .map(|(name, value)| (name, without_ids(value)))
+            .collect(),
         Value::Array(items) => items.into_iter().map(without_ids).collect(),
-        Value::String(text) if text.len() > 30 || text.starts_with("txn-") || text.starts_with("shp-") || text.starts_with("msg-") => {
+        Value::String(text)
+            if text.len() > 30 || text.starts_with("txn-") || text.starts_with("shp-") || text.starts_with("msg-") =>
+        {
             json!("(an id)")
         }
         other => other,
@@ -164,19 +203,66 @@ struct Row {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_failure_of_the_registration_leads_to_what_the_table_says() {
     let rows = [
-        Row { mocks: "mocks.yaml", succeeded: true, calls: [1, 0, 1, 1, 1], errors: &[], saved: true },
-        Row { mocks: "mocks.profile-fails.yaml", succeeded: false, calls: [1, 0, 0, 0, 0], errors: &["http.422"], saved: false },
-        Row { mocks: "mocks.payment-fails.yaml", succeeded: false, calls: [1, 1, 5, 0, 0], errors: &["http.503"], saved: false },
-        Row { mocks: "mocks.payment-declined.yaml", succeeded: false, calls: [1, 1, 1, 0, 0], errors: &["http.402"], saved: false },
-        Row { mocks: "mocks.database-fails.yaml", succeeded: true, calls: [1, 0, 1, 1, 1], errors: &["save_user: "], saved: false },
-        Row { mocks: "mocks.email-fails.yaml", succeeded: true, calls: [1, 0, 1, 0, 1], errors: &["send_welcome_email: "], saved: true },
-        Row { mocks: "mocks.sms-fails.yaml", succeeded: true, calls: [1, 0, 1, 1, 0], errors: &["send_welcome_sms: "], saved: true },
+        Row {
+            mocks: "mocks.yaml",
+            succeeded: true,
+            calls: [1, 0, 1, 1, 1],
+            errors: &[],
+            saved: true,
+        },
+        Row {
+            mocks: "mocks.profile-fails.yaml",
+            succeeded: false,
+            calls: [1, 0, 0, 0, 0],
+            errors: &["http.422"],
+            saved: false,
+        },
+        Row {
+            mocks: "mocks.payment-fails.yaml",
+            succeeded: false,
+            calls: [1, 1, 5, 0, 0],
+            errors: &["http.503"],
+            saved: false,
+        },
+        Row {
+            mocks: "mocks.payment-declined.yaml",
+            succeeded: false,
+            calls: [1, 1, 1, 0, 0],
+            errors: &["http.402"],
+            saved: false,
+        },
+        Row {
+            mocks: "mocks.database-fails.yaml",
+            succeeded: true,
+            calls: [1, 0, 1, 1, 1],
+            errors: &["save_user: "],
+            saved: false,
+        },
+        Row {
+            mocks: "mocks.email-fails.yaml",
+            succeeded: true,
+            calls: [1, 0, 1, 0, 1],
+            errors: &["send_welcome_email: "],
+            saved: true,
+        },
+        Row {
+            mocks: "mocks.sms-fails.yaml",
+            succeeded: true,
+            calls: [1, 0, 1, 1, 0],
+            errors: &["send_welcome_sms: "],
+            saved: true,
+        },
     ];
     for row in rows {
         let world = World::new("user-registration", row.mocks).await;
         let outcome = world.run().await;
         let name = row.mocks;
-        let delivered = world.mocks.calls("mail").iter().filter(|call| call.method == "SEND" && call.is_effect()).count();
+        let delivered = world
+            .mocks
+            .calls("mail")
+            .iter()
+            .filter(|call| call.method == "SEND" && call.is_effect())
+            .count();
         let texted = world.mocks.calls("sms").iter().filter(|call| call.is_effect()).count();
         let calls = [
             world.count("profile", "POST /profiles"),
@@ -189,7 +275,8 @@ async fn each_failure_of_the_registration_leads_to_what_the_table_says() {
         match &outcome {
             Outcome::Succeeded(output) => {
                 assert!(row.succeeded, "{name}: {outcome:?}");
-                let errors: Vec<String> = serde_json::from_value(output.parse::<Value>().unwrap()["errors"].take()).unwrap();
+                let errors: Vec<String> =
+                    serde_json::from_value(output.parse::<Value>().unwrap()["errors"].take()).unwrap();
                 assert_eq!(errors.len(), row.errors.len(), "{name}: {errors:?}");
                 for (error, expected) in errors.iter().zip(row.errors) {
                     assert!(error.starts_with(expected), "{name}: {error}");
@@ -201,7 +288,12 @@ async fn each_failure_of_the_registration_leads_to_what_the_table_says() {
             }
             Outcome::Cancelled(error) => panic!("{name}: {error}"),
         }
-        let keys: BTreeSet<_> = world.mocks.calls("payment").into_iter().filter_map(|call| call.idempotency_key).collect();
+        let keys: BTreeSet<_> = world
+            .mocks
+            .calls("payment")
+            .into_iter()
+            .filter_map(|call| call.idempotency_key)
+            .collect();
         assert!(keys.len() <= 1, "{name}: one payment, one key: {keys:?}");
         assert_eq!(world.folder.path().join("users.db").exists(), row.saved, "{name}");
     }
@@ -211,7 +303,11 @@ async fn each_failure_of_the_registration_leads_to_what_the_table_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_two_option_sets_wait_as_they_say() {
     for (mocks, path, waits) in [
-        ("mocks.payment-fails.yaml", "registration/process_payment", vec![2000, 4000, 8000, 16_000]),
+        (
+            "mocks.payment-fails.yaml",
+            "registration/process_payment",
+            vec![2000, 4000, 8000, 16_000],
+        ),
         ("mocks.sms-fails.yaml", "send_welcome_sms", vec![1000, 1500]),
     ] {
         let world = World::new("user-registration", mocks).await;
@@ -269,7 +365,13 @@ fn effects(calls: &[Call]) -> BTreeMap<String, usize> {
     let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for call in calls.iter().filter(|call| call.service != "mail") {
         let key = call.idempotency_key.clone().unwrap_or_else(|| "none".into());
-        keys.entry(format!("{} {}", call.service, call.route.as_deref().unwrap_or(&call.path))).or_default().insert(key);
+        keys.entry(format!(
+            "{} {}",
+            call.service,
+            call.route.as_deref().unwrap_or(&call.path)
+        ))
+        .or_default()
+        .insert(key);
     }
     keys.into_iter().map(|(call, keys)| (call, keys.len())).collect()
 }
@@ -324,7 +426,11 @@ async fn crash(
     assert_eq!(&stable(&outcome.unwrap()), expected, "{what}");
     let calls = world.mocks.all_calls();
     if (commit, fault) != (0, Fault::CrashBefore) {
-        assert_eq!(&effects(&calls), effects_expected, "{what}: every call has the one key it had without a crash");
+        assert_eq!(
+            &effects(&calls),
+            effects_expected,
+            "{what}: every call has the one key it had without a crash"
+        );
     }
     let mut attempts: HashMap<String, usize> = HashMap::new();
     for path in before.0.lock().unwrap().iter().chain(after.0.lock().unwrap().iter()) {

@@ -7,6 +7,10 @@ use bowline_core::{Attempt, Context, Payload, Program, Step, StepError, StepOpti
 use bowline_engine::Programs;
 use bowline_store::Definition;
 
+/// The allocator of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Steps of each execution.
 pub const STEPS: usize = 10;
 /// Bytes of a step's result, so that a record is about 300 bytes.
@@ -51,14 +55,22 @@ impl Programs for NoOps {
 /// A definition that [`NoOps`] runs.
 #[must_use]
 pub fn definition(workflow: &str) -> Definition {
-    Definition { hash: workflow.into(), workflow: workflow.into(), content: Vec::new().into() }
+    Definition {
+        hash: workflow.into(),
+        workflow: workflow.into(),
+        content: Vec::new().into(),
+    }
 }
 
 /// The value below which `percent` of the sorted times lie.
 #[must_use]
 pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.sort_unstable();
-    times.get(times.len().saturating_mul(percent) / 100).or(times.last()).copied().unwrap_or_default()
+    times
+        .get(times.len().saturating_mul(percent) / 100)
+        .or(times.last())
+        .copied()
+        .unwrap_or_default()
 }
 
 /// Most memory that this process has had, in MiB, as Linux counts it.
@@ -66,5 +78,7 @@ pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
 pub fn peak_memory_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()).unwrap_or_default() / 1024
+    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
+        .unwrap_or_default()
+        / 1024
 }

@@ -28,7 +28,10 @@ impl File {
     /// The lines in which `what` holds, as `path:line`.
     pub fn lines_where(&self, what: impl Fn(&str) -> bool) -> Vec<String> {
         let lines = self.text.lines().enumerate();
-        lines.filter(|(_, line)| what(line)).map(|(number, _)| format!("{}:{}", self.path, number + 1)).collect()
+        lines
+            .filter(|(_, line)| what(line))
+            .map(|(number, _)| format!("{}:{}", self.path, number + 1))
+            .collect()
     }
 }
 
@@ -50,7 +53,10 @@ pub fn find(folder: &str, endings: &[&str]) -> Result<Vec<File>> {
 /// Where it cannot be read.
 pub fn read(path: &str) -> Result<File> {
     let text = fs::read_to_string(root().join(path)).with_context(|| format!("reading {path}"))?;
-    Ok(File { path: path.to_owned(), text })
+    Ok(File {
+        path: path.to_owned(),
+        text,
+    })
 }
 
 fn collect(folder: &Path, endings: &[&str], into: &mut Vec<File>) -> Result<()> {
@@ -65,10 +71,18 @@ fn collect(folder: &Path, endings: &[&str], into: &mut Vec<File>) -> Result<()> 
                 collect(&path, endings, into)?;
             }
         } else if kind.is_file() && endings.iter().any(|ending| name.ends_with(ending)) {
-            let Ok(text) = String::from_utf8(fs::read(&path)?) else { continue };
+            let Ok(text) = String::from_utf8(fs::read(&path)?) else {
+                continue;
+            };
             let below = path.strip_prefix(root()).unwrap_or(&path);
-            let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-            into.push(File { path: parts.join("/"), text });
+            let parts: Vec<_> = below
+                .components()
+                .map(|part| part.as_os_str().to_string_lossy())
+                .collect();
+            into.push(File {
+                path: parts.join("/"),
+                text,
+            });
         }
     }
     Ok(())

@@ -55,8 +55,17 @@ fn fenced<'a>(path: &str, lines: impl Iterator<Item = (usize, &'a str)>) -> Vec<
         match &mut open {
             None => {
                 if let Some(info) = inner.strip_prefix("```") {
-                    let words = info.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
-                    let block = Block { path: path.to_owned(), line: number + 1, words, text: String::new() };
+                    let words = info
+                        .split([' ', ','])
+                        .filter(|word| !word.is_empty())
+                        .map(str::to_owned)
+                        .collect();
+                    let block = Block {
+                        path: path.to_owned(),
+                        line: number + 1,
+                        words,
+                        text: String::new(),
+                    };
                     open = Some((line.len() - inner.len(), block));
                 }
             }
@@ -101,14 +110,20 @@ mod tests {
     use super::*;
 
     fn file(text: &str) -> File {
-        File { path: "a.md".into(), text: text.into() }
+        File {
+            path: "a.md".into(),
+            text: text.into(),
+        }
     }
 
     #[test]
     fn blocks_are_found_with_their_place_and_without_their_margin() {
         let found = blocks(&file("x\n- y\n  ```yaml mocks\n  a:\n    b: 1\n  ```\n```\nz\n```\n"));
         assert_eq!(found.len(), 2);
-        assert_eq!((found[0].place().as_str(), found[0].text.as_str()), ("a.md:4", "a:\n  b: 1\n"));
+        assert_eq!(
+            (found[0].place().as_str(), found[0].text.as_str()),
+            ("a.md:4", "a:\n  b: 1\n")
+        );
         assert!(found[0].is("yaml") && found[0].is("mocks") && !found[1].is("yaml"));
     }
 
@@ -121,7 +136,9 @@ mod tests {
 
     #[test]
     fn links_into_the_repository_are_told_from_others() {
-        let found = links(&file("[a](docs/a.md#b) [c](https://c.example)\n```\n[d](e)\n```\n[f](#g)\n"));
+        let found = links(&file(
+            "[a](docs/a.md#b) [c](https://c.example)\n```\n[d](e)\n```\n[f](#g)\n",
+        ));
         assert_eq!(found, [(1, "docs/a.md".to_owned())]);
     }
 }

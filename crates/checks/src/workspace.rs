@@ -28,7 +28,9 @@ pub struct Member {
 pub fn members() -> Result<Vec<Member>> {
     let text = cargo(&["metadata", "--format-version", "1", "--offline", "--no-deps"])?;
     let metadata: Value = serde_json::from_str(&text).context("cargo metadata is not JSON")?;
-    let packages = metadata["packages"].as_array().context("cargo metadata has no packages")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata has no packages")?;
     packages.iter().map(member).collect()
 }
 
@@ -42,7 +44,9 @@ fn member(package: &Value) -> Result<Member> {
         .with_context(|| format!("{manifest} is not below {}", root().display()))?
         .to_string_lossy()
         .replace('\\', "/");
-    let dependencies = package["dependencies"].as_array().context("a package without dependencies")?;
+    let dependencies = package["dependencies"]
+        .as_array()
+        .context("a package without dependencies")?;
     let needs = dependencies
         .iter()
         .filter(|dependency| dependency["path"].is_string() && dependency["kind"] != "dev")
@@ -80,7 +84,11 @@ fn cargo(arguments: &[&str]) -> Result<String> {
         .output()
         .context("cargo cannot be run")?;
     if !output.status.success() {
-        bail!("cargo {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "cargo {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     String::from_utf8(output.stdout).context("cargo said something that is not text")
 }

@@ -31,12 +31,24 @@ pub(crate) enum Exit {
 
 /// Every exit code with its meaning, for the help text and the reference.
 pub(crate) const MEANINGS: &[(Exit, &str)] = &[
-    (Exit::Success, "the execution succeeded, or the command did what it was asked"),
+    (
+        Exit::Success,
+        "the execution succeeded, or the command did what it was asked",
+    ),
     (Exit::Failed, "the execution failed"),
-    (Exit::Usage, "wrong usage, an invalid workflow, or an input that does not fit"),
+    (
+        Exit::Usage,
+        "wrong usage, an invalid workflow, or an input that does not fit",
+    ),
     (Exit::Cancelled, "the execution was cancelled"),
-    (Exit::Store, "the data folder cannot be used: in use, damaged, newer, read-only or full"),
-    (Exit::Interrupted, "stopped before the end; the execution goes on at the next run"),
+    (
+        Exit::Store,
+        "the data folder cannot be used: in use, damaged, newer, read-only or full",
+    ),
+    (
+        Exit::Interrupted,
+        "stopped before the end; the execution goes on at the next run",
+    ),
     (Exit::Bug, "a fault in bowline"),
 ];
 
@@ -72,7 +84,11 @@ pub(crate) type Result<T = Exit> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { exit, error: error.into(), hint: None }
+        Self {
+            exit,
+            error: error.into(),
+            hint: None,
+        }
     }
 
     /// The command line or a file is wrong.
@@ -100,16 +116,24 @@ impl Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let hint = store_hint(&error);
-        let exit = if matches!(error, StoreError::Duplicate { .. }) { Exit::Usage } else { Exit::Store };
-        Self { exit, error: error.into(), hint: hint.map(Into::into) }
+        let exit = if matches!(error, StoreError::Duplicate { .. }) {
+            Exit::Usage
+        } else {
+            Exit::Store
+        };
+        Self {
+            exit,
+            error: error.into(),
+            hint: hint.map(Into::into),
+        }
     }
 }
 
 fn store_hint(error: &StoreError) -> Option<&'static str> {
     match error {
-        StoreError::Locked { .. } => Some(
-            "wait for it, stop it, or use another folder with --data; reading commands work beside it",
-        ),
+        StoreError::Locked { .. } => {
+            Some("wait for it, stop it, or use another folder with --data; reading commands work beside it")
+        }
         StoreError::Corrupt { .. } => Some("restore a backup, or use another folder with --data"),
         StoreError::Newer { .. } => Some("use the version of bowline that wrote it, or a newer one"),
         StoreError::ReadOnly { .. } => Some("check the permissions, or use another folder with --data"),
@@ -126,7 +150,11 @@ impl From<EngineError> for Failure {
                 let hint = store_hint(store).map(Into::into);
                 let duplicate = matches!(**store, StoreError::Duplicate { .. });
                 let exit = if duplicate { Exit::Usage } else { Exit::Store };
-                return Self { exit, error: error.into(), hint };
+                return Self {
+                    exit,
+                    error: error.into(),
+                    hint,
+                };
             }
             // A thread that panicked drops what others wait for.
             EngineError::Stopped(_) if panics::seen() => Exit::Bug,
@@ -175,7 +203,10 @@ mod tests {
     fn trouble_with_the_store_is_told_from_wrong_usage() {
         let path = std::path::PathBuf::from("x.db");
         assert_eq!(Failure::from(StoreError::Full { path }).exit, Exit::Store);
-        assert_eq!(Failure::from(StoreError::Duplicate { id: "x".into() }).exit, Exit::Usage);
+        assert_eq!(
+            Failure::from(StoreError::Duplicate { id: "x".into() }).exit,
+            Exit::Usage
+        );
         assert_eq!(Failure::from(EngineError::Unknown("x".into())).exit, Exit::Usage);
     }
 }

@@ -38,7 +38,10 @@ impl Connections {
     /// Connections for a workflow, built from and kept in `pools`.
     #[must_use]
     pub fn new(declared: BTreeMap<String, Declared>, pools: Pools) -> Self {
-        Self { declared: Arc::new(declared), pools }
+        Self {
+            declared: Arc::new(declared),
+            pools,
+        }
     }
 
     pub(crate) fn get<T: Send + Sync + 'static>(&self, name: &str, ctx: &StepContext) -> Result<Arc<T>, StepError> {
@@ -46,14 +49,24 @@ impl Connections {
             let known: Vec<_> = self.declared.keys().map(String::as_str).collect();
             StepError::permanent(
                 "connection.unknown",
-                format!("no connection named `{name}`; known: {}", if known.is_empty() { "none".into() } else { known.join(", ") }),
+                format!(
+                    "no connection named `{name}`; known: {}",
+                    if known.is_empty() {
+                        "none".into()
+                    } else {
+                        known.join(", ")
+                    }
+                ),
             )
         })?;
         let built = self.pools.get_or_build(declared, ctx)?;
         built.downcast::<T>().map_err(|_| {
             StepError::permanent(
                 "connection.type",
-                format!("connection `{name}` is of type `{}`, which this step cannot use", declared.kind),
+                format!(
+                    "connection `{name}` is of type `{}`, which this step cannot use",
+                    declared.kind
+                ),
             )
         })
     }
@@ -72,18 +85,27 @@ impl Pools {
     /// Pools that build with the connection types of `registry`.
     #[must_use]
     pub fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, built: Arc::default() }
+        Self {
+            registry,
+            built: Arc::default(),
+        }
     }
 
     fn get_or_build(&self, declared: &Declared, ctx: &StepContext) -> Result<AnyConnection, StepError> {
-        let key = (declared.kind.clone(), declared.config.to_string(), ctx.base_dir.as_ref().clone());
+        let key = (
+            declared.kind.clone(),
+            declared.config.to_string(),
+            ctx.base_dir.as_ref().clone(),
+        );
         // Held while building, so that two steps do not build one pool each. Building opens no sockets:
         // a pool connects when it is used.
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = built.get(&key) {
             return Ok(Arc::clone(found));
         }
-        let made = self.registry.build_connection(&declared.kind, declared.config.clone(), ctx)?;
+        let made = self
+            .registry
+            .build_connection(&declared.kind, declared.config.clone(), ctx)?;
         built.insert(key, Arc::clone(&made));
         Ok(made)
     }

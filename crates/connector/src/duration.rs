@@ -26,12 +26,15 @@ impl Millis {
     /// # Errors
     /// What was expected instead.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let bad = || format!("`{text}` is not a duration; write milliseconds, \"30s\", \"5m\", \"2d\" or ISO 8601 (PT5M)");
+        let bad =
+            || format!("`{text}` is not a duration; write milliseconds, \"30s\", \"5m\", \"2d\" or ISO 8601 (PT5M)");
         if let Ok(ms) = text.trim().parse::<u64>() {
             return Self::bounded(Duration::from_millis(ms)).ok_or_else(bad);
         }
         let span: Span = text.trim().parse().map_err(|_| bad())?;
-        let fixed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
+        let fixed = span
+            .to_duration(SpanRelativeTo::days_are_24_hours())
+            .map_err(|_| bad())?;
         Duration::try_from(fixed).ok().and_then(Self::bounded).ok_or_else(bad)
     }
 
@@ -59,7 +62,9 @@ impl<'de> Deserialize<'de> for Millis {
                 Millis::parse(&ms.to_string()).map_err(E::custom)
             }
             fn visit_i64<E: de::Error>(self, ms: i64) -> Result<Millis, E> {
-                u64::try_from(ms).map_err(|_| E::invalid_value(de::Unexpected::Signed(ms), &self)).and_then(|ms| self.visit_u64(ms))
+                u64::try_from(ms)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(ms), &self))
+                    .and_then(|ms| self.visit_u64(ms))
             }
             fn visit_f64<E: de::Error>(self, ms: f64) -> Result<Millis, E> {
                 if ms.fract() == 0.0 && (0.0..=4e12).contains(&ms) {
@@ -110,7 +115,18 @@ mod tests {
         ] {
             assert_eq!(Millis::parse(text).map(|m| m.0.as_millis()), Ok(ms), "{text}");
         }
-        for text in ["", "P", "-5s", "5 parsecs", "P1Y", "PT", "s", "1.2.3s", "99999999d", "99999999999999999999"] {
+        for text in [
+            "",
+            "P",
+            "-5s",
+            "5 parsecs",
+            "P1Y",
+            "PT",
+            "s",
+            "1.2.3s",
+            "99999999d",
+            "99999999999999999999",
+        ] {
             assert!(Millis::parse(text).is_err(), "{text}");
         }
     }

@@ -152,6 +152,7 @@ impl Registry {
 /// may quote a value, so it is told as the path's type only where the value could be a secret: the flow
 /// scrubs the message before it is recorded.
 fn parse<C: DeserializeOwned>(name: &str, config: Value) -> Result<C, StepError> {
-    serde_json::from_value(config)
-        .map_err(|error| StepError::permanent("config.invalid", format!("the config of {name} is wrong")).caused_by(&error))
+    serde_json::from_value(config).map_err(|error| {
+        StepError::permanent("config.invalid", format!("the config of {name} is wrong")).caused_by(&error)
+    })
 }

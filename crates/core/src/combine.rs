@@ -21,7 +21,9 @@ pub struct Branches<'a, T> {
 
 impl<T> Default for Branches<'_, T> {
     fn default() -> Self {
-        Self { running: FuturesUnordered::new() }
+        Self {
+            running: FuturesUnordered::new(),
+        }
     }
 }
 

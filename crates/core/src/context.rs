@@ -60,27 +60,50 @@ pub struct Step {
 
 impl Context {
     pub(crate) fn root(shared: Arc<Shared>) -> Self {
-        Self { shared, prefix: "".into(), shielded: false, group: None }
+        Self {
+            shared,
+            prefix: "".into(),
+            shielded: false,
+            group: None,
+        }
     }
 
     /// A scope: what is asked from it has `name/` before its path.
     #[must_use]
     pub fn scope(&self, name: &str) -> Self {
-        Self { prefix: self.join(name).into(), ..self.clone() }
+        Self {
+            prefix: self.join(name).into(),
+            ..self.clone()
+        }
     }
 
     /// A context that cancellation does not reach: for compensation and cleaning up.
     #[must_use]
     pub fn shielded(&self) -> Self {
-        Self { shielded: true, ..self.clone() }
+        Self {
+            shielded: true,
+            ..self.clone()
+        }
     }
 
     /// A context that can be cancelled by itself, for a branch that may lose a race.
     #[must_use]
     pub fn cancellable(&self) -> (Self, Canceller) {
-        let group = Arc::new(Group { cancelled: AtomicBool::new(false), outer: self.group.clone() });
-        let canceller = Canceller { shared: Arc::clone(&self.shared), group: Arc::clone(&group) };
-        (Self { group: Some(group), ..self.clone() }, canceller)
+        let group = Arc::new(Group {
+            cancelled: AtomicBool::new(false),
+            outer: self.group.clone(),
+        });
+        let canceller = Canceller {
+            shared: Arc::clone(&self.shared),
+            group: Arc::clone(&group),
+        };
+        (
+            Self {
+                group: Some(group),
+                ..self.clone()
+            },
+            canceller,
+        )
     }
 
     /// The path that `name` has in this scope, if nothing has asked for it yet.
@@ -107,17 +130,37 @@ impl Context {
     /// Waits for so long.
     pub fn sleep(&self, name: &str, duration: Duration) -> Operation {
         let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Operation::new(self, Ask::Sleep { name: name.to_owned(), ms })
+        Operation::new(
+            self,
+            Ask::Sleep {
+                name: name.to_owned(),
+                ms,
+            },
+        )
     }
 
     /// Waits until a time (milliseconds since the Unix epoch).
     pub fn sleep_until(&self, name: &str, at: i64) -> Operation {
-        Operation::new(self, Ask::SleepUntil { name: name.to_owned(), at })
+        Operation::new(
+            self,
+            Ask::SleepUntil {
+                name: name.to_owned(),
+                at,
+            },
+        )
     }
 
     /// Starts another workflow; waits for its result, or if `detached` returns its id (as JSON text) at once.
     pub fn child(&self, name: &str, workflow: &str, input: Payload, detached: bool) -> Operation {
-        Operation::new(self, Ask::Child { name: name.to_owned(), workflow: workflow.into(), input, detached })
+        Operation::new(
+            self,
+            Ask::Child {
+                name: name.to_owned(),
+                workflow: workflow.into(),
+                input,
+                detached,
+            },
+        )
     }
 
     /// The id of the execution.
@@ -170,9 +213,20 @@ impl Context {
 
 enum Ask {
     Step(Box<Step>),
-    Sleep { name: String, ms: i64 },
-    SleepUntil { name: String, at: i64 },
-    Child { name: String, workflow: Path, input: Payload, detached: bool },
+    Sleep {
+        name: String,
+        ms: i64,
+    },
+    SleepUntil {
+        name: String,
+        at: i64,
+    },
+    Child {
+        name: String,
+        workflow: Path,
+        input: Payload,
+        detached: bool,
+    },
 }
 
 /// A step, timer or child that the program waits for. Dropped before its end, it is cancelled.
@@ -186,14 +240,28 @@ pub struct Operation {
 
 impl Operation {
     fn new(context: &Context, ask: Ask) -> Self {
-        Self { context: context.clone(), ask: Some(ask), path: None }
+        Self {
+            context: context.clone(),
+            ask: Some(ask),
+            path: None,
+        }
     }
 
     fn begin(&mut self, ask: Ask, waker: &Waker) -> Poll<Resolved> {
-        let Context { shared, shielded, group, .. } = &self.context;
+        let Context {
+            shared,
+            shielded,
+            group,
+            ..
+        } = &self.context;
         let mut state = shared.lock();
         if !shielded && (state.cancelled.is_some() || self.context.lost()) {
-            return Poll::Ready(Resolved { result: Err(state.cancellation()), attempts: 0, asked_at: state.now, ended_at: state.now });
+            return Poll::Ready(Resolved {
+                result: Err(state.cancellation()),
+                attempts: 0,
+                asked_at: state.now,
+                ended_at: state.now,
+            });
         }
         let name = match &ask {
             Ask::Step(step) => &step.name,
@@ -203,24 +271,54 @@ impl Operation {
         let now = state.now;
         let (kind, what, command) = match ask {
             Ask::Step(step) => {
-                let Step { kind, input, options, compensates, body, .. } = *step;
+                let Step {
+                    kind,
+                    input,
+                    options,
+                    compensates,
+                    body,
+                    ..
+                } = *step;
                 let command = Event::StepScheduled {
                     path: Arc::clone(&path),
                     kind: Arc::clone(&kind),
                     input,
                     compensates,
                 };
-                let open = OpenStep { body, options, scheduled_at: now, attempt: 1, not_before: None };
+                let open = OpenStep {
+                    body,
+                    options,
+                    scheduled_at: now,
+                    attempt: 1,
+                    not_before: None,
+                };
                 (kind, What::Step(open), command)
             }
             Ask::Sleep { ms, .. } => {
                 let at = now.saturating_add(ms);
-                ("timer".into(), What::Timer { at }, Event::TimerSet { path: Arc::clone(&path), at })
+                (
+                    "timer".into(),
+                    What::Timer { at },
+                    Event::TimerSet {
+                        path: Arc::clone(&path),
+                        at,
+                    },
+                )
             }
-            Ask::SleepUntil { at, .. } => {
-                ("timer".into(), What::Timer { at }, Event::TimerSet { path: Arc::clone(&path), at })
-            }
-            Ask::Child { workflow, input, detached, .. } => {
+            Ask::SleepUntil { at, .. } => (
+                "timer".into(),
+                What::Timer { at },
+                Event::TimerSet {
+                    path: Arc::clone(&path),
+                    at,
+                },
+            ),
+            Ask::Child {
+                workflow,
+                input,
+                detached,
+                ..
+            } => {
                 let id: Path = ids::derived_id(now, &[&shared.id, &path]).into();
                 let command = Event::ChildStarted {
                     path: Arc::clone(&path),
@@ -230,7 +328,16 @@ impl Operation {
                     detached,
                 };
                 let kind = Arc::clone(&workflow);
-                (kind, What::Child(OpenChild { id, workflow, input, detached }), command)
+                (
+                    kind,
+                    What::Child(OpenChild {
+                        id,
+                        workflow,
+                        input,
+                        detached,
+                    }),
+                    command,
+                )
             }
         };
         if let Some(result) = state.remembered(&path, &kind) {
@@ -240,15 +347,27 @@ impl Operation {
             // Nobody waits: the command and its effect go out, and the program goes on with the id.
             let mut text = String::with_capacity(id.len() + 2);
             let _ = write!(text, "\"{id}\"");
-            let ready = Payload::of(&**id).map_err(|error| {
-                StepError::permanent("child.id", "the id of the child is not JSON").caused_by(&error)
-            });
-            let asked = Asked { what, shielded: true, group: None };
+            let ready = Payload::of(&**id)
+                .map_err(|error| StepError::permanent("child.id", "the id of the child is not JSON").caused_by(&error));
+            let asked = Asked {
+                what,
+                shielded: true,
+                group: None,
+            };
             state.ask(Arc::clone(&path), asked, Waker::noop().clone(), command);
             state.detach(&path);
-            return Poll::Ready(Resolved { result: ready, attempts: 1, asked_at: now, ended_at: now });
+            return Poll::Ready(Resolved {
+                result: ready,
+                attempts: 1,
+                asked_at: now,
+                ended_at: now,
+            });
         }
-        let asked = Asked { what, shielded: *shielded, group: group.clone() };
+        let asked = Asked {
+            what,
+            shielded: *shielded,
+            group: group.clone(),
+        };
         state.ask(Arc::clone(&path), asked, waker.clone(), command);
         drop(state);
         self.path = Some(path);

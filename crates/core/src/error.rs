@@ -195,8 +195,7 @@ mod tests {
 
     #[test]
     fn the_chain_is_told_once() {
-        let error = StepError::permanent("x", "cannot start")
-            .caused_by(&std::io::Error::other("no such thing"));
+        let error = StepError::permanent("x", "cannot start").caused_by(&std::io::Error::other("no such thing"));
         assert_eq!(error.to_string(), "cannot start: no such thing [x]");
     }
 }

@@ -199,9 +199,15 @@ impl Event {
             Self::ChildCancelled { path, .. } => format!("cancellation of child `{path}`"),
             Self::CancelRequested { .. } => "request to cancel".into(),
             Self::Resumed { .. } => "resumption".into(),
-            Self::Finished { outcome: Outcome::Succeeded(_) } => "successful end".into(),
-            Self::Finished { outcome: Outcome::Failed(_) } => "end with an error".into(),
-            Self::Finished { outcome: Outcome::Cancelled(_) } => "end by cancellation".into(),
+            Self::Finished {
+                outcome: Outcome::Succeeded(_),
+            } => "successful end".into(),
+            Self::Finished {
+                outcome: Outcome::Failed(_),
+            } => "end with an error".into(),
+            Self::Finished {
+                outcome: Outcome::Cancelled(_),
+            } => "end by cancellation".into(),
         }
     }
 
@@ -211,8 +217,12 @@ impl Event {
         match (self, journaled) {
             (Self::StepScheduled { path: a, kind: x, .. }, Self::StepScheduled { path: b, kind: y, .. })
             | (
-                Self::ChildStarted { path: a, workflow: x, .. },
-                Self::ChildStarted { path: b, workflow: y, .. },
+                Self::ChildStarted {
+                    path: a, workflow: x, ..
+                },
+                Self::ChildStarted {
+                    path: b, workflow: y, ..
+                },
             ) => a == b && x == y,
             (Self::Finished { outcome: a }, Self::Finished { outcome: b }) => {
                 std::mem::discriminant(a) == std::mem::discriminant(b)
@@ -245,16 +255,28 @@ mod tests {
     #[test]
     fn a_record_reads_back_as_it_was_written() {
         let events = vec![
-            Event::Started { input: Payload::of(&serde_json::json!({"a": [1, "x"]})).unwrap() },
-            Event::StepScheduled { path: "pay".into(), kind: "http-request".into(), input: None, compensates: None },
+            Event::Started {
+                input: Payload::of(&serde_json::json!({"a": [1, "x"]})).unwrap(),
+            },
+            Event::StepScheduled {
+                path: "pay".into(),
+                kind: "http-request".into(),
+                input: None,
+                compensates: None,
+            },
             Event::AttemptFailed {
                 path: "pay".into(),
                 attempt: 1,
                 error: StepError::transient("http.503", "busy"),
                 next_at: 17,
             },
-            Event::ChildEnded { path: "c".into(), outcome: Outcome::Cancelled(StepError::cancelled()) },
-            Event::Finished { outcome: Outcome::Succeeded(Payload::null()) },
+            Event::ChildEnded {
+                path: "c".into(),
+                outcome: Outcome::Cancelled(StepError::cancelled()),
+            },
+            Event::Finished {
+                outcome: Outcome::Succeeded(Payload::null()),
+            },
         ];
         let bytes = encode(&events).unwrap();
         assert_eq!(decode(&bytes).unwrap(), events);

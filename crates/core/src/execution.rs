@@ -9,7 +9,6 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Wake, Waker};
@@ -92,7 +91,9 @@ pub struct Batch {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ReplayError {
     /// The program asked for something else than it asked for when the journal was written.
-    #[error("the program no longer fits the journal at record {record}: the journal has {journaled}, the program asks for {asked}")]
+    #[error(
+        "the program no longer fits the journal at record {record}: the journal has {journaled}, the program asks for {asked}"
+    )]
     Nondeterminism {
         /// The record where they part.
         record: u64,
@@ -137,7 +138,7 @@ impl Wake for RootWaker {
 /// One run of a program.
 pub struct Execution {
     shared: Arc<Shared>,
-    future: Option<Pin<Box<dyn Future<Output = Result<Payload, StepError>> + Send>>>,
+    future: Option<BoxFuture<Result<Payload, StepError>>>,
     woken: Arc<RootWaker>,
     waker: Waker,
     outcome: Option<Outcome>,
@@ -157,13 +158,23 @@ impl Execution {
     ///
     /// # Errors
     /// Where the program does not fit the journal, or the journal is damaged.
-    pub fn replay(identity: Identity, program: &dyn Program, journal: &[Record], now: i64) -> Result<(Self, Vec<Effect>), ReplayError> {
+    pub fn replay(
+        identity: Identity,
+        program: &dyn Program,
+        journal: &[Record],
+        now: i64,
+    ) -> Result<(Self, Vec<Effect>), ReplayError> {
         let mut execution = Self::new(identity);
         // Only the last life is replayed; what earlier ones completed is remembered by path.
-        let last_life = journal.iter().rposition(|record| record.events.iter().any(|event| matches!(event, Event::Resumed { .. })));
+        let last_life = journal
+            .iter()
+            .rposition(|record| record.events.iter().any(|event| matches!(event, Event::Resumed { .. })));
         let from = last_life.unwrap_or(0);
         let Some(Event::Started { input }) = journal.first().and_then(|record| record.events.first()) else {
-            return Err(ReplayError::Damaged { record: 0, detail: "it does not begin with a start".into() });
+            return Err(ReplayError::Damaged {
+                record: 0,
+                detail: "it does not begin with a start".into(),
+            });
         };
         execution.shared.lock().memo = remember(&journal[..from]);
         for (number, record) in journal.iter().enumerate().skip(from) {
@@ -192,7 +203,10 @@ impl Execution {
         reason: String,
     ) -> Result<(Self, Batch), ReplayError> {
         let Some(Event::Started { input }) = journal.first().and_then(|record| record.events.first()) else {
-            return Err(ReplayError::Damaged { record: 0, detail: "it does not begin with a start".into() });
+            return Err(ReplayError::Damaged {
+                record: 0,
+                detail: "it does not begin with a start".into(),
+            });
         };
         let mut execution = Self::new(identity);
         {
@@ -210,7 +224,9 @@ impl Execution {
         if self.outcome.is_some() {
             return Batch::default();
         }
-        let Some(fact) = self.decide(now, input) else { return Batch::default() };
+        let Some(fact) = self.decide(now, input) else {
+            return Batch::default();
+        };
         // A clock that was set back does not take the execution back.
         {
             let mut state = self.shared.lock();
@@ -242,7 +258,13 @@ impl Execution {
         let woken = Arc::new(RootWaker(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&woken));
         let shared = Shared::new(identity.id, identity.workflow, identity.started_at);
-        Self { shared, future: None, woken, waker, outcome: None }
+        Self {
+            shared,
+            future: None,
+            woken,
+            waker,
+            outcome: None,
+        }
     }
 
     fn open(&mut self, program: &dyn Program, input: Payload) {
@@ -256,14 +278,21 @@ impl Execution {
         let state = self.shared.lock();
         match input {
             Input::AttemptEnded { path, attempt, result } => {
-                let What::Step(step) = &state.open.get(&path)?.what else { return None };
+                let What::Step(step) = &state.open.get(&path)?.what else {
+                    return None;
+                };
                 if step.attempt != attempt {
                     return None;
                 }
                 Some(match result {
                     Ok(output) => Event::StepCompleted { path, attempt, output },
                     Err(error) => match next_attempt(&self.shared.id, &path, step, &error, now) {
-                        Some(next_at) => Event::AttemptFailed { path, attempt, error, next_at },
+                        Some(next_at) => Event::AttemptFailed {
+                            path,
+                            attempt,
+                            error,
+                            next_at,
+                        },
                         None => Event::StepFailed { path, attempt, error },
                     },
                 })
@@ -285,7 +314,9 @@ impl Execution {
         {
             let mut state = self.shared.lock();
             match fact {
-                Event::AttemptFailed { path, attempt, next_at, .. } => {
+                Event::AttemptFailed {
+                    path, attempt, next_at, ..
+                } => {
                     if let Some(What::Step(step)) = state.open.get_mut(path).map(|open| &mut open.what) {
                         step.attempt = attempt + 1;
                         step.not_before = Some(*next_at);
@@ -324,10 +355,14 @@ impl Execution {
             let mut state = self.shared.lock();
             let outcome = match result {
                 Ok(output) => Outcome::Succeeded(output),
-                Err(error) if error.kind == ErrorKind::Cancelled && state.cancelled.is_some() => Outcome::Cancelled(error),
+                Err(error) if error.kind == ErrorKind::Cancelled && state.cancelled.is_some() => {
+                    Outcome::Cancelled(error)
+                }
                 Err(error) => Outcome::Failed(error),
             };
-            state.issued.push_back(Event::Finished { outcome: outcome.clone() });
+            state.issued.push_back(Event::Finished {
+                outcome: outcome.clone(),
+            });
             self.outcome = Some(outcome);
         }
     }
@@ -338,14 +373,28 @@ impl Execution {
         events.extend(state.issued.drain(..));
         let mut effects = std::mem::take(&mut state.settled);
         for path in std::mem::take(&mut state.fresh) {
-            effects.extend(state.open.get(&path).map(|open| effect(&self.shared.id, &path, &open.what, state.now)));
+            effects.extend(
+                state
+                    .open
+                    .get(&path)
+                    .map(|open| effect(&self.shared.id, &path, &open.what, state.now)),
+            );
         }
         Batch { events, effects }
     }
 
-    fn replay_event(&mut self, record: u64, event: &Event, program: &dyn Program, input: &Payload) -> Result<(), ReplayError> {
+    fn replay_event(
+        &mut self,
+        record: u64,
+        event: &Event,
+        program: &dyn Program,
+        input: &Payload,
+    ) -> Result<(), ReplayError> {
         if self.outcome.is_some() && !event.is_command() {
-            return Err(ReplayError::Damaged { record, detail: format!("{} after the end", event.describe()) });
+            return Err(ReplayError::Damaged {
+                record,
+                detail: format!("{} after the end", event.describe()),
+            });
         }
         if event.is_command() {
             let mut state = self.shared.lock();
@@ -384,10 +433,17 @@ impl Execution {
         state.now = state.now.max(now);
         state.fresh.clear();
         // Cancelling a child twice does no harm; not at all would leave it running.
-        let mut effects: Vec<Effect> =
-            std::mem::take(&mut state.settled).into_iter().filter(|effect| matches!(effect, Effect::CancelChild { .. })).collect();
+        let mut effects: Vec<Effect> = std::mem::take(&mut state.settled)
+            .into_iter()
+            .filter(|effect| matches!(effect, Effect::CancelChild { .. }))
+            .collect();
         for path in state.order.values() {
-            effects.extend(state.open.get(path).map(|open| effect(&self.shared.id, path, &open.what, state.now)));
+            effects.extend(
+                state
+                    .open
+                    .get(path)
+                    .map(|open| effect(&self.shared.id, path, &open.what, state.now)),
+            );
         }
         effects
     }
@@ -422,12 +478,19 @@ fn adopt(state: &mut crate::state::State, asked: &Event, journaled: &Event) {
 fn effect(execution: &Path, path: &Path, what: &What, now: i64) -> Effect {
     match what {
         What::Step(step) => Effect::RunStep {
-            attempt: Attempt { execution: Arc::clone(execution), path: Arc::clone(path), number: step.attempt },
+            attempt: Attempt {
+                execution: Arc::clone(execution),
+                path: Arc::clone(path),
+                number: step.attempt,
+            },
             not_before: step.not_before,
             timeout: attempt_timeout(step, step.not_before.unwrap_or(now).max(now)),
             body: Arc::clone(&step.body),
         },
-        What::Timer { at } => Effect::SetTimer { path: Arc::clone(path), at: *at },
+        What::Timer { at } => Effect::SetTimer {
+            path: Arc::clone(path),
+            at: *at,
+        },
         What::Child(child) => child.start(path),
     }
 }
@@ -451,7 +514,9 @@ fn next_attempt(execution: &str, path: &str, step: &OpenStep, error: &StepError,
     let entropy = ids::entropy(&[execution, path, "pause", &step.attempt.to_string()]);
     let pause = step.options.retry.pause(error, step.attempt, entropy)?;
     let next_at = now.saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
-    deadline(step).is_none_or(|deadline| next_at < deadline).then_some(next_at)
+    deadline(step)
+        .is_none_or(|deadline| next_at < deadline)
+        .then_some(next_at)
 }
 
 /// What earlier lives completed and did not undo, by path, with its kind.
@@ -463,32 +528,72 @@ fn remember(journal: &[Record]) -> HashMap<Path, (Path, Resolved)> {
     }
     let mut memo = HashMap::new();
     let mut asked: HashMap<&Path, Asked<'_>> = HashMap::new();
-    for (at, event) in journal.iter().flat_map(|record| record.events.iter().map(|event| (record.at, event))) {
+    for (at, event) in journal
+        .iter()
+        .flat_map(|record| record.events.iter().map(|event| (record.at, event)))
+    {
         let (path, attempts, output) = match event {
-            Event::StepScheduled { path, kind, compensates, .. } => {
-                asked.insert(path, Asked { kind: Arc::clone(kind), compensates: compensates.as_ref(), at });
+            Event::StepScheduled {
+                path,
+                kind,
+                compensates,
+                ..
+            } => {
+                asked.insert(
+                    path,
+                    Asked {
+                        kind: Arc::clone(kind),
+                        compensates: compensates.as_ref(),
+                        at,
+                    },
+                );
                 continue;
             }
             Event::ChildStarted { path, workflow, .. } => {
-                asked.insert(path, Asked { kind: Arc::clone(workflow), compensates: None, at });
+                asked.insert(
+                    path,
+                    Asked {
+                        kind: Arc::clone(workflow),
+                        compensates: None,
+                        at,
+                    },
+                );
                 continue;
             }
             Event::TimerSet { path, .. } => {
-                asked.insert(path, Asked { kind: "timer".into(), compensates: None, at });
+                asked.insert(
+                    path,
+                    Asked {
+                        kind: "timer".into(),
+                        compensates: None,
+                        at,
+                    },
+                );
                 continue;
             }
             Event::StepCompleted { path, attempt, output } => (path, *attempt, output.clone()),
-            Event::ChildEnded { path, outcome: Outcome::Succeeded(output) } => (path, 1, output.clone()),
+            Event::ChildEnded {
+                path,
+                outcome: Outcome::Succeeded(output),
+            } => (path, 1, output.clone()),
             Event::TimerFired { path } => (path, 1, Payload::null()),
             _ => continue,
         };
         match asked.get(path) {
             // An action that was undone is to be done again, and undone again if need be.
-            Some(Asked { compensates: Some(undone), .. }) => {
+            Some(Asked {
+                compensates: Some(undone),
+                ..
+            }) => {
                 memo.remove(*undone);
             }
             Some(Asked { kind, at: asked_at, .. }) => {
-                let resolved = Resolved { result: Ok(output), attempts, asked_at: *asked_at, ended_at: at };
+                let resolved = Resolved {
+                    result: Ok(output),
+                    attempts,
+                    asked_at: *asked_at,
+                    ended_at: at,
+                };
                 memo.insert(Arc::clone(path), (Arc::clone(kind), resolved));
             }
             None => {}

@@ -61,7 +61,10 @@ impl RetryPolicy {
     /// One attempt only.
     #[must_use]
     pub fn never() -> Self {
-        Self { max_attempts: 1, ..Self::default() }
+        Self {
+            max_attempts: 1,
+            ..Self::default()
+        }
     }
 
     /// The pause before the attempt after `attempt` (from 1), or none if there is to be no other.
@@ -115,7 +118,11 @@ pub struct StepOptions {
 impl Default for StepOptions {
     /// Five minutes for an attempt, no total, [`RetryPolicy::default`].
     fn default() -> Self {
-        Self { timeout: Some(Duration::from_secs(300)), total_timeout: None, retry: RetryPolicy::default() }
+        Self {
+            timeout: Some(Duration::from_secs(300)),
+            total_timeout: None,
+            retry: RetryPolicy::default(),
+        }
     }
 }
 
@@ -125,17 +132,48 @@ mod tests {
 
     fn pauses(policy: &RetryPolicy) -> Vec<u128> {
         let error = StepError::transient("x", "x");
-        (1..).map_while(|attempt| policy.pause(&error, attempt, u64::MAX / 3)).map(|pause| pause.as_millis()).collect()
+        (1..)
+            .map_while(|attempt| policy.pause(&error, attempt, u64::MAX / 3))
+            .map(|pause| pause.as_millis())
+            .collect()
     }
 
     #[test]
     fn pauses_grow_as_the_policy_says() {
-        let policy = RetryPolicy { max_attempts: 5, jitter: false, ..RetryPolicy::default() };
+        let policy = RetryPolicy {
+            max_attempts: 5,
+            jitter: false,
+            ..RetryPolicy::default()
+        };
         assert_eq!(pauses(&policy), [1000, 2000, 4000, 8000]);
-        assert_eq!(pauses(&RetryPolicy { max_delay: Duration::from_secs(3), ..policy.clone() }), [1000, 2000, 3000, 3000]);
-        assert_eq!(pauses(&RetryPolicy { coefficient: 1.5, ..policy.clone() }), [1000, 1500, 2250, 3375]);
-        assert_eq!(pauses(&RetryPolicy { backoff: Backoff::Linear, ..policy.clone() }), [1000, 2000, 3000, 4000]);
-        assert_eq!(pauses(&RetryPolicy { backoff: Backoff::Fixed, ..policy.clone() }), [1000; 4]);
+        assert_eq!(
+            pauses(&RetryPolicy {
+                max_delay: Duration::from_secs(3),
+                ..policy.clone()
+            }),
+            [1000, 2000, 3000, 3000]
+        );
+        assert_eq!(
+            pauses(&RetryPolicy {
+                coefficient: 1.5,
+                ..policy.clone()
+            }),
+            [1000, 1500, 2250, 3375]
+        );
+        assert_eq!(
+            pauses(&RetryPolicy {
+                backoff: Backoff::Linear,
+                ..policy.clone()
+            }),
+            [1000, 2000, 3000, 4000]
+        );
+        assert_eq!(
+            pauses(&RetryPolicy {
+                backoff: Backoff::Fixed,
+                ..policy.clone()
+            }),
+            [1000; 4]
+        );
         assert_eq!(pauses(&RetryPolicy { jitter: true, ..policy }), [833, 1667, 3333, 6667]);
     }
 
@@ -145,7 +183,11 @@ mod tests {
         let after = StepError::new("http.429", ErrorKind::After(40_000), "slow down");
         assert_eq!(policy.pause(&after, 1, 0), Some(Duration::from_secs(40)));
         assert_eq!(policy.pause(&StepError::permanent("http.422", "no"), 1, 0), None);
-        let listed = RetryPolicy { retryable: vec!["http.422".into()], non_retryable: vec!["http.5*".into()], ..policy };
+        let listed = RetryPolicy {
+            retryable: vec!["http.422".into()],
+            non_retryable: vec!["http.5*".into()],
+            ..policy
+        };
         assert!(listed.pause(&StepError::permanent("http.422", "no"), 1, 0).is_some());
         assert_eq!(listed.pause(&StepError::transient("http.503", "busy"), 1, 0), None);
         assert_eq!(listed.pause(&StepError::cancelled(), 1, 0), None);

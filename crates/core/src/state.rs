@@ -129,7 +129,17 @@ impl State {
         self.order.insert(order, Arc::clone(&path));
         self.fresh.push(Arc::clone(&path));
         self.issued.push_back(command);
-        self.open.insert(path, Open { order, asked_at: self.now, what, shielded, group, waker: Some(waker) });
+        self.open.insert(
+            path,
+            Open {
+                order,
+                asked_at: self.now,
+                what,
+                shielded,
+                group,
+                waker: Some(waker),
+            },
+        );
     }
 
     /// Takes an operation out, leaving its result for the future that waits. Unknown paths (a late
@@ -149,7 +159,12 @@ impl State {
             What::Step(step) => step.attempt,
             _ => 1,
         };
-        Resolved { result, attempts, asked_at: open.asked_at, ended_at: self.now }
+        Resolved {
+            result,
+            attempts,
+            asked_at: open.asked_at,
+            ended_at: self.now,
+        }
     }
 
     /// Takes an operation out because nobody wants it any more.
@@ -166,8 +181,13 @@ impl State {
                 Effect::CancelTimer { path: Arc::clone(path) },
             ),
             What::Child(child) => (
-                Event::ChildCancelled { path: Arc::clone(path), id: Arc::clone(&child.id) },
-                Effect::CancelChild { id: Arc::clone(&child.id) },
+                Event::ChildCancelled {
+                    path: Arc::clone(path),
+                    id: Arc::clone(&child.id),
+                },
+                Effect::CancelChild {
+                    id: Arc::clone(&child.id),
+                },
             ),
         };
         self.issued.push_back(command);
@@ -177,7 +197,12 @@ impl State {
 
     /// Takes a child out that nobody waits for; its start goes out all the same.
     pub(crate) fn detach(&mut self, path: &Path) {
-        if let Some(Open { order, what: What::Child(child), .. }) = self.open.remove(path) {
+        if let Some(Open {
+            order,
+            what: What::Child(child),
+            ..
+        }) = self.open.remove(path)
+        {
             self.order.remove(&order);
             self.settled.push(child.start(path));
         }
@@ -195,11 +220,16 @@ impl State {
     }
 
     fn end_all(&mut self, reached: impl Fn(&Open) -> bool) {
-        let reached: Vec<Path> =
-            self.order.values().filter(|path| self.open.get(*path).is_some_and(&reached)).cloned().collect();
+        let reached: Vec<Path> = self
+            .order
+            .values()
+            .filter(|path| self.open.get(*path).is_some_and(&reached))
+            .cloned()
+            .collect();
         for path in reached {
             if let Some(open) = self.abandon(&path) {
-                self.resolved.insert(path, self.resolved(&open, Err(self.cancellation())));
+                self.resolved
+                    .insert(path, self.resolved(&open, Err(self.cancellation())));
                 if let Some(waker) = open.waker {
                     waker.wake();
                 }
@@ -220,12 +250,18 @@ impl State {
         let path: Path = path.into();
         let count = self.asked.entry(Arc::clone(&path)).or_insert(0);
         *count += 1;
-        if *count == 1 { path } else { format!("{path}#{count}").into() }
+        if *count == 1 {
+            path
+        } else {
+            format!("{path}#{count}").into()
+        }
     }
 
     /// Takes what an earlier life of the execution recorded for this step, if it was the same step.
     pub(crate) fn remembered(&mut self, path: &Path, kind: &str) -> Option<Resolved> {
-        self.memo.remove(path).and_then(|(was, result)| (&*was == kind).then_some(result))
+        self.memo
+            .remove(path)
+            .and_then(|(was, result)| (&*was == kind).then_some(result))
     }
 }
 
@@ -239,8 +275,16 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(id: Path, workflow: Path, started_at: i64) -> Arc<Self> {
-        let state = State { now: started_at, ..State::default() };
-        Arc::new(Self { id, workflow, started_at, state: Mutex::new(state) })
+        let state = State {
+            now: started_at,
+            ..State::default()
+        };
+        Arc::new(Self {
+            id,
+            workflow,
+            started_at,
+            state: Mutex::new(state),
+        })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -254,6 +298,9 @@ pub(crate) fn child_resolution(outcome: &Outcome) -> Resolution {
     match outcome {
         Outcome::Succeeded(output) => Ok(output.clone()),
         Outcome::Failed(error) => Err(error.clone()),
-        Outcome::Cancelled(_) => Err(StepError::permanent("child.cancelled", "the child workflow was cancelled")),
+        Outcome::Cancelled(_) => Err(StepError::permanent(
+            "child.cancelled",
+            "the child workflow was cancelled",
+        )),
     }
 }

@@ -1,5 +1,5 @@
 //! Random programs, random orders of completion, random crash points: a replayed run is the run.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -69,7 +69,10 @@ fn run(ctx: Context, node: Node) -> Branch<'static, Result<String, StepError>> {
         let text = |payload: Payload| payload.text().to_owned();
         match node {
             Node::Step => ctx.step(step("s", None)).await.map(text),
-            Node::Sleep(ms) => ctx.sleep("t", Duration::from_millis(ms.into())).await.map(|_| format!("t{}", ctx.now())),
+            Node::Sleep(ms) => ctx
+                .sleep("t", Duration::from_millis(ms.into()))
+                .await
+                .map(|_| format!("t{}", ctx.now())),
             Node::Child(detached) => ctx.child("c", "other", Payload::null(), detached).await.map(text),
             Node::Seq(nodes) => {
                 let mut all = String::new();
@@ -79,14 +82,20 @@ fn run(ctx: Context, node: Node) -> Branch<'static, Result<String, StepError>> {
                 Ok(all)
             }
             Node::All(nodes) => {
-                let branches: Vec<_> =
-                    nodes.into_iter().enumerate().map(|(i, node)| run(ctx.scope(&format!("all{i}")), node)).collect();
+                let branches: Vec<_> = nodes
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, node)| run(ctx.scope(&format!("all{i}")), node))
+                    .collect();
                 let results: Result<Vec<_>, _> = join_all(branches).await.into_iter().collect();
                 results.map(|all| all.join("&"))
             }
             Node::Race(nodes) => {
-                let branches: Vec<_> =
-                    nodes.into_iter().enumerate().map(|(i, node)| run(ctx.scope(&format!("race{i}")), node)).collect();
+                let branches: Vec<_> = nodes
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, node)| run(ctx.scope(&format!("race{i}")), node))
+                    .collect();
                 match race(branches).await {
                     Some((winner, result)) => result.map(|text| format!("{winner}:{text}")),
                     None => Ok(String::new()),
@@ -112,7 +121,10 @@ fn run(ctx: Context, node: Node) -> Branch<'static, Result<String, StepError>> {
                         }
                         Err(error) => {
                             let left = saga.compensate(&ctx).await;
-                            return Err(StepError::permanent(format!("{}.{}", error.code, left.len()), "compensated"));
+                            return Err(StepError::permanent(
+                                format!("{}.{}", error.code, left.len()),
+                                "compensated",
+                            ));
                         }
                     }
                 }
@@ -144,9 +156,12 @@ impl World {
     fn take(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::RunStep { attempt, not_before, .. } => {
+                Effect::RunStep {
+                    attempt, not_before, ..
+                } => {
                     assert!(!self.recorded.contains(&attempt.path), "{} runs again", attempt.path);
-                    self.steps.insert(attempt.path, (attempt.number, not_before.unwrap_or(0)));
+                    self.steps
+                        .insert(attempt.path, (attempt.number, not_before.unwrap_or(0)));
                 }
                 Effect::SetTimer { path, at } => {
                     self.timers.insert(path, at);
@@ -182,18 +197,31 @@ impl World {
     }
 
     fn open(&self) -> Vec<String> {
-        let steps = self.steps.iter().map(|(path, (attempt, due))| format!("{path} {attempt} {due}"));
+        let steps = self
+            .steps
+            .iter()
+            .map(|(path, (attempt, due))| format!("{path} {attempt} {due}"));
         let timers = self.timers.iter().map(|(path, at)| format!("{path} @{at}"));
-        steps.chain(timers).chain(self.children.iter().map(|path| format!("child {path}"))).collect()
+        steps
+            .chain(timers)
+            .chain(self.children.iter().map(|path| format!("child {path}")))
+            .collect()
     }
 }
 
 fn identity() -> Identity {
-    Identity { id: "e".into(), workflow: "w".into(), started_at: 1000 }
+    Identity {
+        id: "e".into(),
+        workflow: "w".into(),
+        started_at: 1000,
+    }
 }
 
 fn roundtrip(record: Record) -> Record {
-    Record { at: record.at, events: decode(&encode(&record.events).unwrap()).unwrap() }
+    Record {
+        at: record.at,
+        events: decode(&encode(&record.events).unwrap()).unwrap(),
+    }
 }
 
 fn simulate(node: &Node, choices: &[u32]) {
@@ -204,13 +232,21 @@ fn simulate(node: &Node, choices: &[u32]) {
             async move { run(ctx, node).await.map(|text| Payload::of(&text).unwrap()) }
         }
     };
-    let mut choices = choices.iter().copied().cycle().zip(0u32..).map(|(choice, n)| choice.wrapping_add(n.wrapping_mul(0x9E37_79B9)));
+    let mut choices = choices
+        .iter()
+        .copied()
+        .cycle()
+        .zip(0u32..)
+        .map(|(choice, n)| choice.wrapping_add(n.wrapping_mul(0x9E37_79B9)));
     let mut next = move || choices.next().unwrap_or_default() >> 7;
     let mut now = 1000;
     let mut world = World::default();
     let mut journal = Vec::new();
     let (mut execution, batch) = Execution::start(identity(), &program, Payload::null());
-    journal.push(roundtrip(Record { at: now, events: batch.events }));
+    journal.push(roundtrip(Record {
+        at: now,
+        events: batch.events,
+    }));
     world.take(batch.effects);
     let mut inputs = 0;
     while execution.outcome().is_none() {
@@ -220,7 +256,10 @@ fn simulate(node: &Node, choices: &[u32]) {
             // A crash: what is in the journal must bring back exactly what was open.
             drop(execution);
             let (again, effects) = Execution::replay(identity(), &program, &journal, now).unwrap();
-            let mut reborn = World { recorded: world.recorded.clone(), ..World::default() };
+            let mut reborn = World {
+                recorded: world.recorded.clone(),
+                ..World::default()
+            };
             reborn.take(effects);
             assert_eq!(reborn.open(), world.open(), "after a crash");
             execution = again;
@@ -230,7 +269,9 @@ fn simulate(node: &Node, choices: &[u32]) {
         assert!(total > 0, "it waits for nothing");
         let pick = next() as usize % total;
         let input = if next() % 40 == 0 {
-            Input::Cancel { reason: "enough".into() }
+            Input::Cancel {
+                reason: "enough".into(),
+            }
         } else if pick < world.steps.len() {
             let (path, (attempt, due)) = world.steps.iter().nth(pick).map(|(p, a)| (p.clone(), *a)).unwrap();
             now = now.max(due);
@@ -242,20 +283,36 @@ fn simulate(node: &Node, choices: &[u32]) {
             world.steps.remove(&path);
             Input::AttemptEnded { path, attempt, result }
         } else if pick < world.steps.len() + world.timers.len() {
-            let (path, at) = world.timers.iter().nth(pick - world.steps.len()).map(|(p, a)| (p.clone(), *a)).unwrap();
+            let (path, at) = world
+                .timers
+                .iter()
+                .nth(pick - world.steps.len())
+                .map(|(p, a)| (p.clone(), *a))
+                .unwrap();
             now = now.max(at);
             world.timers.remove(&path);
             Input::TimerFired { path }
         } else {
-            let path = world.children.iter().nth(pick - world.steps.len() - world.timers.len()).unwrap().clone();
+            let path = world
+                .children
+                .iter()
+                .nth(pick - world.steps.len() - world.timers.len())
+                .unwrap()
+                .clone();
             world.children.remove(&path);
-            Input::ChildEnded { path, outcome: Outcome::Succeeded(Payload::null()) }
+            Input::ChildEnded {
+                path,
+                outcome: Outcome::Succeeded(Payload::null()),
+            }
         };
         now += i64::from(next() % 3);
         let batch = execution.handle(now, input);
         if !batch.events.is_empty() {
             world.journaled(&batch.events);
-            journal.push(roundtrip(Record { at: now, events: batch.events }));
+            journal.push(roundtrip(Record {
+                at: now,
+                events: batch.events,
+            }));
         }
         world.take(batch.effects);
     }

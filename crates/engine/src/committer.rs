@@ -96,21 +96,27 @@ pub(crate) fn spawn(
     drivers: Vec<Sender<Message>>,
     patience: Duration,
 ) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("bowline-committer".into()).spawn(move || {
-        let mut committer = Committer { writer, drivers, patience };
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| committer.run(&inbox)));
-        let why = match ended {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => bowline_core::panicked(panic.as_ref()).message,
-        };
-        tracing::error!(error = %why, "the committer stopped");
-        let why: Arc<str> = why.into();
-        for driver in &committer.drivers {
-            // A driver that is gone needs no telling.
-            let _ = driver.send(Message::CommitterStopped(Arc::clone(&why)));
-        }
-    })
+    std::thread::Builder::new()
+        .name("bowline-committer".into())
+        .spawn(move || {
+            let mut committer = Committer {
+                writer,
+                drivers,
+                patience,
+            };
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| committer.run(&inbox)));
+            let why = match ended {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => bowline_core::panicked(panic.as_ref()).message,
+            };
+            tracing::error!(error = %why, "the committer stopped");
+            let why: Arc<str> = why.into();
+            for driver in &committer.drivers {
+                // A driver that is gone needs no telling.
+                let _ = driver.send(Message::CommitterStopped(Arc::clone(&why)));
+            }
+        })
 }
 
 struct Committer {
@@ -170,7 +176,11 @@ impl Committer {
 
     fn acknowledge(&self, acks: &[Ack]) {
         for (number, driver) in self.drivers.iter().enumerate() {
-            let durable: Vec<ExecNo> = acks.iter().filter(|ack| ack.driver == number).map(|ack| ack.exec).collect();
+            let durable: Vec<ExecNo> = acks
+                .iter()
+                .filter(|ack| ack.driver == number)
+                .map(|ack| ack.exec)
+                .collect();
             if !durable.is_empty() {
                 // A driver that is gone needs no telling.
                 let _ = driver.send(Message::Durable(durable));

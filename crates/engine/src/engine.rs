@@ -1,20 +1,18 @@
 //! The engine as its users hold it: start, recover, cancel, wait, stop.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bowline_core::{Event, Outcome, Path, Payload, Program, StepError, decode};
-use bowline_store::{
-    Definition, ExecNo, ExecutionRow, JournalRecord, OpenExecution, RequestKind, SharedStore, Status, Store, StoreError,
-};
+use bowline_core::{Outcome, Payload, StepError};
+use bowline_store::{Definition, ExecNo, SharedStore, StoreError};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::committer::{self, Inbox};
 use crate::driver::{Answer, Begin, Driver, Message};
+use crate::env::{Env, take_requests};
 use crate::{Options, Programs};
 
 /// Why the engine could not do what it was asked.
@@ -85,176 +83,10 @@ impl Handle {
     /// # Errors
     /// Where the engine stops before; the execution then goes on at the next start.
     pub async fn outcome(self) -> Result<Outcome, EngineError> {
-        self.ended.await.unwrap_or_else(|_| Err(EngineError::Stopped("before the execution ended".into())))
+        self.ended
+            .await
+            .unwrap_or_else(|_| Err(EngineError::Stopped("before the execution ended".into())))
     }
-}
-
-/// A definition and what it runs.
-pub(crate) type Loaded = (Arc<Definition>, Arc<dyn Program>);
-
-/// What all drivers share.
-pub(crate) struct Env {
-    pub(crate) store: SharedStore,
-    programs: Arc<dyn Programs>,
-    pub(crate) options: Options,
-    pub(crate) runtime: tokio::runtime::Handle,
-    next_exec: AtomicI64,
-    defined: Mutex<HashSet<String>>,
-    loaded: Mutex<HashMap<String, Loaded>>,
-    in_memory: AtomicUsize,
-    empty: Notify,
-    stopped: OnceLock<Arc<str>>,
-    /// Executions that a driver of this process has.
-    driven: Mutex<HashSet<ExecNo>>,
-    drivers: OnceLock<Vec<Sender<Message>>>,
-}
-
-impl Env {
-    pub(crate) fn take_exec(&self) -> ExecNo {
-        ExecNo(self.next_exec.fetch_add(1, Ordering::SeqCst))
-    }
-
-    /// Whether this definition has not been written by this process yet.
-    pub(crate) fn must_define(&self, hash: &str) -> bool {
-        let mut defined = self.defined.lock().unwrap_or_else(PoisonError::into_inner);
-        !defined.contains(hash) && defined.insert(hash.to_owned())
-    }
-
-    /// A definition and its program, if it has been loaded before.
-    pub(crate) fn cached(&self, hash: &str) -> Option<Loaded> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
-    }
-
-    /// The program of a definition, loaded once.
-    pub(crate) fn program(&self, definition: Definition) -> Result<Loaded, StepError> {
-        if let Some(loaded) = self.cached(&definition.hash) {
-            return Ok(loaded);
-        }
-        let program = self.programs.load(&definition)?;
-        let loaded = (Arc::new(definition), program);
-        let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(all.entry(loaded.0.hash.clone()).or_insert(loaded).clone())
-    }
-
-    pub(crate) fn child_program(
-        &self,
-        parent: &Definition,
-        workflow: &str,
-    ) -> Result<Loaded, StepError> {
-        self.program(self.programs.child(parent, workflow)?)
-    }
-
-    /// Takes the driving of an execution; false where a driver has it already.
-    pub(crate) fn claim(&self, exec: ExecNo) -> bool {
-        self.driven.lock().unwrap_or_else(PoisonError::into_inner).insert(exec)
-    }
-
-    pub(crate) fn release(&self, exec: ExecNo) {
-        self.driven.lock().unwrap_or_else(PoisonError::into_inner).remove(&exec);
-    }
-
-    fn is_driven(&self, exec: ExecNo) -> bool {
-        self.driven.lock().unwrap_or_else(PoisonError::into_inner).contains(&exec)
-    }
-
-    /// What is to be done about a child that a recovered parent waits for.
-    pub(crate) fn stored_child(&self, id: &str) -> Result<Stored, EngineError> {
-        let Some(mut row) = self.store.execution(id)? else { return Ok(Stored::Unknown) };
-        if row.status == Status::Running {
-            if self.is_driven(row.exec) {
-                return Ok(Stored::Driven);
-            }
-            // It may have ended between the two looks.
-            match self.store.execution(id)? {
-                Some(again) if again.status != Status::Running => row = again,
-                _ => {
-                    let journal = whole_journal(self.store.as_ref(), row.exec)?;
-                    let definition = self.stored_definition(&row.definition)?.map_err(EngineError::Definition)?;
-                    return Ok(Stored::Open(Box::new(OpenExecution { row, journal }), definition));
-                }
-            }
-        }
-        let outcome = outcome_of(self.store.as_ref(), &row)?;
-        Ok(outcome.map_or(Stored::Unknown, Stored::Ended))
-    }
-
-    /// A definition of the store and its program.
-    pub(crate) fn stored_definition(&self, hash: &str) -> Result<Result<Loaded, StepError>, StoreError> {
-        if let Some(found) = self.cached(hash) {
-            return Ok(Ok(found));
-        }
-        let Some(definition) = self.store.definition(hash)? else {
-            let message = format!("the store has no definition {hash}");
-            return Ok(Err(StepError::permanent("definition.missing", message)));
-        };
-        Ok(self.program(definition))
-    }
-
-    /// Tells the other drivers of the end of a child, one of which may have its parent.
-    pub(crate) fn tell_others(&self, number: usize, parent: &Path, child: &Path, outcome: &Outcome) {
-        for (other, driver) in self.drivers.get().into_iter().flatten().enumerate() {
-            if other != number {
-                let (parent, child, outcome) = (Arc::clone(parent), Arc::clone(child), outcome.clone());
-                // A driver that has gone has no parent either.
-                let _ = driver.send(Message::ChildEnded { parent, child, outcome });
-            }
-        }
-    }
-
-    pub(crate) fn entered(&self) {
-        self.in_memory.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(crate) fn left(&self) {
-        if self.in_memory.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.empty.notify_waiters();
-        }
-    }
-
-    pub(crate) fn stop(&self, why: &Arc<str>) {
-        // Only the first reason is kept: the others follow from it.
-        let _ = self.stopped.set(Arc::clone(why));
-        self.empty.notify_waiters();
-    }
-}
-
-/// What a store knows of a child.
-pub(crate) enum Stored {
-    /// It has not begun.
-    Unknown,
-    /// It runs in this process.
-    Driven,
-    /// It waits to be taken up.
-    Open(Box<OpenExecution>, Loaded),
-    /// It has ended.
-    Ended(Outcome),
-}
-
-/// All records of an execution, in order.
-pub(crate) fn whole_journal(store: &dyn Store, exec: ExecNo) -> Result<Vec<JournalRecord>, StoreError> {
-    let mut journal = Vec::new();
-    loop {
-        let page = store.journal(exec, journal.len() as u64, 1000)?;
-        if page.is_empty() {
-            return Ok(journal);
-        }
-        journal.extend(page);
-    }
-}
-
-/// How an execution ended, from the last record of its journal.
-fn outcome_of(store: &dyn Store, row: &ExecutionRow) -> Result<Option<Outcome>, StoreError> {
-    let last = whole_journal(store, row.exec)?.pop();
-    let events = last.map(|record| decode(&record.events)).transpose().map_err(|source| StoreError::Other {
-        context: format!("reading how execution {} ended", row.id),
-        source: Box::new(source),
-    })?;
-    Ok(events.and_then(|events| {
-        events.into_iter().rev().find_map(|event| match event {
-            Event::Finished { outcome } => Some(outcome),
-            _ => None,
-        })
-    }))
 }
 
 /// Runs executions on one store.
@@ -282,7 +114,11 @@ impl Engine {
         runtime: tokio::runtime::Handle,
         mut options: Options,
     ) -> Result<Self, EngineError> {
-        options.drivers = if options.clock.is_virtual() { 1 } else { options.drivers.max(1) };
+        options.drivers = if options.clock.is_virtual() {
+            1
+        } else {
+            options.drivers.max(1)
+        };
         let mut writer = store.writer()?;
         let first_own = writer.next_exec()?;
         let places = Arc::new(Semaphore::new(options.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)));
@@ -358,7 +194,10 @@ impl Engine {
     pub fn cancel(&self, id: &str, reason: &str) {
         for driver in &self.drivers {
             // A driver that has gone has no executions.
-            let _ = driver.send(Message::Cancel { id: id.into(), reason: reason.to_owned() });
+            let _ = driver.send(Message::Cancel {
+                id: id.into(),
+                reason: reason.to_owned(),
+            });
         }
     }
 
@@ -423,11 +262,20 @@ impl Engine {
     }
 
     pub(crate) async fn place(&self) -> Result<tokio::sync::OwnedSemaphorePermit, EngineError> {
-        Arc::clone(&self.places).acquire_owned().await.map_err(|_| self.stopped())
+        Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|_| self.stopped())
     }
 
     pub(crate) fn stopped(&self) -> EngineError {
-        EngineError::Stopped(self.env.stopped.get().cloned().unwrap_or_else(|| "it was asked to".into()))
+        EngineError::Stopped(
+            self.env
+                .stopped
+                .get()
+                .cloned()
+                .unwrap_or_else(|| "it was asked to".into()),
+        )
     }
 
     fn send(&self, message: Message) -> Result<(), EngineError> {
@@ -459,30 +307,6 @@ impl Engine {
             }
         });
     }
-}
-
-/// Passes requests on. One is forgotten only when what it asks for has come about, so that none is lost
-/// by a crash; passing it on twice does no harm.
-fn take_requests(env: &Env, drivers: &[Sender<Message>]) -> Result<(), StoreError> {
-    let mut settled = None;
-    let mut all_settled = true;
-    for request in env.store.requests(0)? {
-        let RequestKind::Cancel { id, reason } = &request.kind;
-        let open = env.store.execution(id)?.is_some_and(|row| row.status == Status::Running);
-        if open {
-            for driver in drivers {
-                // A driver that has gone has no executions.
-                let _ = driver.send(Message::Cancel { id: id.as_str().into(), reason: reason.clone() });
-            }
-            all_settled = false;
-        } else if all_settled {
-            settled = Some(request.id);
-        }
-    }
-    if let (Some(upto), Some(driver)) = (settled, drivers.first()) {
-        let _ = driver.send(Message::DropRequests(upto));
-    }
-    Ok(())
 }
 
 impl Drop for Engine {

@@ -15,6 +15,7 @@ mod clock;
 mod committer;
 mod driver;
 mod engine;
+mod env;
 mod observe;
 mod options;
 mod programs;

@@ -11,7 +11,8 @@ use bowline_store::{ExecNo, OpenExecution, Status};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::{Message, Recover};
-use crate::engine::{Engine, EngineError, Handle, Loaded, whole_journal};
+use crate::engine::{Engine, EngineError, Handle};
+use crate::env::{Loaded, whole_journal};
 
 const PAGE: usize = 512;
 
@@ -70,8 +71,15 @@ impl Engine {
                     Err(error) => summary.stuck.push(stuck(&open, &error)),
                     Ok((definition, program)) => {
                         let report = report.clone();
-                        let recover =
-                            Recover { open, definition, program, permit, ended: None, resume: None, report };
+                        let recover = Recover {
+                            open,
+                            definition,
+                            program,
+                            permit,
+                            ended: None,
+                            resume: None,
+                            report,
+                        };
                         self.drivers[driver]
                             .send(Message::Recover(Box::new(recover)))
                             .map_err(|_| self.stopped())?;
@@ -99,7 +107,9 @@ impl Engine {
         let store = Arc::clone(&self.env.store);
         let wanted = id.to_owned();
         let found = tokio::task::spawn_blocking(move || {
-            let Some(row) = store.execution(&wanted)? else { return Ok(None) };
+            let Some(row) = store.execution(&wanted)? else {
+                return Ok(None);
+            };
             let journal = whole_journal(store.as_ref(), row.exec)?;
             Ok::<_, bowline_store::StoreError>(Some(OpenExecution { row, journal }))
         })
@@ -112,14 +122,26 @@ impl Engine {
             Status::Running => None,
             Status::Failed | Status::Cancelled => Some(reason.to_owned()),
         };
-        let (definition, program) =
-            self.definition_of(&open.row.definition).await?.map_err(EngineError::Definition)?;
+        let (definition, program) = self
+            .definition_of(&open.row.definition)
+            .await?
+            .map_err(EngineError::Definition)?;
         let permit = Some(self.place().await?);
         let (ended, has_ended) = oneshot::channel();
         let (report, mut reports) = mpsc::unbounded_channel();
-        let recover = Recover { open, definition, program, permit, ended: Some(ended), resume, report };
+        let recover = Recover {
+            open,
+            definition,
+            program,
+            permit,
+            ended: Some(ended),
+            resume,
+            report,
+        };
         let driver = self.pick();
-        self.drivers[driver].send(Message::Recover(Box::new(recover))).map_err(|_| self.stopped())?;
+        self.drivers[driver]
+            .send(Message::Recover(Box::new(recover)))
+            .map_err(|_| self.stopped())?;
         match reports.recv().await {
             Some(Ok(_)) => Ok(Handle::new(id.to_owned(), has_ended)),
             Some(Err(stuck)) => Err(refuse(stuck.error)),
@@ -127,10 +149,7 @@ impl Engine {
         }
     }
 
-    async fn definition_of(
-        &self,
-        hash: &str,
-    ) -> Result<Result<Loaded, StepError>, EngineError> {
+    async fn definition_of(&self, hash: &str) -> Result<Result<Loaded, StepError>, EngineError> {
         let (env, wanted) = (Arc::clone(&self.env), hash.to_owned());
         let found = tokio::task::spawn_blocking(move || env.stored_definition(&wanted)).await;
         Ok(found.map_err(|error| EngineError::Stopped(error.to_string().into()))??)
@@ -147,5 +166,9 @@ impl RecoveryReport {
 }
 
 fn stuck(open: &OpenExecution, error: &StepError) -> Stuck {
-    Stuck { id: open.row.id.clone(), workflow: open.row.workflow.clone(), error: error.to_string() }
+    Stuck {
+        id: open.row.id.clone(),
+        workflow: open.row.workflow.clone(),
+        error: error.to_string(),
+    }
 }

@@ -24,10 +24,19 @@ struct World {
 }
 
 fn definition(name: &str) -> Definition {
-    Definition { hash: name.into(), workflow: name.into(), content: name.as_bytes().to_vec().into() }
+    Definition {
+        hash: name.into(),
+        workflow: name.into(),
+        content: name.as_bytes().to_vec().into(),
+    }
 }
 
-fn step(world: &World, name: &str, attempts: u32, result: impl Fn(u32) -> Result<String, StepError> + Send + Sync + 'static) -> Step {
+fn step(
+    world: &World,
+    name: &str,
+    attempts: u32,
+    result: impl Fn(u32) -> Result<String, StepError> + Send + Sync + 'static,
+) -> Step {
     let calls = Arc::clone(&world.calls);
     let result = Arc::new(result);
     Step {
@@ -35,12 +44,21 @@ fn step(world: &World, name: &str, attempts: u32, result: impl Fn(u32) -> Result
         kind: "test".into(),
         input: None,
         options: StepOptions {
-            retry: RetryPolicy { max_attempts: attempts, base_delay: Duration::from_secs(60), ..RetryPolicy::default() },
+            retry: RetryPolicy {
+                max_attempts: attempts,
+                base_delay: Duration::from_secs(60),
+                ..RetryPolicy::default()
+            },
             ..StepOptions::default()
         },
         compensates: None,
         body: Arc::new(move |attempt: Attempt| {
-            calls.lock().unwrap().entry(attempt.path.to_string()).or_default().push(attempt.idempotency_key());
+            calls
+                .lock()
+                .unwrap()
+                .entry(attempt.path.to_string())
+                .or_default()
+                .push(attempt.idempotency_key());
             let result = Arc::clone(&result);
             async move { result(attempt.number).map(|text| Payload::of(&text).unwrap()) }
         }),
@@ -67,7 +85,11 @@ async fn order(world: World, ctx: Context) -> Result<Payload, StepError> {
             Box::pin(async move {
                 ctx.sleep("pause", Duration::from_secs(3600)).await?;
                 ctx.step(step(&world, "notify", 3, |attempt| {
-                    if attempt < 3 { Err(StepError::transient("flaky", "flaky")) } else { Ok("n".into()) }
+                    if attempt < 3 {
+                        Err(StepError::transient("flaky", "flaky"))
+                    } else {
+                        Ok("n".into())
+                    }
                 }))
                 .await
             })
@@ -77,7 +99,12 @@ async fn order(world: World, ctx: Context) -> Result<Payload, StepError> {
         result?;
     }
     let child = ctx.child("child", "leaf", Payload::null(), false).await?;
-    match ctx.step(step(&world, "ship", 2, |_| Err(StepError::permanent("sold-out", "sold out")))).await {
+    match ctx
+        .step(step(&world, "ship", 2, |_| {
+            Err(StepError::permanent("sold-out", "sold out"))
+        }))
+        .await
+    {
         Ok(_) => Ok(reserved),
         Err(error) => {
             let left = saga.compensate(&ctx).await;
@@ -100,8 +127,12 @@ impl Programs for World {
                     "wait" => ctx.sleep("wait", Duration::from_secs(1_000_000)).await,
                     "twice" => {
                         ctx.step(step(&world, "one", 1, ok("1"))).await?;
-                        if input.text() == "\"fail\"" && world.calls.lock().unwrap().get("two").is_none_or(|calls| calls.len() < 1) {
-                            return ctx.step(step(&world, "two", 1, |_| Err(StepError::permanent("no", "no")))).await;
+                        if input.text() == "\"fail\""
+                            && world.calls.lock().unwrap().get("two").is_none_or(Vec::is_empty)
+                        {
+                            return ctx
+                                .step(step(&world, "two", 1, |_| Err(StepError::permanent("no", "no"))))
+                                .await;
                         }
                         ctx.step(step(&world, "two", 1, ok("2"))).await
                     }
@@ -130,12 +161,27 @@ impl Programs for World {
 }
 
 fn open(store: &MemoryStore, world: &World, clock: Clock) -> Engine {
-    let options = Options { clock, commit_patience: Duration::ZERO, request_interval: Duration::from_millis(5), ..Options::default() };
-    Engine::open(Arc::new(store.clone()), Arc::new(world.clone()), tokio::runtime::Handle::current(), options).unwrap()
+    let options = Options {
+        clock,
+        commit_patience: Duration::ZERO,
+        request_interval: Duration::from_millis(5),
+        ..Options::default()
+    };
+    Engine::open(
+        Arc::new(store.clone()),
+        Arc::new(world.clone()),
+        tokio::runtime::Handle::current(),
+        options,
+    )
+    .unwrap()
 }
 
 fn request(name: &str, input: &str) -> StartRequest {
-    StartRequest { id: None, definition: definition(name), input: Payload::of(input).unwrap() }
+    StartRequest {
+        id: None,
+        definition: definition(name),
+        input: Payload::of(input).unwrap(),
+    }
 }
 
 fn text(outcome: &Outcome) -> String {
@@ -151,7 +197,13 @@ async fn a_crash_at_any_commit_changes_nothing() {
     let (store, world) = (MemoryStore::new(), World::default());
     let clock = Clock::virtual_now();
     let engine = open(&store, &world, clock.clone());
-    let outcome = engine.start(request("order", "x")).await.unwrap().outcome().await.unwrap();
+    let outcome = engine
+        .start(request("order", "x"))
+        .await
+        .unwrap()
+        .outcome()
+        .await
+        .unwrap();
     engine.stop(Duration::from_secs(5)).await;
     let expected = text(&outcome);
     assert_eq!(expected, "\"sold-out 0 \\\"leaf\\\"\"");
@@ -175,7 +227,12 @@ async fn a_crash_at_any_commit_changes_nothing() {
         engine.idle().await.unwrap();
         engine.stop(Duration::from_secs(5)).await;
         for row in store.executions(&ExecutionFilter::default()).unwrap() {
-            assert_eq!(row.status, Status::Succeeded, "{} after a crash at commit {crash_at}", row.workflow);
+            assert_eq!(
+                row.status,
+                Status::Succeeded,
+                "{} after a crash at commit {crash_at}",
+                row.workflow
+            );
             if row.workflow == "order" {
                 let last = store.journal(row.exec, 0, 1000).unwrap().pop().unwrap();
                 let events = String::from_utf8(last.events.to_vec()).unwrap();
@@ -194,9 +251,20 @@ async fn a_crash_at_any_commit_changes_nothing() {
 async fn a_panic_is_the_error_of_its_step() {
     let (store, world) = (MemoryStore::new(), World::default());
     let engine = open(&store, &world, Clock::System);
-    let outcome = engine.start(request("panic", "x")).await.unwrap().outcome().await.unwrap();
-    let Outcome::Failed(error) = outcome else { panic!("{outcome:?}") };
-    assert_eq!((error.code.as_str(), error.message.as_str()), ("panic", "it panicked: boom"));
+    let outcome = engine
+        .start(request("panic", "x"))
+        .await
+        .unwrap()
+        .outcome()
+        .await
+        .unwrap();
+    let Outcome::Failed(error) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(
+        (error.code.as_str(), error.message.as_str()),
+        ("panic", "it panicked: boom")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -205,10 +273,17 @@ async fn cancellation_ends_a_wait_also_when_another_process_asks() {
     let engine = open(&store, &world, Clock::System);
     let first = engine.start(request("wait", "x")).await.unwrap();
     engine.cancel(first.id(), "enough");
-    let Outcome::Cancelled(error) = first.outcome().await.unwrap() else { panic!() };
+    let Outcome::Cancelled(error) = first.outcome().await.unwrap() else {
+        panic!()
+    };
     assert_eq!(error.message, "cancelled: enough");
     let second = engine.start(request("wait", "x")).await.unwrap();
-    store.request(&RequestKind::Cancel { id: second.id().into(), reason: "asked".into() }).unwrap();
+    store
+        .request(&RequestKind::Cancel {
+            id: second.id().into(),
+            reason: "asked".into(),
+        })
+        .unwrap();
     assert_eq!(text(&second.outcome().await.unwrap()), "cancelled: cancelled");
 }
 
@@ -219,10 +294,16 @@ async fn a_resumed_execution_keeps_what_was_done() {
     let handle = engine.start(request("twice", "fail")).await.unwrap();
     let id = handle.id().to_owned();
     assert_eq!(text(&handle.outcome().await.unwrap()), "failed: no");
-    assert!(matches!(engine.resume("nobody", "").await, Err(EngineError::Unknown(_))));
+    assert!(matches!(
+        engine.resume("nobody", "").await,
+        Err(EngineError::Unknown(_))
+    ));
     let again = engine.resume(&id, "mended").await.unwrap();
     assert_eq!(text(&again.outcome().await.unwrap()), "\"2\"");
-    assert!(matches!(engine.resume(&id, "").await, Err(EngineError::NotResumable { .. })));
+    assert!(matches!(
+        engine.resume(&id, "").await,
+        Err(EngineError::NotResumable { .. })
+    ));
     let calls = world.calls.lock().unwrap();
     assert_eq!((calls["one"].len(), calls["two"].len()), (1, 2));
 }
@@ -230,14 +311,25 @@ async fn a_resumed_execution_keeps_what_was_done() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn places_in_flight_are_bounded_and_a_gentle_stop_lets_steps_finish() {
     let (store, world) = (MemoryStore::new(), World::default());
-    let options = Options { max_in_flight: 2, ..Options::default() };
-    let engine =
-        Engine::open(Arc::new(store.clone()), Arc::new(world.clone()), tokio::runtime::Handle::current(), options).unwrap();
+    let options = Options {
+        max_in_flight: 2,
+        ..Options::default()
+    };
+    let engine = Engine::open(
+        Arc::new(store.clone()),
+        Arc::new(world.clone()),
+        tokio::runtime::Handle::current(),
+        options,
+    )
+    .unwrap();
     let one = engine.start(request("hang", "x")).await.unwrap();
     let two = engine.start(request("hang", "x")).await.unwrap();
     let third = engine.start(request("hang", "x"));
     tokio::pin!(third);
-    assert!(futures_util::poll!(third.as_mut()).is_pending(), "the third waits for a place");
+    assert!(
+        futures_util::poll!(third.as_mut()).is_pending(),
+        "the third waits for a place"
+    );
     while world.running.load(Ordering::SeqCst) < 2 {
         tokio::task::yield_now().await;
     }
@@ -255,7 +347,10 @@ async fn places_in_flight_are_bounded_and_a_gentle_stop_lets_steps_finish() {
 async fn an_id_is_taken_once() {
     let (store, world) = (MemoryStore::new(), World::default());
     let engine = open(&store, &world, Clock::System);
-    let with_id = StartRequest { id: Some("mine".into()), ..request("leaf", "x") };
+    let with_id = StartRequest {
+        id: Some("mine".into()),
+        ..request("leaf", "x")
+    };
     let first = engine.start(with_id.clone()).await.unwrap();
     let second = engine.start(with_id).await.unwrap_err();
     assert!(matches!(second, EngineError::Store(_)), "{second}");

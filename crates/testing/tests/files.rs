@@ -264,7 +264,7 @@ fn an_answered_call_survives_a_kill() {
 #[test]
 fn the_examples_of_the_reference_are_right() {
     let folder = tempfile::tempdir().unwrap();
-    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/mocks.md");
     let text = std::fs::read_to_string(reference).unwrap();
     let mut blocks = 0;
     for block in text.split("```yaml\n").skip(1) {

@@ -10,7 +10,10 @@ use bowline_flow::{SHARED_FILE, check_input, load_file};
 fn every_example_loads_and_takes_its_inputs() -> Result<()> {
     let (mut workflows, mut inputs) = (0, 0);
     let mut broken = Vec::new();
-    for folder in entries(&root().join("examples"))?.into_iter().filter(|path| path.is_dir()) {
+    for folder in entries(&root().join("examples"))?
+        .into_iter()
+        .filter(|path| path.is_dir())
+    {
         let files = entries(&folder)?;
         for file in files.iter().filter(|file| is_workflow(file)) {
             workflows += 1;
@@ -30,7 +33,10 @@ fn every_example_loads_and_takes_its_inputs() -> Result<()> {
             }
         }
     }
-    assert!(workflows >= 3 && inputs >= 3, "only {workflows} workflows and {inputs} inputs were found");
+    assert!(
+        workflows >= 3 && inputs >= 3,
+        "only {workflows} workflows and {inputs} inputs were found"
+    );
     super::none("examples that do not work", &broken);
     Ok(())
 }
@@ -43,10 +49,16 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn is_workflow(file: &Path) -> bool {
-    let ending = file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
-    ending && !is_named(file, "mocks") && !is_named(file, SHARED_FILE) && !file.to_string_lossy().ends_with(".test.yaml")
+    let ending = file
+        .extension()
+        .is_some_and(|ending| ending == "yaml" || ending == "yml");
+    ending
+        && !is_named(file, "mocks")
+        && !is_named(file, SHARED_FILE)
+        && !file.to_string_lossy().ends_with(".test.yaml")
 }
 
 fn is_named(file: &Path, start: &str) -> bool {
-    file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start))
+    file.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with(start))
 }

@@ -21,28 +21,30 @@ const MAY_NEED: &[(&str, &[&str])] = &[
     ("bowline-testing", &["bowline-connector", "bowline-expression"]),
     ("bowline-flow", CONNECTOR),
     // The one place where everything is wired together.
-    (
-        "bowline-cli",
-        &[
-            "bowline-core",
-            "bowline-store",
-            "bowline-store-sqlite",
-            "bowline-engine",
-            "bowline-expression",
-            "bowline-connector",
-            "bowline-connector-http",
-            "bowline-connector-mail",
-            "bowline-connector-sql",
-            "bowline-testing",
-            "bowline-flow",
-        ],
-    ),
-    ("bowline-benches", &["bowline-core", "bowline-engine", "bowline-store", "bowline-store-sqlite"]),
+    ("bowline-cli", EVERYTHING),
+    // What looks at the whole from outside.
+    ("bowline-acceptance", EVERYTHING),
+    ("bowline-benches", EVERYTHING),
     ("bowline-checks", &[]),
 ];
 
 /// What a connector, and the language that calls it, may need.
 const CONNECTOR: &[&str] = &["bowline-core", "bowline-connector", "bowline-expression"];
+
+/// What stands above all layers may need.
+const EVERYTHING: &[&str] = &[
+    "bowline-core",
+    "bowline-store",
+    "bowline-store-sqlite",
+    "bowline-engine",
+    "bowline-expression",
+    "bowline-connector",
+    "bowline-connector-http",
+    "bowline-connector-mail",
+    "bowline-connector-sql",
+    "bowline-testing",
+    "bowline-flow",
+];
 
 /// Each crate with packages that must not be built for it, directly or not.
 const NEVER: &[(&str, &[&str])] = &[
@@ -50,27 +52,76 @@ const NEVER: &[(&str, &[&str])] = &[
     (
         "bowline-core",
         &[
-            "axum", "chrono", "fastrand", "getrandom", "hyper", "jiff", "mio", "rand", "reqwest", "rusqlite", "socket2",
-            "time", "tokio", "uuid",
+            "axum",
+            "chrono",
+            "fastrand",
+            "getrandom",
+            "hyper",
+            "jiff",
+            "mio",
+            "rand",
+            "reqwest",
+            "rusqlite",
+            "socket2",
+            "time",
+            "tokio",
+            "uuid",
         ],
     ),
     ("bowline-store", &["axum", "hyper", "reqwest", "rusqlite", "tokio"]),
     ("bowline-store-sqlite", &["axum", "hyper", "reqwest", "tokio"]),
-    ("bowline-engine", &["axum", "hyper", "lettre", "reqwest", "rusqlite", "saphyr-parser"]),
+    (
+        "bowline-engine",
+        &["axum", "hyper", "lettre", "reqwest", "rusqlite", "saphyr-parser"],
+    ),
     ("bowline-expression", &["axum", "hyper", "reqwest", "rusqlite", "tokio"]),
-    ("bowline-connector", &["axum", "hyper", "lettre", "reqwest", "rusqlite", "tokio"]),
-    ("bowline-flow", &["axum", "hyper", "lettre", "reqwest", "rusqlite", "tokio"]),
+    (
+        "bowline-connector",
+        &["axum", "hyper", "lettre", "reqwest", "rusqlite", "tokio"],
+    ),
+    (
+        "bowline-flow",
+        &["axum", "hyper", "lettre", "reqwest", "rusqlite", "tokio"],
+    ),
     ("bowline-testing", &["axum", "lettre", "reqwest", "rusqlite"]),
 ];
 
 /// TLS stacks and cryptography besides rustls on aws-lc-rs.
-const OTHER_TLS: &[&str] = &["boring", "gnutls", "mbedtls", "native-tls", "openssl", "openssl-sys", "ring", "schannel"];
+const OTHER_TLS: &[&str] = &[
+    "boring",
+    "gnutls",
+    "mbedtls",
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+    "ring",
+    "schannel",
+];
 
 /// Of these a second version would mean a second pool, a second runtime, or types that do not fit each other.
 const ONCE: &[&str] = &[
-    "aws-lc-rs", "futures-util", "h2", "http", "http-body", "hyper", "hyper-util", "jiff", "libsqlite3-sys", "lettre",
-    "reqwest", "rusqlite", "rustls", "rustls-webpki", "schemars", "serde", "serde_json", "thiserror", "tokio", "tracing",
-    "url", "uuid",
+    "aws-lc-rs",
+    "futures-util",
+    "h2",
+    "http",
+    "http-body",
+    "hyper",
+    "hyper-util",
+    "jiff",
+    "libsqlite3-sys",
+    "lettre",
+    "reqwest",
+    "rusqlite",
+    "rustls",
+    "rustls-webpki",
+    "schemars",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "tokio",
+    "tracing",
+    "url",
+    "uuid",
 ];
 
 #[test]
@@ -87,7 +138,12 @@ fn every_crate_needs_only_what_is_below_it() -> Result<()> {
         broken.extend(others.map(|other| format!("{} needs {other}", member.name)));
     }
     let here: BTreeSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
-    broken.extend(MAY_NEED.iter().filter(|(name, _)| !here.contains(name)).map(|(name, _)| format!("there is no {name}")));
+    broken.extend(
+        MAY_NEED
+            .iter()
+            .filter(|(name, _)| !here.contains(name))
+            .map(|(name, _)| format!("there is no {name}")),
+    );
     super::none("crates/checks/tests/it/layers.rs says otherwise", &broken);
     Ok(())
 }
@@ -108,8 +164,15 @@ fn what_a_crate_must_not_know_is_not_built_for_it() -> Result<()> {
 #[test]
 fn there_is_one_tls_stack() -> Result<()> {
     let built = built_for(None, "normal,build,dev")?;
-    assert!(built.contains_key("rustls") && built.contains_key("aws-lc-rs"), "rustls on aws-lc-rs is missing");
-    let others: Vec<String> = OTHER_TLS.iter().filter(|name| built.contains_key(**name)).map(ToString::to_string).collect();
+    assert!(
+        built.contains_key("rustls") && built.contains_key("aws-lc-rs"),
+        "rustls on aws-lc-rs is missing"
+    );
+    let others: Vec<String> = OTHER_TLS
+        .iter()
+        .filter(|name| built.contains_key(**name))
+        .map(ToString::to_string)
+        .collect();
     super::none("besides rustls on aws-lc-rs there is", &others);
     Ok(())
 }
@@ -117,10 +180,18 @@ fn there_is_one_tls_stack() -> Result<()> {
 #[test]
 fn there_is_one_version_of_what_matters() -> Result<()> {
     let built = built_for(None, "normal,build,dev")?;
-    assert!(ONCE.iter().filter(|name| built.contains_key(**name)).count() > 10, "hardly any of them is built");
+    assert!(
+        ONCE.iter().filter(|name| built.contains_key(**name)).count() > 10,
+        "hardly any of them is built"
+    );
     let twice: Vec<String> = ONCE
         .iter()
-        .filter_map(|name| built.get(*name).filter(|versions| versions.len() > 1).map(|versions| (name, versions)))
+        .filter_map(|name| {
+            built
+                .get(*name)
+                .filter(|versions| versions.len() > 1)
+                .map(|versions| (name, versions))
+        })
         .map(|(name, versions)| format!("{name}: {}", versions.iter().cloned().collect::<Vec<_>>().join(", ")))
         .collect();
     super::none("several versions of one package", &twice);
@@ -129,9 +200,14 @@ fn there_is_one_version_of_what_matters() -> Result<()> {
 
 #[test]
 fn the_program_and_these_tests_have_every_connector() -> Result<()> {
-    let program: String = files::find("crates/cli/src", &[".rs"])?.into_iter().map(|file| file.text).collect();
+    let program: String = files::find("crates/cli/src", &[".rs"])?
+        .into_iter()
+        .map(|file| file.text)
+        .collect();
     let tests = files::read("crates/checks/tests/it/main.rs")?.text;
-    let connectors = members()?.into_iter().filter(|member| member.folder.starts_with("crates/connectors/"));
+    let connectors = members()?
+        .into_iter()
+        .filter(|member| member.folder.starts_with("crates/connectors/"));
     let mut seen = 0;
     let mut broken = Vec::new();
     for connector in connectors {

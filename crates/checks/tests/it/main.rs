@@ -1,7 +1,5 @@
 //! The repository's rules. One binary, because it holds all connectors and linking it is what costs.
 
-#![expect(clippy::panic, reason = "a rule that is broken fails its test with a list of the places")]
-
 mod docs;
 mod examples;
 mod layers;

@@ -21,7 +21,9 @@ pub(super) fn run(name: Option<&str>, json: bool) -> Result {
             }
             for entry in chosen {
                 if json {
-                    terminal::print_json(&json!({ "name": entry.name, "config": entry.config, "output": entry.output }))?;
+                    terminal::print_json(
+                        &json!({ "name": entry.name, "config": entry.config, "output": entry.output }),
+                    )?;
                 } else {
                     terminal::print(entry.markdown(1).trim_end())?;
                 }
@@ -45,7 +47,11 @@ fn list(entries: &[Entry]) -> Result<()> {
 
 fn list_json(entries: &[Entry]) -> Value {
     let one = |entry: &Entry| {
-        let kind = if entry.is_connector() { "connector" } else { "connection" };
+        let kind = if entry.is_connector() {
+            "connector"
+        } else {
+            "connection"
+        };
         json!({ "name": entry.name, "kind": kind, "description": entry.summary() })
     };
     entries.iter().map(one).collect()
@@ -54,6 +60,9 @@ fn list_json(entries: &[Entry]) -> Value {
 fn unknown(name: &str, entries: &[Entry]) -> Failure {
     let near = bowline_expression::nearest(name, entries.iter().map(|entry| entry.name));
     let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
-    Failure::usage(format!("there is no connector or connection type {}", terminal::text::one_line(name)))
-        .hint(format!("{near}`bowline connectors` lists all of them"))
+    Failure::usage(format!(
+        "there is no connector or connection type {}",
+        terminal::text::one_line(name)
+    ))
+    .hint(format!("{near}`bowline connectors` lists all of them"))
 }

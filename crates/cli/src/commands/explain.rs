@@ -14,7 +14,9 @@ pub(super) fn run(code: Option<&str>) -> Result {
         }
         return Ok(Exit::Success);
     };
-    let Some(known) = explain(code) else { return Err(unknown(code)) };
+    let Some(known) = explain(code) else {
+        return Err(unknown(code));
+    };
     terminal::print(&format!(
         "{}: {}\n\n{}\n\n{} {}",
         to.bold(known.code),
@@ -30,8 +32,10 @@ fn unknown(code: &str) -> Failure {
     let known: Vec<String> = EXPLANATIONS.iter().map(|known| known.code.to_string()).collect();
     let wanted = code.trim().to_uppercase();
     let near = bowline_expression::nearest(&wanted, known.iter().map(String::as_str))
-        .and_then(|near| explain(near))
-        .map_or_else(String::new, |near| format!("did you mean {} ({})? ", near.code, near.title));
+        .and_then(explain)
+        .map_or_else(String::new, |near| {
+            format!("did you mean {} ({})? ", near.code, near.title)
+        });
     Failure::usage(format!("there is no code {}", terminal::text::one_line(code)))
         .hint(format!("{near}`bowline explain` lists all of them"))
 }

@@ -16,7 +16,10 @@ pub(super) fn run(check: bool, root: &Path) -> Result {
         ("docs/reference/connectors.md", reference::connectors::page(&registry)),
         ("docs/reference/errors.md", reference::errors::page()),
         ("docs/reference/cli.md", reference::cli::page()),
-        ("docs/schema/workflow.schema.json", format!("{:#}\n", language_schema(&registry))),
+        (
+            "docs/schema/workflow.schema.json",
+            format!("{:#}\n", language_schema(&registry)),
+        ),
         ("docs/schema/mocks.schema.json", format!("{:#}\n", mocks_schema())),
     ];
     let mut stale = Vec::new();
@@ -41,8 +44,10 @@ pub(super) fn run(check: bool, root: &Path) -> Result {
         terminal::print(&format!("{what}: {name}"))?;
     }
     if check && !stale.is_empty() {
-        return Err(Failure::usage(format!("{} out of date", terminal::text::count(stale.len(), "page")))
-            .hint("run `bowline generate`"));
+        return Err(
+            Failure::usage(format!("{} out of date", terminal::text::count(stale.len(), "page")))
+                .hint("run `bowline generate`"),
+        );
     }
     Ok(Exit::Success)
 }

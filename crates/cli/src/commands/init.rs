@@ -15,8 +15,10 @@ pub(super) fn run(args: &InitArgs) -> Result {
     let good = name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if !good {
-        return Err(Failure::usage(format!("{} cannot be a name", terminal::text::one_line(name)))
-            .hint("use letters, digits, - and _"));
+        return Err(
+            Failure::usage(format!("{} cannot be a name", terminal::text::one_line(name)))
+                .hint("use letters, digits, - and _"),
+        );
     }
     let workflow = format!("{name}.yaml");
     let files = [
@@ -27,10 +29,16 @@ pub(super) fn run(args: &InitArgs) -> Result {
         (".gitignore", ".bowline/\n"),
     ];
     let folder = &args.folder;
-    let there: Vec<&str> = files.iter().map(|(file, _)| *file).filter(|file| folder.join(file).exists()).collect();
+    let there: Vec<&str> = files
+        .iter()
+        .map(|(file, _)| *file)
+        .filter(|file| folder.join(file).exists())
+        .collect();
     if !there.is_empty() {
-        return Err(Failure::usage(format!("{} exists already: {}", folder.display(), there.join(", ")))
-            .hint("name another folder, or another workflow with --name"));
+        return Err(
+            Failure::usage(format!("{} exists already: {}", folder.display(), there.join(", ")))
+                .hint("name another folder, or another workflow with --name"),
+        );
     }
     std::fs::create_dir_all(folder)
         .map_err(|error| Failure::usage(format!("the folder {} cannot be made: {error}", folder.display())))?;
@@ -45,7 +53,13 @@ pub(super) fn run(args: &InitArgs) -> Result {
         written.map_err(|error| Failure::usage(format!("{} cannot be written: {error}", path.display())))?;
         terminal::note(&format!("wrote {}", path.display()));
     }
-    let there = if folder.as_os_str() == "." { String::new() } else { format!("cd {} && ", folder.display()) };
-    terminal::note(&format!("now: {there}bowline run {workflow} --mocks mocks.yaml --input @input.json"));
+    let there = if folder.as_os_str() == "." {
+        String::new()
+    } else {
+        format!("cd {} && ", folder.display())
+    };
+    terminal::note(&format!(
+        "now: {there}bowline run {workflow} --mocks mocks.yaml --input @input.json"
+    ));
     Ok(Exit::Success)
 }

@@ -18,7 +18,11 @@ pub(super) fn run(args: &RunArgs) -> Result {
     let workflow = workflow::open(&args.file, &registry())?;
     let input = files::input(args.input.as_deref())?;
     refuse_wrong(&workflow, &input)?;
-    if args.id.as_deref().is_some_and(|id| id.trim().is_empty() || id.chars().any(char::is_control)) {
+    if args
+        .id
+        .as_deref()
+        .is_some_and(|id| id.trim().is_empty() || id.chars().any(char::is_control))
+    {
         return Err(Failure::usage("--id is empty or has control characters"));
     }
     block_on(run_async(args, workflow, input))
@@ -53,13 +57,16 @@ async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
         session.close(&id, &Followed::Interrupted).await?;
         return Ok(Exit::Interrupted);
     }
-    let handle = match handle {
-        Some(handle) => handle,
-        None => {
-            let input = Payload::of(&input).map_err(|error| Failure::new(Exit::Bug, error))?;
-            let request = StartRequest { id: Some(id.clone()), definition: workflow.definition, input };
-            session.engine.start(request).await?
-        }
+    let handle = if let Some(handle) = handle {
+        handle
+    } else {
+        let input = Payload::of(&input).map_err(|error| Failure::new(Exit::Bug, error))?;
+        let request = StartRequest {
+            id: Some(id.clone()),
+            definition: workflow.definition,
+            input,
+        };
+        session.engine.start(request).await?
     };
     let followed = session.follow(handle).await?;
     let exit = match &followed {

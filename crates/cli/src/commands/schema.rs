@@ -8,6 +8,10 @@ use crate::exit::Result;
 use crate::wiring::registry;
 
 pub(super) fn run(args: &SchemaArgs) -> Result {
-    let schema = if args.mocks { mocks_schema() } else { language_schema(&registry()) };
+    let schema = if args.mocks {
+        mocks_schema()
+    } else {
+        language_schema(&registry())
+    };
     super::deliver(&format!("{schema:#}\n"), args.output.as_deref())
 }

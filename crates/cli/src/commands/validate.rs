@@ -36,15 +36,27 @@ pub(super) fn run(args: &ValidateArgs) -> Result {
             all.push(check(path.clone(), &registry));
         }
     }
-    if args.json { tell_json(&all)? } else { tell(&all)? }
+    if args.json {
+        tell_json(&all)?;
+    } else {
+        tell(&all)?;
+    }
     let sound = all.iter().all(|one| one.problems.is_empty());
     Ok(if sound { Exit::Success } else { Exit::Usage })
 }
 
 fn check(file: PathBuf, registry: &Registry) -> Checked {
     match load_file(&file, registry) {
-        Ok(plan) => Checked { file, name: Some(plan.name.clone()), problems: Vec::new() },
-        Err(problems) => Checked { file, name: None, problems: problems.0 },
+        Ok(plan) => Checked {
+            file,
+            name: Some(plan.name.clone()),
+            problems: Vec::new(),
+        },
+        Err(problems) => Checked {
+            file,
+            name: None,
+            problems: problems.0,
+        },
     }
 }
 
@@ -52,8 +64,11 @@ fn check(file: PathBuf, registry: &Registry) -> Checked {
 fn folder(folder: &Path, registry: &Registry) -> Result<Vec<Checked>> {
     let entries = std::fs::read_dir(folder)
         .map_err(|error| Failure::usage(format!("the folder {} cannot be read: {error}", folder.display())))?;
-    let mut files: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file() && is_candidate(path)).collect();
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file() && is_candidate(path))
+        .collect();
     files.sort();
     let checked = files.into_iter().map(|file| check(file, registry));
     Ok(checked.filter(|one| !is_something_else(one)).collect())
@@ -65,7 +80,10 @@ fn is_candidate(path: &Path) -> bool {
 }
 
 fn is_something_else(checked: &Checked) -> bool {
-    checked.problems.iter().any(|problem| problem.code.to_string() == NOT_A_WORKFLOW)
+    checked
+        .problems
+        .iter()
+        .any(|problem| problem.code.to_string() == NOT_A_WORKFLOW)
 }
 
 fn tell(all: &[Checked]) -> Result<()> {

@@ -1,5 +1,7 @@
 //! The reference of connectors and connection types, from the schemas of their configurations.
 
+use std::fmt::Write as _;
+
 use bowline_connector::Registry;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value};
@@ -23,8 +25,11 @@ pub(crate) fn all(registry: &Registry) -> Vec<Entry> {
         config: whole(entry.config_schema),
         output: Some(whole(entry.output_schema)),
     });
-    let connections =
-        registry.connections().map(|entry| Entry { name: entry.name, config: whole(entry.config_schema), output: None });
+    let connections = registry.connections().map(|entry| Entry {
+        name: entry.name,
+        config: whole(entry.config_schema),
+        output: None,
+    });
     connectors.chain(connections).collect()
 }
 
@@ -33,7 +38,10 @@ fn whole(schema_of: fn(&mut SchemaGenerator) -> Schema) -> Value {
     let mut schema = schema_of(&mut generator).to_value();
     let mut definitions = generator.take_definitions(true);
     // A type with a name of its own is given as a reference to it.
-    let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.rsplit('/').next());
+    let target = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|target| target.rsplit('/').next());
     if let Some(found) = target.and_then(|name| definitions.remove(name)) {
         schema = found;
     }
@@ -51,7 +59,11 @@ impl Entry {
 
     /// The first sentence of its description.
     pub(crate) fn summary(&self) -> String {
-        let description = self.config.get("description").and_then(Value::as_str).unwrap_or_default();
+        let description = self
+            .config
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let first = description.split("\n\n").next().unwrap_or_default().replace('\n', " ");
         match first.split_once(". ") {
             Some((sentence, _)) => format!("{sentence}."),
@@ -63,17 +75,26 @@ impl Entry {
     pub(crate) fn markdown(&self, level: usize) -> String {
         let mark = "#".repeat(level);
         let mut page = format!("{mark} {}\n\n", self.name);
-        let description = self.config.get("description").and_then(Value::as_str).unwrap_or_default();
+        let description = self
+            .config
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if !description.is_empty() {
             page.push_str(description);
             page.push_str("\n\n");
         }
-        let title = if self.is_connector() { "Configuration" } else { "Settings" };
-        page.push_str(&format!("{mark}# {title}\n\n{}", fields::table(&self.config)));
+        let title = if self.is_connector() {
+            "Configuration"
+        } else {
+            "Settings"
+        };
+        // Writing to a text cannot fail.
+        let _ = write!(page, "{mark}# {title}\n\n{}", fields::table(&self.config));
         let mut told = Map::new();
         page.push_str(&fields::definitions(&self.config, &format!("{mark}##"), &mut told));
         if let Some(output) = &self.output {
-            page.push_str(&format!("\n{mark}# Result\n\n{}", fields::table(output)));
+            let _ = write!(page, "\n{mark}# Result\n\n{}", fields::table(output));
             page.push_str(&fields::definitions(output, &format!("{mark}##"), &mut told));
         }
         page

@@ -15,7 +15,11 @@ pub(crate) fn page() -> String {
     );
     for known in EXPLANATIONS {
         // Writing to a text cannot fail.
-        let _ = write!(page, "\n## {}: {}\n\n{}\n\n{}\n", known.code, known.title, known.text, known.mend);
+        let _ = write!(
+            page,
+            "\n## {}: {}\n\n{}\n\n{}\n",
+            known.code, known.title, known.text, known.mend
+        );
     }
     page.push_str("\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
     for (exit, meaning) in exit::MEANINGS {

@@ -1,17 +1,28 @@
 //! JSON Schemas as Markdown tables.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
 /// The table of an object's fields; a line on the type of anything else.
 pub(crate) fn table(schema: &Value) -> String {
-    let Some(properties) = schema.get("properties").and_then(Value::as_object).filter(|all| !all.is_empty()) else {
+    let Some(properties) = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .filter(|all| !all.is_empty())
+    else {
         return match alternatives(schema) {
-            Some(kinds) => kinds.iter().map(|kind| alternative(kind)).collect(),
+            Some(kinds) => kinds.iter().map(alternative).collect(),
             None => format!("{}\n", type_of(schema)),
         };
     };
-    let required: Vec<&str> =
-        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let mut table = String::from("| field | type | default | meaning |\n|---|---|---|---|\n");
     for (name, field) in properties {
         let default = match field.get("default") {
@@ -19,11 +30,17 @@ pub(crate) fn table(schema: &Value) -> String {
             None | Some(Value::Null) => String::new(),
             Some(value) => format!("`{value}`"),
         };
-        table.push_str(&format!("| `{name}` | {} | {default} | {} |\n", cell(&type_of(field)), meaning(field)));
+        // Writing to a text cannot fail.
+        let _ = writeln!(
+            table,
+            "| `{name}` | {} | {default} | {} |",
+            cell(&type_of(field)),
+            meaning(field)
+        );
     }
     if let Some(kinds) = alternatives(schema) {
         table.push('\n');
-        table.extend(kinds.iter().map(|kind| alternative(kind)));
+        table.extend(kinds.iter().map(alternative));
     }
     table
 }
@@ -35,7 +52,7 @@ pub(crate) fn definitions(schema: &Value, heading: &str, told: &mut Map<String, 
         if told.insert(name.clone(), Value::Null).is_some() {
             continue;
         }
-        out.push_str(&format!("\n{heading} {name}\n\n"));
+        let _ = write!(out, "\n{heading} {name}\n\n");
         if let Some(text) = definition.get("description").and_then(Value::as_str) {
             out.push_str(text);
             out.push_str("\n\n");
@@ -46,7 +63,10 @@ pub(crate) fn definitions(schema: &Value, heading: &str, told: &mut Map<String, 
 }
 
 fn alternatives(schema: &Value) -> Option<&Vec<Value>> {
-    let kinds = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array)?;
+    let kinds = schema
+        .get("oneOf")
+        .or_else(|| schema.get("anyOf"))
+        .and_then(Value::as_array)?;
     // An optional value is no alternative.
     (kinds.iter().filter(|kind| !is_null(kind)).count() > 1).then_some(kinds)
 }
@@ -57,8 +77,10 @@ fn alternative(schema: &Value) -> String {
     let dash = if text.is_empty() { "" } else { ": " };
     match schema.get("properties").and_then(Value::as_object) {
         Some(properties) => {
-            let fields: Vec<String> =
-                properties.iter().map(|(name, field)| format!("`{name}` ({})", type_of(field))).collect();
+            let fields: Vec<String> = properties
+                .iter()
+                .map(|(name, field)| format!("`{name}` ({})", type_of(field)))
+                .collect();
             format!("- {}{dash}{text}\n", fields.join(", "))
         }
         None => format!("- {}{dash}{text}\n", type_of(schema)),
@@ -78,8 +100,11 @@ fn type_of(schema: &Value) -> String {
         return format!("`{value}`");
     }
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-        let values: Vec<String> =
-            values.iter().filter(|value| !value.is_null()).map(|value| format!("`{value}`")).collect();
+        let values: Vec<String> = values
+            .iter()
+            .filter(|value| !value.is_null())
+            .map(|value| format!("`{value}`"))
+            .collect();
         return values.join(" or ");
     }
     for word in ["oneOf", "anyOf", "allOf"] {
@@ -106,7 +131,9 @@ fn type_of(schema: &Value) -> String {
 
 fn named(name: &str, schema: &Value) -> String {
     match name {
-        "array" => schema.get("items").map_or_else(|| "list".to_owned(), |items| format!("list of {}", type_of(items))),
+        "array" => schema
+            .get("items")
+            .map_or_else(|| "list".to_owned(), |items| format!("list of {}", type_of(items))),
         "object" => match schema.get("additionalProperties") {
             Some(values) if values.is_object() => format!("mapping to {}", type_of(values)),
             _ => "mapping".to_owned(),
@@ -116,12 +143,19 @@ fn named(name: &str, schema: &Value) -> String {
 }
 
 fn meaning(schema: &Value) -> String {
-    schema.get("description").and_then(Value::as_str).map(cell).unwrap_or_default()
+    schema
+        .get("description")
+        .and_then(Value::as_str)
+        .map(cell)
+        .unwrap_or_default()
 }
 
 /// A text in one cell of a table.
 fn cell(text: &str) -> String {
-    text.trim().replace("\n\n", "<br>").replace('\n', " ").replace('|', "\\|")
+    text.trim()
+        .replace("\n\n", "<br>")
+        .replace('\n', " ")
+        .replace('|', "\\|")
 }
 
 #[cfg(test)]
@@ -134,10 +168,19 @@ mod tests {
         for (schema, expected) in [
             (json!({ "type": "string" }), "string"),
             (json!({ "type": ["integer", "null"] }), "integer"),
-            (json!({ "type": "array", "items": { "$ref": "#/$defs/Part" } }), "list of Part"),
-            (json!({ "type": "object", "additionalProperties": { "type": "string" } }), "mapping to string"),
+            (
+                json!({ "type": "array", "items": { "$ref": "#/$defs/Part" } }),
+                "list of Part",
+            ),
+            (
+                json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+                "mapping to string",
+            ),
             (json!({ "enum": ["a", "b", null] }), "`\"a\"` or `\"b\"`"),
-            (json!({ "anyOf": [{ "$ref": "#/$defs/Tls" }, { "type": "null" }] }), "Tls"),
+            (
+                json!({ "anyOf": [{ "$ref": "#/$defs/Tls" }, { "type": "null" }] }),
+                "Tls",
+            ),
             (json!(true), "any"),
         ] {
             assert_eq!(type_of(&schema), expected, "{schema}");

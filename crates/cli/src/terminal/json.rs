@@ -41,7 +41,9 @@ fn outcome_of(event: &Event, line: &mut Map<String, Value>) {
 }
 
 fn moment(value: &Value) -> Value {
-    value.as_i64().map_or_else(|| value.clone(), |ms| time::rfc3339(ms).into())
+    value
+        .as_i64()
+        .map_or_else(|| value.clone(), |ms| time::rfc3339(ms).into())
 }
 
 /// `status`, and `output` or `error`.
@@ -61,7 +63,10 @@ pub(crate) fn error(error: &StepError) -> Value {
 
 /// The last line of a run.
 pub(crate) fn result(id: &str, ended: Option<&Outcome>) -> Value {
-    let mut line = Map::from_iter([("type".to_owned(), "result".into()), ("executionId".to_owned(), id.into())]);
+    let mut line = Map::from_iter([
+        ("type".to_owned(), "result".into()),
+        ("executionId".to_owned(), id.into()),
+    ]);
     match ended {
         Some(ended) => line.extend(outcome(ended)),
         None => drop(line.insert("status".into(), "interrupted".into())),
@@ -103,16 +108,34 @@ mod tests {
                 "nextAt": "2023-11-14T22:13:24.000Z",
             })
         );
-        let ended = Event::Finished { outcome: Outcome::Succeeded(Payload::of(&json!([1])).unwrap()) };
+        let ended = Event::Finished {
+            outcome: Outcome::Succeeded(Payload::of(&json!([1])).unwrap()),
+        };
         let line = event("e", 0, &ended);
-        assert_eq!((&line["type"], &line["status"], &line["output"]), (&json!("finished"), &json!("succeeded"), &json!([1])));
-        let timer = event("e", 0, &Event::TimerSet { path: "t".into(), at: 1000 });
-        assert_eq!((&timer["at"], &timer["until"]), (&json!("1970-01-01T00:00:00.000Z"), &json!("1970-01-01T00:00:01.000Z")));
+        assert_eq!(
+            (&line["type"], &line["status"], &line["output"]),
+            (&json!("finished"), &json!("succeeded"), &json!([1]))
+        );
+        let timer = event(
+            "e",
+            0,
+            &Event::TimerSet {
+                path: "t".into(),
+                at: 1000,
+            },
+        );
+        assert_eq!(
+            (&timer["at"], &timer["until"]),
+            (&json!("1970-01-01T00:00:00.000Z"), &json!("1970-01-01T00:00:01.000Z"))
+        );
     }
 
     #[test]
     fn a_result_says_how_it_ended() {
-        assert_eq!(result("e", None), json!({ "type": "result", "executionId": "e", "status": "interrupted" }));
+        assert_eq!(
+            result("e", None),
+            json!({ "type": "result", "executionId": "e", "status": "interrupted" })
+        );
         let failed = result("e", Some(&Outcome::Failed(StepError::permanent("x", "no"))));
         assert_eq!(failed["error"]["code"], "x");
     }

@@ -9,30 +9,62 @@ use super::{text, time};
 pub(crate) fn describe(view: &View, at: i64, event: &Event) -> String {
     match event {
         Event::Started { .. } => format!("execution {} of {} started", view.id, view.workflow),
-        Event::StepScheduled { path, kind, compensates, .. } => match compensates {
+        Event::StepScheduled {
+            path,
+            kind,
+            compensates,
+            ..
+        } => match compensates {
             Some(undone) => format!("step {path} ({kind}) started, to undo {undone}"),
             None => format!("step {path} ({kind}) started"),
         },
-        Event::AttemptFailed { path, attempt, error, next_at } => {
+        Event::AttemptFailed {
+            path,
+            attempt,
+            error,
+            next_at,
+        } => {
             let attempt = text::attempt(*attempt, view.attempts(path));
             let next = time::until(*next_at, at);
-            format!("step {path} {attempt} failed: {}; next attempt in {next} [{}]", text::message(error), error.code)
+            format!(
+                "step {path} {attempt} failed: {}; next attempt in {next} [{}]",
+                text::message(error),
+                error.code
+            )
         }
         Event::StepCompleted { path, attempt, .. } => {
-            let attempt = if *attempt > 1 { format!(" at attempt {attempt}") } else { String::new() };
+            let attempt = if *attempt > 1 {
+                format!(" at attempt {attempt}")
+            } else {
+                String::new()
+            };
             format!("step {path} completed{attempt}{}", taken(view, path))
         }
         Event::StepFailed { path, attempt, error } => {
             let attempt = text::attempt(*attempt, view.attempts(path));
-            format!("step {path} {attempt} failed: {} [{}]", text::message(error), error.code)
+            format!(
+                "step {path} {attempt} failed: {} [{}]",
+                text::message(error),
+                error.code
+            )
         }
         Event::StepCancelled { path } => format!("step {path} cancelled"),
         Event::TimerSet { path, at: due } => {
-            format!("{path} waits until {} (for {})", time::due(*due, at), time::until(*due, at))
+            format!(
+                "{path} waits until {} (for {})",
+                time::due(*due, at),
+                time::until(*due, at)
+            )
         }
         Event::TimerFired { path } => format!("{path} has waited"),
         Event::TimerCancelled { path } => format!("{path} waits no longer"),
-        Event::ChildStarted { path, id, workflow, detached, .. } => {
+        Event::ChildStarted {
+            path,
+            id,
+            workflow,
+            detached,
+            ..
+        } => {
             let how = if *detached { ", which goes on by itself" } else { "" };
             format!("{path} started execution {id} of {workflow}{how}")
         }
@@ -55,23 +87,29 @@ fn ended(view: &View, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Succeeded(_) => format!("succeeded in {took}"),
         Outcome::Failed(error) => format!("failed after {took}: {}", of_step(view, error)),
-        Outcome::Cancelled(error) => format!("cancelled after {took}: {}", text::message(error)),
+        Outcome::Cancelled(error) => format!("cancelled after {took}: {}", text::reason(error)),
     }
 }
 
 fn taken(view: &View, path: &str) -> String {
     let op = view.ops.get(path);
-    op.and_then(|op| Some(format!(" in {}", time::duration(op.ended_at? - op.asked_at)))).unwrap_or_default()
+    op.and_then(|op| Some(format!(" in {}", time::duration(op.ended_at? - op.asked_at))))
+        .unwrap_or_default()
 }
 
 /// An execution's error with the step that it comes from, where it is a step's:
 /// `step "charge" (http-request) attempt 2 of 5: ... [http.503]`.
 pub(crate) fn of_step(view: &View, error: &StepError) -> String {
     let told = format!("{} [{}]", text::message(error), error.code);
-    let Some((path, op)) = view.failed_step(error) else { return told };
+    let Some((path, op)) = view.failed_step(error) else {
+        return told;
+    };
     match &op.what {
         What::Step { kind, .. } => {
-            format!("step \"{path}\" ({kind}) {}: {told}", text::attempt(op.attempt, view.attempts(path)))
+            format!(
+                "step \"{path}\" ({kind}) {}: {told}",
+                text::attempt(op.attempt, view.attempts(path))
+            )
         }
         What::Child { workflow, .. } => format!("step \"{path}\" (workflow {workflow}): {told}"),
         What::Timer => told,
@@ -91,12 +129,38 @@ mod tests {
         let mut lines = Vec::new();
         for (at, event) in [
             (0, Event::Started { input: Payload::null() }),
-            (0, Event::StepScheduled {
-                path: "charge".into(), kind: "http-request".into(), input: None, compensates: None,
-            }),
-            (100, Event::AttemptFailed { path: "charge".into(), attempt: 1, error: busy, next_at: 4_100 }),
-            (4_200, Event::StepFailed { path: "charge".into(), attempt: 2, error: gone.clone() }),
-            (4_300, Event::Finished { outcome: Outcome::Failed(gone) }),
+            (
+                0,
+                Event::StepScheduled {
+                    path: "charge".into(),
+                    kind: "http-request".into(),
+                    input: None,
+                    compensates: None,
+                },
+            ),
+            (
+                100,
+                Event::AttemptFailed {
+                    path: "charge".into(),
+                    attempt: 1,
+                    error: busy,
+                    next_at: 4_100,
+                },
+            ),
+            (
+                4_200,
+                Event::StepFailed {
+                    path: "charge".into(),
+                    attempt: 2,
+                    error: gone.clone(),
+                },
+            ),
+            (
+                4_300,
+                Event::Finished {
+                    outcome: Outcome::Failed(gone),
+                },
+            ),
         ] {
             view.apply(at, &event);
             lines.push(describe(&view, at, &event));

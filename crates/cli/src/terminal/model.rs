@@ -140,11 +140,24 @@ impl View {
                 self.started_at = at;
                 self.input = Some(input.clone());
             }
-            Event::StepScheduled { path, kind, compensates, .. } => {
-                let what = What::Step { kind: Arc::clone(kind), compensates: compensates.clone() };
+            Event::StepScheduled {
+                path,
+                kind,
+                compensates,
+                ..
+            } => {
+                let what = What::Step {
+                    kind: Arc::clone(kind),
+                    compensates: compensates.clone(),
+                };
                 self.ask(path, what, State::Running, at, None);
             }
-            Event::AttemptFailed { path, attempt, error, next_at } => self.change(path, |op| {
+            Event::AttemptFailed {
+                path,
+                attempt,
+                error,
+                next_at,
+            } => self.change(path, |op| {
                 op.state = State::Waiting;
                 op.attempt = *attempt;
                 op.error = Some(error.clone());
@@ -163,8 +176,18 @@ impl View {
             Event::StepCancelled { path } | Event::TimerCancelled { path } | Event::ChildCancelled { path, .. } => {
                 self.end(path, State::Cancelled, at, None);
             }
-            Event::ChildStarted { path, id, workflow, detached, .. } => {
-                let what = What::Child { id: Arc::clone(id), workflow: Arc::clone(workflow), detached: *detached };
+            Event::ChildStarted {
+                path,
+                id,
+                workflow,
+                detached,
+                ..
+            } => {
+                let what = What::Child {
+                    id: Arc::clone(id),
+                    workflow: Arc::clone(workflow),
+                    detached: *detached,
+                };
                 let state = if *detached { State::Done } else { State::Running };
                 self.ask(path, what, state, at, None);
             }
@@ -221,7 +244,9 @@ impl View {
     /// The step whose failure is this one, where it is a step's.
     pub(crate) fn failed_step(&self, error: &StepError) -> Option<(&Path, &Op)> {
         let same = |op: &Op| {
-            op.error.as_ref().is_some_and(|own| own.code == error.code && error.message.starts_with(&own.message))
+            op.error
+                .as_ref()
+                .is_some_and(|own| own.code == error.code && error.message.starts_with(&own.message))
         };
         let failed = self.ops.iter().filter(|(_, op)| op.state == State::Failed && same(op));
         failed.max_by_key(|(_, op)| (op.ended_at, op.order))
@@ -230,7 +255,16 @@ impl View {
     fn ask(&mut self, path: &Path, what: What, state: State, at: i64, due: Option<i64>) {
         let order = self.asked;
         self.asked += 1;
-        let op = Op { what, state, attempt: 1, order, asked_at: at, ended_at: None, due, error: None };
+        let op = Op {
+            what,
+            state,
+            attempt: 1,
+            order,
+            asked_at: at,
+            ended_at: None,
+            due,
+            error: None,
+        };
         self.ops.insert(Arc::clone(path), op);
     }
 
@@ -266,67 +300,17 @@ impl View {
             })
             .collect();
         self.ops.retain(|path, op| {
-            let compensation = matches!(&op.what, What::Step { compensates: Some(_), .. });
+            let compensation = matches!(
+                &op.what,
+                What::Step {
+                    compensates: Some(_),
+                    ..
+                }
+            );
             op.state == State::Done && !compensation && !undone.contains(path)
         });
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bowline_core::Payload;
-
-    fn scheduled(path: &str, compensates: Option<&str>) -> Event {
-        Event::StepScheduled {
-            path: path.into(),
-            kind: "http-request".into(),
-            input: None,
-            compensates: compensates.map(Into::into),
-        }
-    }
-
-    fn completed(path: &str) -> Event {
-        Event::StepCompleted { path: path.into(), attempt: 1, output: Payload::null() }
-    }
-
-    #[test]
-    fn an_execution_is_busy_until_it_only_waits() {
-        let mut view = View::new("e", "w", 0);
-        view.apply(0, &scheduled("a", None));
-        assert_eq!(view.activity(), Activity::Busy);
-        let error = StepError::transient("http.503", "busy");
-        view.apply(5, &Event::AttemptFailed { path: "a".into(), attempt: 1, error, next_at: 900 });
-        view.apply(5, &Event::TimerSet { path: "t".into(), at: 800 });
-        assert_eq!(view.activity(), Activity::Until(800));
-        view.attempt("a", 2);
-        assert_eq!(view.activity(), Activity::Busy);
-        view.apply(950, &completed("a"));
-        assert_eq!(view.ops["a"].error, None, "what helped in the end is no error");
-        view.apply(960, &Event::Finished { outcome: Outcome::Succeeded(Payload::null()) });
-        assert_eq!(view.activity(), Activity::Ended);
-    }
-
-    #[test]
-    fn a_new_life_keeps_what_is_done_and_not_undone() {
-        let mut view = View::new("e", "w", 0);
-        for event in [
-            scheduled("kept", None),
-            completed("kept"),
-            scheduled("charge", None),
-            completed("charge"),
-            scheduled("ship", None),
-            Event::StepFailed { path: "ship".into(), attempt: 1, error: StepError::permanent("x", "no") },
-            scheduled("charge.compensation", Some("charge")),
-            completed("charge.compensation"),
-            Event::Finished { outcome: Outcome::Failed(StepError::permanent("x", "no; not undone: y")) },
-        ] {
-            view.apply(1, &event);
-        }
-        let Some(Outcome::Failed(error)) = view.outcome.clone() else { panic!("it failed") };
-        assert_eq!(view.failed_step(&error).map(|(path, _)| &**path), Some("ship"));
-        view.apply(2, &Event::Resumed { reason: String::new() });
-        assert_eq!(view.ops.keys().map(|path| &**path).collect::<Vec<_>>(), ["kept"]);
-        assert_eq!(view.outcome, None);
-    }
-}
+mod tests;

@@ -14,7 +14,10 @@ pub(crate) fn choose(when: ColorWhen) {
         ColorWhen::Never => (false, false),
         ColorWhen::Auto => {
             let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb();
-            (wanted && std::io::stdout().is_terminal(), wanted && std::io::stderr().is_terminal())
+            (
+                wanted && std::io::stdout().is_terminal(),
+                wanted && std::io::stderr().is_terminal(),
+            )
         }
     };
     console::set_colors_enabled(out);

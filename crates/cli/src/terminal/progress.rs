@@ -3,7 +3,9 @@
 //! The engine's threads only take note of events; a thread of its own draws, prints and writes JSON, so that a
 //! slow terminal or pipe holds nothing up. Drawing takes at most a twentieth of a processor's time.
 
-use std::collections::{HashMap, HashSet};
+mod picture;
+
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -13,10 +15,10 @@ use bowline_core::Event;
 use bowline_engine::{Clock, Committed, Observer};
 
 use super::model::{Activity, View};
-use super::palette::{self, To};
+use super::palette;
 use super::shape::Shape;
-use super::tree::{self, Look};
-use super::{json, lines, screen, time};
+use super::{json, lines, time};
+use picture::Picture;
 
 /// The shortest time between two pictures.
 const FRAME: Duration = Duration::from_millis(100);
@@ -64,7 +66,7 @@ pub(crate) enum Rest {
 pub(crate) type Shapes = Box<dyn Fn(&str) -> Option<Arc<Shape>> + Send + Sync>;
 
 enum Message {
-    Line(String),
+    Line(i64, String),
     Event(String, i64, Event),
     Ended(String),
     /// Tell when everything before this has been shown.
@@ -99,7 +101,10 @@ impl Views {
         if !self.by_id.contains_key(id) {
             self.order.push(id.to_owned());
         }
-        let view = self.by_id.entry(id.to_owned()).or_insert_with(|| View::new(id, workflow, at));
+        let view = self
+            .by_id
+            .entry(id.to_owned())
+            .or_insert_with(|| View::new(id, workflow, at));
         if view.shape.is_none() {
             view.shape = shapes(workflow);
         }
@@ -115,7 +120,9 @@ impl Views {
 
     /// Whether it is shown by itself, and not within the execution that started it.
     fn is_root(&self, view: &View) -> bool {
-        view.parent.as_ref().is_none_or(|parent| !self.by_id.contains_key(parent))
+        view.parent
+            .as_ref()
+            .is_none_or(|parent| !self.by_id.contains_key(parent))
     }
 }
 
@@ -135,19 +142,34 @@ struct Watching {
 impl Progress {
     /// Begins to show. `main` is the id of the execution that matters most.
     pub(crate) fn start(mode: Mode, clock: Clock, main: Option<String>, shapes: Shapes) -> std::io::Result<Self> {
-        let views = Mutex::new(Views { main, ..Views::default() });
-        let shared = Arc::new(Shared { mode, clock, shapes, views });
+        let views = Mutex::new(Views {
+            main,
+            ..Views::default()
+        });
+        let shared = Arc::new(Shared {
+            mode,
+            clock,
+            shapes,
+            views,
+        });
         let (sender, receiver) = channel();
         let showing = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("bowline-progress".into())
             .spawn(move || show(&showing, &receiver))?;
-        Ok(Self { shared, sender, thread: Some(thread) })
+        Ok(Self {
+            shared,
+            sender,
+            thread: Some(thread),
+        })
     }
 
     /// What the engine is to be given.
     pub(crate) fn observer(&self) -> Arc<dyn Observer> {
-        Arc::new(Watching { shared: Arc::clone(&self.shared), sender: self.sender.clone() })
+        Arc::new(Watching {
+            shared: Arc::clone(&self.shared),
+            sender: self.sender.clone(),
+        })
     }
 
     /// Takes note of the past of an execution that goes on.
@@ -217,7 +239,13 @@ impl Drop for Progress {
 
 impl Observer for Watching {
     fn committed(&self, committed: Committed<'_>) {
-        let Committed { id, workflow, parent, at, events } = committed;
+        let Committed {
+            id,
+            workflow,
+            parent,
+            at,
+            events,
+        } = committed;
         let mode = self.shared.mode;
         let mut views = self.shared.views();
         let is_main = views.main.as_deref().is_none_or(|main| main == id);
@@ -228,9 +256,13 @@ impl Observer for Watching {
             view.apply(at, event);
             match mode {
                 Mode::Lines => {
-                    let whose = if is_main { String::new() } else { format!("{workflow}: ") };
+                    let whose = if is_main {
+                        String::new()
+                    } else {
+                        format!("{workflow}: ")
+                    };
                     let told = lines::describe(view, at, event);
-                    messages.push(Message::Line(format!("{} {whose}{told}", time::clock(at))));
+                    messages.push(Message::Line(at, format!("{whose}{told}")));
                 }
                 Mode::Json => messages.push(Message::Event(id.to_owned(), at, event.clone())),
                 Mode::Tree | Mode::Quiet => {}
@@ -268,7 +300,8 @@ fn show(shared: &Shared, receiver: &Receiver<Message>) {
             receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
         match message {
-            Ok(Message::Line(line)) => super::note(&line),
+            // The first look at the time zone takes its time; here it holds nothing up.
+            Ok(Message::Line(at, line)) => super::note(&format!("{} {line}", time::clock(at))),
             Ok(Message::Event(id, at, event)) => {
                 if let Err(failure) = super::print_json_line(&json::event(&id, at, &event)) {
                     failure.report();
@@ -290,77 +323,5 @@ fn show(shared: &Shared, receiver: &Receiver<Message>) {
                 next = Instant::now() + FRAME.max(begun.elapsed() * 20);
             }
         }
-    }
-}
-
-/// The tree on the terminal.
-#[derive(Default)]
-struct Picture {
-    frame: usize,
-    /// Main executions whose last picture has been printed.
-    kept: HashSet<String>,
-}
-
-impl Picture {
-    fn look(&self, shared: &Shared, live: bool) -> Look {
-        Look { now: shared.clock.now(), frame: self.frame, to: To::Stderr, live }
-    }
-
-    fn draw(&mut self, shared: &Shared) {
-        if shared.mode != Mode::Tree {
-            return;
-        }
-        self.frame += 1;
-        let (rows, columns) = screen::size();
-        let mut lines = Vec::new();
-        {
-            let mut views = shared.views();
-            // What was remembered is loaded only when it is taken up.
-            for view in views.by_id.values_mut().filter(|view| view.shape.is_none()) {
-                view.shape = (shared.shapes)(&view.workflow);
-            }
-            for view in views.order.iter().filter_map(|id| views.by_id.get(id)) {
-                if self.kept.contains(&view.id) || !views.is_root(view) {
-                    continue;
-                }
-                let look = self.look(shared, view.outcome.is_none());
-                lines.push(tree::heading(view, look));
-                lines.extend(tree::steps(view, &views.by_id, look));
-            }
-        }
-        let lines = tree::fit(lines, rows - 2);
-        screen::draw(lines.iter().map(|line| console::truncate_str(line, columns - 1, "…").into_owned()).collect());
-    }
-
-    /// Prints the last picture of an execution that has ended, where it stays.
-    fn keep(&mut self, shared: &Shared, id: &str) {
-        let mut text = Vec::new();
-        {
-            let mut views = shared.views();
-            let is_main = views.main.as_deref() == Some(id);
-            if let Some(view) = views.by_id.get(id) {
-                let look = self.look(shared, false);
-                text.push(tree::heading(view, look).text);
-                let failed = tree::error_line(view).is_some();
-                if is_main || failed {
-                    text.extend(tree::steps(view, &views.by_id, look).into_iter().map(|line| line.text));
-                }
-            }
-            views.forget(id);
-        }
-        self.kept.insert(id.to_owned());
-        self.draw(shared);
-        if !text.is_empty() {
-            super::note(&text.join("\n"));
-        }
-    }
-
-    /// Leaves what is on the terminal as it stands.
-    fn last(&mut self, shared: &Shared) {
-        if shared.mode != Mode::Tree {
-            return;
-        }
-        self.draw(shared);
-        screen::leave();
     }
 }

@@ -56,7 +56,10 @@ pub(crate) fn stdout(text: &str) -> io::Result<()> {
         let _ = term.clear_last_lines(drawn.lines.len()).and_then(|()| term.flush());
     }
     let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    let written = out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush());
     if !drawn.lines.is_empty() {
         let _ = put(&term, &drawn.lines).and_then(|()| term.flush());
     }

@@ -9,7 +9,11 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// `1 step`, `2 steps`.
 pub(crate) fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
 }
 
 /// An error without its code, on one line.
@@ -20,6 +24,13 @@ pub(crate) fn message(error: &StepError) -> String {
         text.push_str(cause);
     }
     one_line(&text)
+}
+
+/// Why something was cancelled, as they said it who asked for it.
+pub(crate) fn reason(error: &StepError) -> String {
+    let told = message(error);
+    told.strip_prefix("cancelled: ")
+        .map_or_else(|| told.clone(), ToOwned::to_owned)
 }
 
 /// `attempt 2 of 5`, as far as it is known of how many.
@@ -43,7 +54,10 @@ mod tests {
 
     #[test]
     fn numbers_have_their_word() {
-        assert_eq!((count(1, "step"), count(2, "step")), ("1 step".into(), "2 steps".into()));
+        assert_eq!(
+            (count(1, "step"), count(2, "step")),
+            ("1 step".into(), "2 steps".into())
+        );
         assert_eq!(attempt(2, Some(5)), "attempt 2 of 5");
         assert_eq!(attempt(2, Some(0)), "attempt 2", "without a bound");
     }

@@ -32,13 +32,19 @@ pub(crate) fn exact(ms: i64) -> String {
 
 /// When something is due, as seen from `now`: the time, with its date where it is another day.
 pub(crate) fn due(ms: i64, now: i64) -> String {
-    if date(ms).get(..10) == date(now).get(..10) { local(ms, "%H:%M:%S") } else { date(ms) }
+    if date(ms).get(..10) == date(now).get(..10) {
+        local(ms, "%H:%M:%S")
+    } else {
+        date(ms)
+    }
 }
 
 /// `2026-11-22T04:00:01.234Z`, for scripts.
 pub(crate) fn rfc3339(ms: i64) -> String {
-    Timestamp::from_millisecond(ms)
-        .map_or_else(|_| ms.to_string(), |at| at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+    Timestamp::from_millisecond(ms).map_or_else(
+        |_| ms.to_string(),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+    )
 }
 
 /// `0.12s`, `3.4s`, `1m 20s`, `2h 5m`, `3d 4h`.
@@ -46,7 +52,11 @@ pub(crate) fn duration(ms: i64) -> String {
     let ms = ms.max(0);
     let seconds = ms / 1000;
     let two = |big: i64, big_name: &str, small: i64, small_name: &str| {
-        if small == 0 { format!("{big}{big_name}") } else { format!("{big}{big_name} {small}{small_name}") }
+        if small == 0 {
+            format!("{big}{big_name}")
+        } else {
+            format!("{big}{big_name} {small}{small_name}")
+        }
     };
     match seconds {
         0 => format!("0.{:02}s", ms / 10),
@@ -65,7 +75,11 @@ pub(crate) fn until(at: i64, now: i64) -> String {
 
 fn whole(ms: i64) -> String {
     let seconds = (ms + 999) / 1000;
-    if seconds < 60 { format!("{seconds}s") } else { duration(seconds * 1000) }
+    if seconds < 60 {
+        format!("{seconds}s")
+    } else {
+        duration(seconds * 1000)
+    }
 }
 
 #[cfg(test)]
@@ -89,7 +103,13 @@ mod tests {
 
     #[test]
     fn count_downs_round_up() {
-        for (left, expected) in [(-1, "0ms"), (250, "250ms"), (1000, "1s"), (3_001, "4s"), (172_800_000, "2d")] {
+        for (left, expected) in [
+            (-1, "0ms"),
+            (250, "250ms"),
+            (1000, "1s"),
+            (3_001, "4s"),
+            (172_800_000, "2d"),
+        ] {
             assert_eq!(until(left, 0), expected);
         }
     }

@@ -57,7 +57,12 @@ const WHEEL: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧
 
 /// The steps of an execution, and within them those of the executions it waits for, as far as `others` has them.
 pub(crate) fn steps(view: &View, others: &HashMap<String, View>, look: Look) -> Vec<Line> {
-    let mut tree = Tree { view, others, look, lines: Vec::new() };
+    let mut tree = Tree {
+        view,
+        others,
+        look,
+        lines: Vec::new(),
+    };
     tree.whole(1);
     tree.lines
 }
@@ -74,9 +79,11 @@ pub(crate) fn heading(view: &View, look: Look) -> Line {
         Some(bowline_core::Outcome::Failed(_)) => {
             (to.bad("✗").to_string(), format!("failed after {took}"), Weight::Failed)
         }
-        Some(bowline_core::Outcome::Cancelled(_)) => {
-            (to.warn("✗").to_string(), format!("cancelled after {took}"), Weight::Failed)
-        }
+        Some(bowline_core::Outcome::Cancelled(_)) => (
+            to.warn("✗").to_string(),
+            format!("cancelled after {took}"),
+            Weight::Failed,
+        ),
         None => {
             let standing = match view.activity() {
                 _ if view.cancel.is_some() => "is being cancelled".to_owned(),
@@ -91,7 +98,11 @@ pub(crate) fn heading(view: &View, look: Look) -> Line {
 }
 
 fn wheel(look: Look) -> String {
-    let picture = if look.live { WHEEL[look.frame % WHEEL.len()] } else { "●" };
+    let picture = if look.live {
+        WHEEL[look.frame % WHEEL.len()]
+    } else {
+        "●"
+    };
     look.to.busy(picture).to_string()
 }
 
@@ -129,9 +140,18 @@ impl<'a> Tree<'a> {
 
     /// The steps of an execution that is waited for.
     fn child(&mut self, path: &str, depth: usize) {
-        let Some(What::Child { id, .. }) = self.view.ops.get(path).map(|op| &op.what) else { return };
-        let Some(child) = self.others.get(&**id).filter(|_| depth < MOST_DEEP) else { return };
-        let mut inner: Tree<'a> = Tree { view: child, others: self.others, look: self.look, lines: Vec::new() };
+        let Some(What::Child { id, .. }) = self.view.ops.get(path).map(|op| &op.what) else {
+            return;
+        };
+        let Some(child) = self.others.get(&**id).filter(|_| depth < MOST_DEEP) else {
+            return;
+        };
+        let mut inner: Tree<'a> = Tree {
+            view: child,
+            others: self.others,
+            look: self.look,
+            lines: Vec::new(),
+        };
         inner.whole(depth);
         self.lines.append(&mut inner.lines);
     }
@@ -228,8 +248,12 @@ pub(crate) fn waits(view: &View, now: i64) -> Vec<String> {
     let told = |(path, op): (&bowline_core::Path, &super::model::Op)| match (&op.what, op.state, op.due) {
         (What::Step { .. }, State::Waiting, Some(due)) => {
             let next = text::attempt(op.attempt + 1, view.attempts(path));
-            let why = op.error.as_ref().map(|error| lines_error(error)).unwrap_or_default();
-            format!("step \"{path}\": {next} at {} ({}){why}", time::due(due, now), time_left(due, now))
+            let why = op.error.as_ref().map(lines_error).unwrap_or_default();
+            format!(
+                "step \"{path}\": {next} at {} ({}){why}",
+                time::due(due, now),
+                time_left(due, now)
+            )
         }
         (What::Step { kind, .. }, ..) => {
             let attempt = text::attempt(op.attempt, view.attempts(path));
@@ -245,7 +269,11 @@ pub(crate) fn waits(view: &View, now: i64) -> Vec<String> {
 }
 
 fn time_left(due: i64, now: i64) -> String {
-    if due <= now { "due".to_owned() } else { format!("in {}", time::until(due, now)) }
+    if due <= now {
+        "due".to_owned()
+    } else {
+        format!("in {}", time::until(due, now))
+    }
 }
 
 fn lines_error(error: &bowline_core::StepError) -> String {
@@ -258,7 +286,7 @@ pub(crate) fn error_line(view: &View) -> Option<String> {
     match view.outcome.as_ref()? {
         Succeeded(_) => None,
         Failed(error) => Some(lines::of_step(view, error)),
-        Cancelled(error) => Some(text::message(error)),
+        Cancelled(error) => Some(text::reason(error)),
     }
 }
 

@@ -11,8 +11,9 @@ use crate::exit::{Failure, Result};
 /// The variables of this process; then those of `file` that are not set; then those of mocks, which win.
 pub(crate) fn variables(file: Option<&Path>, mocks: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
     // What is not text cannot be read by an expression.
-    let mut variables: BTreeMap<String, String> =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let mut variables: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     if let Some(path) = file {
         for (name, value) in read(path)? {
             variables.entry(name).or_insert(value);
@@ -42,10 +43,16 @@ pub(crate) fn credentials(file: Option<&Path>) -> Result<Value> {
     let Some(path) = file else { return Ok(Value::Null) };
     // A message about a line could quote a secret, so it is not told.
     let value = files::read(path, "the credentials").map_err(|_| {
-        Failure::usage(format!("the credentials {} cannot be read as YAML or JSON", path.display()))
+        Failure::usage(format!(
+            "the credentials {} cannot be read as YAML or JSON",
+            path.display()
+        ))
     })?;
     if !value.is_object() {
-        return Err(Failure::usage(format!("the credentials {} are not a mapping of names", path.display())));
+        return Err(Failure::usage(format!(
+            "the credentials {} are not a mapping of names",
+            path.display()
+        )));
     }
     Ok(value)
 }
@@ -58,7 +65,11 @@ mod tests {
     fn the_environment_goes_over_a_file_and_mocks_over_both() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(".env");
-        std::fs::write(&file, "# c\nBOWLINE_T_A=file\nexport BOWLINE_T_B='two words'\nPATH=nowhere\n").unwrap();
+        std::fs::write(
+            &file,
+            "# c\nBOWLINE_T_A=file\nexport BOWLINE_T_B='two words'\nPATH=nowhere\n",
+        )
+        .unwrap();
         let mocks = BTreeMap::from([("BOWLINE_T_A".to_owned(), "mock".to_owned())]);
         let variables = variables(Some(&file), mocks).unwrap();
         assert_eq!(variables["BOWLINE_T_A"], "mock");

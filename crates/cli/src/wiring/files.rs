@@ -28,7 +28,12 @@ fn parse(text: &str, what: &str) -> Result<Value> {
         let all: Vec<String> = problems
             .0
             .iter()
-            .map(|problem| format!("{}:{}: {}", problem.location.line, problem.location.column, problem.message))
+            .map(|problem| {
+                format!(
+                    "{}:{}: {}",
+                    problem.location.line, problem.location.column, problem.message
+                )
+            })
             .collect();
         Failure::usage(format!("{what} is neither JSON nor YAML: {}", all.join("; ")))
     })

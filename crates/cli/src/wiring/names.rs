@@ -18,9 +18,10 @@ pub(crate) fn missing(plan: &Plan, env: &BTreeMap<String, String>, credentials: 
             let Some(path) = expression.path() else { continue };
             let there = match path.split_first() {
                 Some((root, [name, ..])) if root == "env" => env.contains_key(name),
-                Some((root, rest)) if root == "credentials" => {
-                    rest.iter().try_fold(credentials, |value, name| value.get(name)).is_some()
-                }
+                Some((root, rest)) if root == "credentials" => rest
+                    .iter()
+                    .try_fold(credentials, |value, name| value.get(name))
+                    .is_some(),
                 _ => true,
             };
             if !there {

@@ -29,9 +29,20 @@ pub(crate) struct FlowPrograms {
 impl FlowPrograms {
     /// Programs that run with these variables and credentials.
     pub(crate) fn new(registry: Arc<Registry>, env: BTreeMap<String, String>, credentials: Value) -> Self {
-        let settings = Settings { env: env.clone(), credentials: credentials.clone(), ..Settings::default() };
+        let settings = Settings {
+            env: env.clone(),
+            credentials: credentials.clone(),
+            ..Settings::default()
+        };
         let runtime = Arc::new(Runtime::new(Arc::clone(&registry), masker().clone(), settings));
-        Self { registry, runtime, env, credentials, shapes: Mutex::default(), careful: AtomicBool::new(false) }
+        Self {
+            registry,
+            runtime,
+            env,
+            credentials,
+            shapes: Mutex::default(),
+            careful: AtomicBool::new(false),
+        }
     }
 
     /// Whether a definition whose variables are missing is refused. It is while executions of earlier processes
@@ -42,7 +53,11 @@ impl FlowPrograms {
 
     /// What the workflow of this name looks like.
     pub(crate) fn shape(&self, workflow: &str) -> Option<Arc<Shape>> {
-        self.shapes.lock().unwrap_or_else(PoisonError::into_inner).get(workflow).cloned()
+        self.shapes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(workflow)
+            .cloned()
     }
 }
 
@@ -57,7 +72,10 @@ pub(crate) fn read(definition: &Definition, registry: &Registry) -> Result<(Bund
             .iter()
             .map(|problem| format!("{}: {} [{}]", problem.location, problem.message, problem.code))
             .collect();
-        let message = format!("this version of bowline refuses the stored workflow: {}", all.join("; "));
+        let message = format!(
+            "this version of bowline refuses the stored workflow: {}",
+            all.join("; ")
+        );
         StepError::permanent("definition.refused", message)
     })?;
     Ok((bundle, plan))
@@ -70,13 +88,23 @@ impl Programs for FlowPrograms {
             let missing = names::missing(&plan, &self.env, &self.credentials);
             if !missing.is_empty() {
                 let names: Vec<String> = missing.into_iter().collect();
-                let message = format!("the workflow reads {}, which this process does not have", names.join(", "));
+                let message = format!(
+                    "the workflow reads {}, which this process does not have",
+                    names.join(", ")
+                );
                 return Err(StepError::permanent("definition.environment", message));
             }
         }
         let shape = Arc::new(Shape::new(plan.clone()));
-        self.shapes.lock().unwrap_or_else(PoisonError::into_inner).insert(plan.name.clone(), shape);
-        Ok(Arc::new(FlowProgram::new(plan, Arc::clone(&self.runtime), bundle.folder)))
+        self.shapes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(plan.name.clone(), shape);
+        Ok(Arc::new(FlowProgram::new(
+            plan,
+            Arc::clone(&self.runtime),
+            bundle.folder,
+        )))
     }
 
     fn child(&self, parent: &Definition, workflow: &str) -> Result<Definition, StepError> {
@@ -84,7 +112,10 @@ impl Programs for FlowPrograms {
             StepError::permanent("definition.invalid", "the stored definition cannot be read").caused_by(&error)
         })?;
         let child = bundle.child(workflow).ok_or_else(|| {
-            StepError::permanent("workflow.unknown", format!("no workflow named `{workflow}` was stored with {}", parent.workflow))
+            StepError::permanent(
+                "workflow.unknown",
+                format!("no workflow named `{workflow}` was stored with {}", parent.workflow),
+            )
         })?;
         Ok(workflow::definition(&child, workflow))
     }

@@ -56,7 +56,12 @@ pub(crate) fn block_on<T>(body: impl Future<Output = Result<T>>) -> Result<T> {
         .thread_name("bowline-worker")
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Bug, anyhow::Error::new(error).context("threads cannot be started")))?;
+        .map_err(|error| {
+            Failure::new(
+                Exit::Bug,
+                anyhow::Error::new(error).context("threads cannot be started"),
+            )
+        })?;
     let result = runtime.block_on(body);
     // A blocking call that hangs must not keep the process from leaving.
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -76,20 +81,45 @@ impl Session {
         let credentials = environment::credentials(args.credentials.as_deref())?;
         let programs = Arc::new(FlowPrograms::new(registry(), env, credentials));
         let store = store::open(&args.data.folder)?;
-        let clock = if args.virtual_time { Clock::virtual_now() } else { Clock::System };
+        let clock = if args.virtual_time {
+            Clock::virtual_now()
+        } else {
+            Clock::System
+        };
         let mode = Mode::choose(args.json, args.quiet);
         let shapes = Arc::clone(&programs);
-        let progress = Progress::start(mode, clock.clone(), main, Box::new(move |name| shapes.shape(name)))
-            .map_err(|error| Failure::new(Exit::Bug, anyhow::Error::new(error).context("a thread cannot be started")))?;
-        let drivers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4);
-        let options = Options { drivers, clock, observer: Some(progress.observer()), ..Options::default() };
+        let progress =
+            Progress::start(mode, clock.clone(), main, Box::new(move |name| shapes.shape(name))).map_err(|error| {
+                Failure::new(
+                    Exit::Bug,
+                    anyhow::Error::new(error).context("a thread cannot be started"),
+                )
+            })?;
+        let drivers = std::thread::available_parallelism()
+            .map_or(1, std::num::NonZero::get)
+            .min(4);
+        let options = Options {
+            drivers,
+            clock,
+            observer: Some(progress.observer()),
+            ..Options::default()
+        };
         let engine = Engine::open(
             Arc::new(store.clone()),
             Arc::clone(&programs) as Arc<dyn bowline_engine::Programs>,
             tokio::runtime::Handle::current(),
             options,
         )?;
-        Ok(Self { store, engine, programs, progress, signals, mode, is_virtual: args.virtual_time, _mocks: mocks })
+        Ok(Self {
+            store,
+            engine,
+            programs,
+            progress,
+            signals,
+            mode,
+            is_virtual: args.virtual_time,
+            _mocks: mocks,
+        })
     }
 
     /// Takes up what earlier processes left unfinished, and waits until nothing of it is being worked on. True
@@ -101,17 +131,23 @@ impl Session {
         self.programs.careful(false);
         let report = report?;
         if report.resumed > 0 {
-            terminal::note(&format!("resumed {}", text::count(report.resumed, "unfinished execution")));
+            terminal::note(&format!(
+                "resumed {}",
+                text::count(report.resumed, "unfinished execution")
+            ));
         }
         for stuck in &report.stuck {
             self.progress.forget(&stuck.id);
             let why = text::one_line(&stuck.error);
-            terminal::note(&format!("stuck: execution {} of {} cannot go on: {why}", stuck.id, stuck.workflow));
+            terminal::note(&format!(
+                "stuck: execution {} of {} cannot go on: {why}",
+                stuck.id, stuck.workflow
+            ));
         }
         if report.resumed == 0 {
             return Ok(self.signals.came());
         }
-        self.settle("they go on beside this run").await
+        self.settle("beside this run").await
     }
 
     /// Takes up one execution.
@@ -156,7 +192,7 @@ impl Session {
     }
 
     /// Waits until nothing is being worked on. What only waits for a time that is seconds away or more is left
-    /// alone; `then` says what becomes of it. True if a signal came first.
+    /// alone; `then` says when it goes on. True if a signal came first.
     pub(crate) async fn settle(&mut self, then: &str) -> Result<bool> {
         loop {
             if self.engine.in_flight() == 0 {
@@ -165,8 +201,11 @@ impl Session {
             match self.progress.rest(self.engine.in_flight()) {
                 Rest::Waiting(count, until) if !self.is_virtual => {
                     let until = time::due(until, time::now());
-                    let wait = if count == 1 { "waits" } else { "wait" };
-                    terminal::note(&format!("{} {wait}, the first until {until}; {then}", text::count(count, "execution")));
+                    terminal::note(&if count == 1 {
+                        format!("1 execution waits until {until} and goes on {then}")
+                    } else {
+                        format!("{count} executions wait, the first until {until}, and go on {then}")
+                    });
                     return Ok(self.signals.came());
                 }
                 _ => {}
@@ -197,7 +236,7 @@ impl Session {
                 terminal::print_json(&value)?;
             } else {
                 let view = self.progress.main().filter(|view| view.id == id);
-                self.tell_failure(view, outcome);
+                tell_failure(view.as_ref(), outcome);
             }
         }
         Ok(match outcome {
@@ -207,20 +246,10 @@ impl Session {
         })
     }
 
-    fn tell_failure(&self, view: Option<View>, outcome: &Outcome) {
-        let told = view.as_ref().and_then(tree::error_line);
-        let (word, line) = match outcome {
-            Outcome::Succeeded(_) => return,
-            Outcome::Failed(error) => ("failed", told.unwrap_or_else(|| error.to_string())),
-            Outcome::Cancelled(error) => ("cancelled", text::message(error)),
-        };
-        terminal::note(&format!("{}: {line}", terminal::palette::err_bad(word)));
-    }
-
     /// Waits for the rest, leaves the data folder, and writes the last line of JSON output.
     pub(crate) async fn close(mut self, id: &str, followed: &Followed) -> Result<()> {
         let interrupted = match followed {
-            Followed::Ended(_) => self.settle("they go on at the next run with this data folder").await?,
+            Followed::Ended(_) => self.settle("at the next run with this data folder").await?,
             Followed::Interrupted => false,
         };
         if interrupted {
@@ -259,4 +288,14 @@ impl Session {
             }
         }
     }
+}
+
+fn tell_failure(view: Option<&View>, outcome: &Outcome) {
+    let told = view.and_then(tree::error_line);
+    let (word, line) = match outcome {
+        Outcome::Succeeded(_) => return,
+        Outcome::Failed(error) => ("failed", told.unwrap_or_else(|| error.to_string())),
+        Outcome::Cancelled(error) => ("cancelled", text::reason(error)),
+    };
+    terminal::note(&format!("{}: {line}", terminal::palette::err_bad(word)));
 }

@@ -26,7 +26,10 @@ pub(crate) fn look(folder: &Path) -> Result<Option<SqliteStore>> {
     if !database.exists() {
         return Ok(None);
     }
-    let options = Options { read_only: true, ..Options::default() };
+    let options = Options {
+        read_only: true,
+        ..Options::default()
+    };
     Ok(Some(SqliteStore::open(database, options)?))
 }
 
@@ -43,15 +46,26 @@ pub(crate) fn find(store: &dyn Store, id: &str) -> Result<ExecutionRow> {
     if let Some(row) = store.execution(id)? {
         return Ok(row);
     }
-    let begins = ExecutionFilter { id_prefix: Some(id.to_owned()), limit: 6, ..ExecutionFilter::default() };
-    let mut rows = if id.is_empty() { Vec::new() } else { store.executions(&begins)? };
+    let begins = ExecutionFilter {
+        id_prefix: Some(id.to_owned()),
+        limit: 6,
+        ..ExecutionFilter::default()
+    };
+    let mut rows = if id.is_empty() {
+        Vec::new()
+    } else {
+        store.executions(&begins)?
+    };
     match rows.len() {
         0 => Err(Failure::usage(format!("no execution has the id {id}")).hint("see `bowline executions list`")),
         1 => Ok(rows.remove(0)),
         more => {
             let ids: Vec<&str> = rows.iter().take(5).map(|row| row.id.as_str()).collect();
             let and = if more > 5 { ", ..." } else { "" };
-            Err(Failure::usage(format!("several executions have an id that begins with {id}: {}{and}", ids.join(", "))))
+            Err(Failure::usage(format!(
+                "several executions have an id that begins with {id}: {}{and}",
+                ids.join(", ")
+            )))
         }
     }
 }
@@ -71,7 +85,10 @@ pub(crate) fn events(
         for record in &page {
             let events = decode(&record.events).map_err(|error| {
                 let detail = format!("record {} of execution {}: {error}", record.seq, row.id);
-                StoreError::Corrupt { path: PathBuf::from(DATABASE), detail }
+                StoreError::Corrupt {
+                    path: PathBuf::from(DATABASE),
+                    detail,
+                }
             })?;
             for event in &events {
                 each(record.at, event)?;

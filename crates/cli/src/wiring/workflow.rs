@@ -21,17 +21,27 @@ pub(crate) struct Workflow {
 /// Loads a workflow and those that it, or one of them, starts. All problems of all of them are told.
 pub(crate) fn open(file: &Path, registry: &Registry) -> Result<Workflow> {
     let plan = load_file(file, registry)?;
-    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let folder = std::fs::canonicalize(parent)
         .map_err(|error| Failure::usage(format!("the folder {} cannot be used: {error}", parent.display())))?;
     let children = children(&plan, parent, registry)?;
     let bundle = Bundle::new(folder, plan.source.clone(), children);
-    Ok(Workflow { definition: definition(&bundle, &plan.name), plan })
+    Ok(Workflow {
+        definition: definition(&bundle, &plan.name),
+        plan,
+    })
 }
 
 /// What is stored of a bundle whose main workflow has this name.
 pub(crate) fn definition(bundle: &Bundle, name: &str) -> Definition {
-    Definition { hash: bundle.hash(), workflow: name.to_owned(), content: bundle.content().into() }
+    Definition {
+        hash: bundle.hash(),
+        workflow: name.to_owned(),
+        content: bundle.content().into(),
+    }
 }
 
 /// The workflows that a plan starts as steps.
@@ -70,5 +80,9 @@ fn children(plan: &Plan, folder: &Path, registry: &Registry) -> Result<BTreeMap<
             }
         }
     }
-    if problems.is_empty() { Ok(found) } else { Err(Problems(problems).into()) }
+    if problems.is_empty() {
+        Ok(found)
+    } else {
+        Err(Problems(problems).into())
+    }
 }

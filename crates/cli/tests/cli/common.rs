@@ -43,7 +43,11 @@ impl Folder {
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bowline"));
-        command.current_dir(self.root()).args(args).env("TZ", "UTC").stdin(Stdio::null());
+        command
+            .current_dir(self.root())
+            .args(args)
+            .env("TZ", "UTC")
+            .stdin(Stdio::null());
         for name in ["NO_COLOR", "BOWLINE_LOG", "BOWLINE_DATA", "SHOP_URL", "TERM"] {
             command.env_remove(name);
         }
@@ -69,14 +73,23 @@ impl Folder {
     /// The ids of all executions, newest first.
     pub(crate) fn ids(&self) -> Vec<String> {
         let rows = self.json(&["executions", "list", "--json"]);
-        rows.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// The paths of all calls that the recording mocks have had.
     pub(crate) fn calls(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.path("calls.jsonl")).unwrap_or_default();
         text.lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["path"].as_str().unwrap().to_owned())
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["path"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
             .collect()
     }
 }
@@ -107,7 +120,12 @@ impl Running {
             stdout.read_to_string(&mut text).unwrap();
             text
         });
-        Self { child, lines, seen: Vec::new(), stdout: Some(stdout) }
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+            stdout: Some(stdout),
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -118,7 +136,10 @@ impl Running {
     pub(crate) fn until(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => {
                     self.seen.push(line.clone());
                     if line.contains(text) {
@@ -134,12 +155,20 @@ impl Running {
 
     /// Sends a signal, such as `INT`.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
     /// Waits for its end.
-    pub(crate) fn end(mut self) -> Ended {
+    pub(crate) fn end(self) -> Ended {
+        self.end_while(|_| {})
+    }
+
+    /// Waits for its end, and does something again and again until then.
+    pub(crate) fn end_while(mut self, again: impl Fn(&Self)) -> Ended {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -150,11 +179,16 @@ impl Running {
                 self.seen.extend(self.lines.iter());
                 panic!("it does not end:\n{}", self.seen.join("\n"));
             }
+            again(&self);
             std::thread::sleep(Duration::from_millis(5));
         };
         self.seen.extend(self.lines.iter());
         let stdout = self.stdout.take().unwrap().join().unwrap();
-        Ended { code: status.code(), stdout, stderr: self.seen.join("\n") }
+        Ended {
+            code: status.code(),
+            stdout,
+            stderr: self.seen.join("\n"),
+        }
     }
 }
 
@@ -176,8 +210,14 @@ pub(crate) struct Ended {
 impl Ended {
     /// All of it, for snapshots and messages.
     pub(crate) fn told(&self) -> String {
-        let code = self.code.map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
-        format!("exit: {code}\n---- stdout\n{}\n---- stderr\n{}", self.stdout.trim_end(), self.stderr)
+        let code = self
+            .code
+            .map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
+        format!(
+            "exit: {code}\n---- stdout\n{}\n---- stderr\n{}",
+            self.stdout.trim_end(),
+            self.stderr
+        )
     }
 }
 
@@ -199,6 +239,9 @@ pub(crate) fn snapshot(name: &str, text: &str) {
     for (pattern, replacement) in [
         (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "[id]"),
         (r"[0-9a-f]{64}", "[hash]"),
+        // An hour may end tomorrow, and some of it may have passed.
+        (r"until \d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}", "until [time]"),
+        (r"\b59m( \d+s)?", "1h"),
         (r"\(version [0-9a-f]{12}\)", "(version [hash])"),
         (r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", "[moment]"),
         (r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d{3})?", "[moment]"),

@@ -10,8 +10,19 @@ fn init_writes_an_example_that_runs_and_overwrites_nothing() {
     let made = folder.run(&["init", "hello"]);
     assert_eq!(made.code, Some(0), "{}", made.told());
     snapshot("init", &made.told());
-    let args = ["run", "hello/order.yaml", "--mocks", "hello/mocks.yaml", "-q", "-i", "@hello/input.json"];
-    assert_eq!(folder.json(&args), serde_json::json!({ "charge": "charge-1", "parcel": "parcel-1" }));
+    let args = [
+        "run",
+        "hello/order.yaml",
+        "--mocks",
+        "hello/mocks.yaml",
+        "-q",
+        "-i",
+        "@hello/input.json",
+    ];
+    assert_eq!(
+        folder.json(&args),
+        serde_json::json!({ "charge": "charge-1", "parcel": "parcel-1" })
+    );
     assert_eq!(folder.run(&["validate", "hello"]).code, Some(0));
     let again = folder.run(&["init", "hello", "--name", "other"]);
     assert_eq!(again.code, Some(2), "{}", again.told());
@@ -24,7 +35,11 @@ fn codes_are_explained() {
     let folder = Folder::new();
     let known = folder.run(&["explain", "bow0107"]);
     assert_eq!(known.code, Some(0));
-    assert!(known.stdout.starts_with("BOW0107: a field that nothing reads"), "{}", known.told());
+    assert!(
+        known.stdout.starts_with("BOW0107: a field that nothing reads"),
+        "{}",
+        known.told()
+    );
     let all = folder.run(&["explain"]);
     assert!(all.stdout.lines().count() > 20, "{}", all.told());
     let unknown = folder.run(&["explain", "BOW0170"]);
@@ -65,22 +80,38 @@ fn connectors_are_listed_and_described() {
         assert!(list.stdout.contains(&format!("  {name} ")), "{name}: {}", list.told());
         let page = folder.run(&["connectors", name]);
         assert!(page.stdout.starts_with(&format!("# {name}\n")), "{}", page.told());
-        assert!(page.stdout.contains("| field | type | default | meaning |"), "{}", page.told());
+        assert!(
+            page.stdout.contains("| field | type | default | meaning |"),
+            "{}",
+            page.told()
+        );
     }
     let schema = folder.json(&["connectors", "http-request", "--json"]);
     assert!(schema["config"]["properties"]["url"].is_object(), "{schema}");
     let unknown = folder.run(&["connectors", "http-reqest"]);
-    assert!(unknown.code == Some(2) && unknown.stderr.contains("did you mean http-request?"), "{}", unknown.told());
+    assert!(
+        unknown.code == Some(2) && unknown.stderr.contains("did you mean http-request?"),
+        "{}",
+        unknown.told()
+    );
 }
 
 #[test]
 fn workflows_are_drawn() {
     let folder = Folder::new();
     let mermaid = folder.run(&["graph", "order.yaml"]);
-    assert!(mermaid.code == Some(0) && mermaid.stdout.contains("charge"), "{}", mermaid.told());
+    assert!(
+        mermaid.code == Some(0) && mermaid.stdout.contains("charge"),
+        "{}",
+        mermaid.told()
+    );
     let svg = folder.run(&["graph", "order.yaml", "--format", "svg", "-o", "order.svg"]);
     assert_eq!(svg.told(), "exit: 0\n---- stdout\n\n---- stderr\n");
-    assert!(std::fs::read_to_string(folder.path("order.svg")).unwrap().contains("<svg"));
+    assert!(
+        std::fs::read_to_string(folder.path("order.svg"))
+            .unwrap()
+            .contains("<svg")
+    );
     assert_eq!(folder.run(&["graph", "broken.yaml"]).code, Some(2));
 }
 
@@ -89,13 +120,20 @@ fn generated_pages_are_written_and_checked() {
     let folder = Folder::new();
     let before = folder.run(&["generate", "--check"]);
     assert_eq!(before.code, Some(2));
-    assert!(before.stdout.contains("out of date: docs/reference/cli.md"), "{}", before.told());
+    assert!(
+        before.stdout.contains("out of date: docs/reference/cli.md"),
+        "{}",
+        before.told()
+    );
     assert_eq!(folder.run(&["generate"]).code, Some(0));
     let after = folder.run(&["generate", "--check"]);
     assert_eq!(after.told(), "exit: 0\n---- stdout\n\n---- stderr\n");
     folder.write("docs/reference/errors.md", "changed by hand");
     let changed = folder.run(&["generate", "--check"]);
-    assert_eq!((changed.code, changed.stdout.as_str()), (Some(2), "out of date: docs/reference/errors.md\n"));
+    assert_eq!(
+        (changed.code, changed.stdout.as_str()),
+        (Some(2), "out of date: docs/reference/errors.md\n")
+    );
 }
 
 #[test]

@@ -19,10 +19,17 @@ fn one_process_at_a_time_has_a_data_folder() {
     run.until("pause waits until");
     let second = folder.run(&["run", "plain.yaml", "-i", r#"{"name": "Ada"}"#]);
     assert_eq!(second.code, Some(4), "{}", second.told());
-    assert!(second.stderr.contains(&format!("(pid {})", run.pid())), "{}", second.told());
+    assert!(
+        second.stderr.contains(&format!("(pid {})", run.pid())),
+        "{}",
+        second.told()
+    );
     snapshot("locked", &second.told());
     // Another folder is free.
-    assert_eq!(folder.json(&["run", "plain.yaml", "-q", "--data", "other", "-i", r#"{"name": "Ada"}"#]), "hello Ada");
+    assert_eq!(
+        folder.json(&["run", "plain.yaml", "-q", "--data", "other", "-i", r#"{"name": "Ada"}"#]),
+        "hello Ada"
+    );
     run.signal("INT");
     assert_eq!(run.end().code, Some(5));
 }
@@ -44,10 +51,18 @@ fn what_cannot_go_on_is_told_and_left_alone() {
     crashed(&folder);
     let next = folder.run(&["run", "plain.yaml", "-i", r#"{"name": "Ada"}"#]);
     assert_eq!(next.code, Some(0), "{}", next.told());
-    assert!(next.stderr.contains("stuck: execution w-1 of waits cannot go on:"), "{}", next.told());
+    assert!(
+        next.stderr.contains("stuck: execution w-1 of waits cannot go on:"),
+        "{}",
+        next.told()
+    );
     assert!(next.stderr.contains("env.SHOP_URL"), "{}", next.told());
     let ignored = folder.run(&["run", "plain.yaml", "--no-recover", "-i", r#"{"name": "Ada"}"#]);
-    assert!(ignored.code == Some(0) && !ignored.stderr.contains("w-1"), "{}", ignored.told());
+    assert!(
+        ignored.code == Some(0) && !ignored.stderr.contains("w-1"),
+        "{}",
+        ignored.told()
+    );
     let rows = folder.json(&["executions", "list", "--status", "running", "--json"]);
     assert_eq!(rows[0]["id"], "w-1");
 }
@@ -55,14 +70,32 @@ fn what_cannot_go_on_is_told_and_left_alone() {
 #[test]
 fn an_unfinished_id_is_gone_on_with() {
     let folder = Folder::new();
-    let args = ["run", "waits.yaml", "--mocks", "mocks.yaml", "-i", r#"{"pause": "700ms"}"#, "--id", "w-1"];
+    let args = [
+        "run",
+        "waits.yaml",
+        "--mocks",
+        "mocks.yaml",
+        "-i",
+        r#"{"pause": "700ms"}"#,
+        "--id",
+        "w-1",
+    ];
     let mut run = folder.spawn(&args);
     run.until("pause waits until");
     run.signal("KILL");
     assert_eq!(run.end().code, None);
     let again = folder.run(&args);
-    assert_eq!((again.code, again.stdout.as_str()), (Some(0), "true\n"), "{}", again.told());
-    assert!(again.stderr.contains("execution w-1 exists and goes on"), "{}", again.told());
+    assert_eq!(
+        (again.code, again.stdout.as_str()),
+        (Some(0), "true\n"),
+        "{}",
+        again.told()
+    );
+    assert!(
+        again.stderr.contains("execution w-1 exists and goes on"),
+        "{}",
+        again.told()
+    );
     assert_eq!(folder.calls(), ["/ok", "/ok"]);
 }
 
@@ -71,7 +104,10 @@ fn a_damaged_store_is_told_as_one() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path(".bowline")).unwrap();
     folder.write(".bowline/bowline.db", &"this is no database ".repeat(500));
-    for args in [&["run", "plain.yaml", "-i", r#"{"name": "x"}"#][..], &["executions", "list"]] {
+    for args in [
+        &["run", "plain.yaml", "-i", r#"{"name": "x"}"#][..],
+        &["executions", "list"],
+    ] {
         let ended = folder.run(args);
         assert_eq!(ended.code, Some(4), "{args:?}: {}", ended.told());
         assert!(ended.stderr.contains("is damaged"), "{}", ended.told());

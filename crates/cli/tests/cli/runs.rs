@@ -27,7 +27,11 @@ fn quiet_shows_the_result_alone() {
     folder.write("in.yaml", "name: Ada\n");
     for input in ["@in.yaml", "in.yaml", r#"{"name": "Ada"}"#] {
         let ended = folder.run(&["run", "plain.yaml", "--quiet", "--input", input]);
-        assert_eq!(ended.told(), "exit: 0\n---- stdout\n\"hello Ada\"\n---- stderr\n", "{input}");
+        assert_eq!(
+            ended.told(),
+            "exit: 0\n---- stdout\n\"hello Ada\"\n---- stderr\n",
+            "{input}"
+        );
     }
 }
 
@@ -50,7 +54,14 @@ fn input_comes_from_stdin_too() {
 #[test]
 fn a_wrong_input_is_refused_with_every_field_before_anything_is_made() {
     let folder = Folder::new();
-    let ended = folder.run(&["run", "order.yaml", "--mocks", "mocks.yaml", "-i", r#"{"customer": 7, "amount": -1}"#]);
+    let ended = folder.run(&[
+        "run",
+        "order.yaml",
+        "--mocks",
+        "mocks.yaml",
+        "-i",
+        r#"{"customer": 7, "amount": -1}"#,
+    ]);
     snapshot("run-wrong-input", &ended.told());
     let ended = folder.run(&["run", "order.yaml", "-i", "{customer"]);
     snapshot("run-input-not-json", &ended.told());
@@ -67,7 +78,11 @@ fn a_wrong_workflow_is_refused_with_every_problem() {
     }
     let missing = folder.run(&["run", "missing.yaml"]);
     assert_eq!(missing.code, Some(2));
-    assert!(missing.stderr.contains("missing.yaml") && missing.stderr.contains("BOW0101"), "{}", missing.told());
+    assert!(
+        missing.stderr.contains("missing.yaml") && missing.stderr.contains("BOW0101"),
+        "{}",
+        missing.told()
+    );
     assert!(!folder.path(".bowline").exists(), "nothing was opened");
 }
 
@@ -76,7 +91,10 @@ fn children_are_found_beside_the_workflow_by_name_or_file() {
     let folder = Folder::new();
     let result = folder.json(&["run", "parent.yaml", "-q"]);
     assert_eq!(result, serde_json::json!([2, 40]));
-    folder.write("child-two.yaml", "name: by-name\nsteps:\n  - id: x\n    typ: http-request\n");
+    folder.write(
+        "child-two.yaml",
+        "name: by-name\nsteps:\n  - id: x\n    typ: http-request\n",
+    );
     let ended = folder.run(&["run", "parent.yaml", "-q"]);
     assert_eq!(ended.code, Some(2), "{}", ended.told());
     assert!(ended.stderr.contains("child-two.yaml:"), "{}", ended.told());
@@ -85,7 +103,16 @@ fn children_are_found_beside_the_workflow_by_name_or_file() {
 #[test]
 fn time_can_be_virtual() {
     let folder = Folder::new();
-    let args = ["run", "waits.yaml", "--mocks", "mocks.yaml", "-q", "--virtual-time", "-i", r#"{"pause": "2d"}"#];
+    let args = [
+        "run",
+        "waits.yaml",
+        "--mocks",
+        "mocks.yaml",
+        "-q",
+        "--virtual-time",
+        "-i",
+        r#"{"pause": "2d"}"#,
+    ];
     assert_eq!(folder.json(&args), true);
 }
 
@@ -98,7 +125,15 @@ fn variables_come_from_a_file_and_credentials_from_another() {
     );
     folder.write(".env", "BOWLINE_TEST_NAME='some name'\n");
     folder.write("credentials.yaml", "shop: { key: very-secret-key }\n");
-    let args = ["run", "env.yaml", "-q", "--env-file", ".env", "--credentials", "credentials.yaml"];
+    let args = [
+        "run",
+        "env.yaml",
+        "-q",
+        "--env-file",
+        ".env",
+        "--credentials",
+        "credentials.yaml",
+    ];
     assert_eq!(folder.json(&args), "ok");
     let ended = folder.run(&["run", "env.yaml", "-q"]);
     assert_eq!(ended.code, Some(1), "{}", ended.told());
@@ -108,7 +143,10 @@ fn variables_come_from_a_file_and_credentials_from_another() {
 #[test]
 fn wrong_mocks_and_wrong_options_are_wrong_usage() {
     let folder = Folder::new();
-    folder.write("mocks.bad.yaml", "services:\n  - { id: a, type: mock-htp-service }\n  - { id: a, tpye: x }\n");
+    folder.write(
+        "mocks.bad.yaml",
+        "services:\n  - { id: a, type: mock-htp-service }\n  - { id: a, tpye: x }\n",
+    );
     folder.write("creds.yaml", "- a list\n");
     for args in [
         &["run", "plain.yaml", "--mocks", "mocks.bad.yaml"][..],
@@ -122,14 +160,26 @@ fn wrong_mocks_and_wrong_options_are_wrong_usage() {
     ] {
         let ended = folder.run(args);
         assert_eq!(ended.code, Some(2), "{args:?}: {}", ended.told());
-        assert!(!ended.stderr.is_empty() && ended.stdout.is_empty(), "{args:?}: {}", ended.told());
+        assert!(
+            !ended.stderr.is_empty() && ended.stdout.is_empty(),
+            "{args:?}: {}",
+            ended.told()
+        );
     }
 }
 
 #[test]
 fn an_id_starts_one_execution_only() {
     let folder = Folder::new();
-    let args = ["run", "plain.yaml", "-q", "--id", "greeting-1", "-i", r#"{"name": "Ada"}"#];
+    let args = [
+        "run",
+        "plain.yaml",
+        "-q",
+        "--id",
+        "greeting-1",
+        "-i",
+        r#"{"name": "Ada"}"#,
+    ];
     assert_eq!(folder.json(&args), "hello Ada");
     let again = folder.run(&args);
     assert_eq!(again.code, Some(2), "{}", again.told());
@@ -161,7 +211,10 @@ fn validate_tells_everything_about_everything() {
     let json = folder.run(&["validate", "broken.yaml", "plain.yaml", "--json"]);
     assert_eq!(json.code, Some(2));
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
-    assert_eq!((&json["valid"], &json["files"][1]["workflow"]), (&false.into(), &"plain".into()));
+    assert_eq!(
+        (&json["valid"], &json["files"][1]["workflow"]),
+        (&false.into(), &"plain".into())
+    );
     assert!(json["files"][0]["problems"].as_array().unwrap().len() >= 4);
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(folder.run(&["validate", empty.path().to_str().unwrap()]).code, Some(2));
@@ -174,7 +227,11 @@ fn a_reader_that_goes_away_does_not_end_the_run() {
         "{} run order.yaml --mocks mocks.yaml --json -i '{INPUT}' | head -c 1 > /dev/null",
         env!("CARGO_BIN_EXE_bowline")
     );
-    let status = std::process::Command::new("sh").current_dir(folder.root()).args(["-c", &script]).status().unwrap();
+    let status = std::process::Command::new("sh")
+        .current_dir(folder.root())
+        .args(["-c", &script])
+        .status()
+        .unwrap();
     assert!(status.success());
     let rows = folder.json(&["executions", "list", "--json"]);
     assert_eq!(rows[0]["status"], "succeeded", "{rows}");

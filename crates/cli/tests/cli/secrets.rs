@@ -71,7 +71,13 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
     }
     forms.push(STANDARD.encode(format!("user:{secret}")).into_bytes());
     forms.push(utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string().into_bytes());
-    forms.push(serde_json::to_string(secret).unwrap().trim_matches('"').as_bytes().to_vec());
+    forms.push(
+        serde_json::to_string(secret)
+            .unwrap()
+            .trim_matches('"')
+            .as_bytes()
+            .to_vec(),
+    );
     forms
 }
 
@@ -79,10 +85,26 @@ fn occurs(bytes: &[u8], form: &[u8]) -> bool {
     bytes.windows(form.len()).any(|window| window == form)
 }
 
+/// What a service gives as a step's result is recorded, or the execution could not go on with it; it is kept
+/// from what is printed while the execution runs, and from every later step's record.
+fn assert_never_issued(bytes: &[u8], place: &str) {
+    for form in forms(ISSUED) {
+        assert!(
+            !occurs(bytes, &form),
+            "{place} holds {}",
+            String::from_utf8_lossy(&form)
+        );
+    }
+}
+
 fn assert_clean(bytes: &[u8], place: &str) {
-    for secret in [TOKEN, QUERY, BODY, CREDENTIAL, ISSUED] {
+    for secret in [TOKEN, QUERY, BODY, CREDENTIAL] {
         for form in forms(secret) {
-            assert!(!occurs(bytes, &form), "{place} holds {}", String::from_utf8_lossy(&form));
+            assert!(
+                !occurs(bytes, &form),
+                "{place} holds {}",
+                String::from_utf8_lossy(&form)
+            );
         }
     }
 }
@@ -96,7 +118,11 @@ fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
     }
     files
 }
@@ -108,7 +134,14 @@ fn no_secret_is_left_anywhere() {
     folder.write("mocks.secrets.yaml", MOCKS);
     folder.write("credentials.yaml", &format!("login: {{ password: {CREDENTIAL} }}\n"));
     let run = |more: &[&str]| {
-        let args = ["run", "secrets.yaml", "--mocks", "mocks.secrets.yaml", "--credentials", "credentials.yaml"];
+        let args = [
+            "run",
+            "secrets.yaml",
+            "--mocks",
+            "mocks.secrets.yaml",
+            "--credentials",
+            "credentials.yaml",
+        ];
         let output = folder
             .command(&[&args[..], more].concat())
             .env("CANARY_TOKEN", TOKEN)
@@ -126,9 +159,15 @@ fn no_secret_is_left_anywhere() {
         let ended = run(more);
         assert_eq!(ended.code, Some(1), "{place}: {}", ended.told());
         if place == "lines" {
-            assert!(ended.stderr.contains("http.503"), "it got as far as the last step: {}", ended.told());
+            assert!(
+                ended.stderr.contains("http.503"),
+                "it got as far as the last step: {}",
+                ended.told()
+            );
         }
         clean_output(&ended, place);
+        assert_never_issued(ended.stdout.as_bytes(), place);
+        assert_never_issued(ended.stderr.as_bytes(), place);
     }
     let ids = folder.ids();
     assert_eq!(ids.len(), 3);
@@ -147,6 +186,13 @@ fn no_secret_is_left_anywhere() {
     // The echo was recorded, with the secrets taken out of it.
     let history = folder.run(&["executions", "history", &ids[0], "--json"]);
     assert!(history.stdout.contains("before *** after"), "{}", history.told());
+    for line in history
+        .stdout
+        .lines()
+        .filter(|line| !line.contains("\"path\":\"login\""))
+    {
+        assert_never_issued(line.as_bytes(), "a later record");
+    }
     let files = files_below(&folder.path(".bowline"));
     assert!(!files.is_empty());
     for file in files {

@@ -1,5 +1,7 @@
 //! `scatter` and `gather`: the same question to several nodes, one answer out of theirs.
 
+use std::sync::Arc;
+
 use bowline_core::{Branches, Canceller, ErrorKind, StepError};
 use bowline_expression::{Binding, Template};
 use serde_json::{Map, Value, json};
@@ -63,7 +65,7 @@ impl Scope {
             })
             .collect();
         let result = inner.gather(step, &block.strategy, results, failures)?;
-        Ok(Flow::Next(Some(result)))
+        Ok(Flow::Next(Some(Arc::new(result))))
     }
 
     fn gather(
@@ -148,7 +150,7 @@ async fn collect(
             Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
             _ if number == DEADLINE => break,
             Ok(done @ Flow::Return(_)) => return Ok(Some(done)),
-            Ok(Flow::Next(result)) => Ok(result.unwrap_or_default()),
+            Ok(Flow::Next(result)) => Ok(Arc::unwrap_or_clone(result.unwrap_or_default())),
             Err(error) => Err(error),
         };
         let enough = result.is_ok() && matches!(strategy, Gather::First);

@@ -1,5 +1,7 @@
 //! `forEach` and `repeat`.
 
+use std::sync::Arc;
+
 use bowline_core::{Branches, ErrorKind, StepError};
 use bowline_expression::Binding;
 use serde_json::{Value, json};
@@ -52,7 +54,7 @@ impl Scope {
             };
             match ended {
                 Ok(done @ Flow::Return(_)) => break Ok(Some(done)),
-                Ok(Flow::Next(result)) => results[number] = Some(result.unwrap_or_default()),
+                Ok(Flow::Next(result)) => results[number] = Some(Arc::unwrap_or_clone(result.unwrap_or_default())),
                 Err(error) if error.kind == ErrorKind::Cancelled => break Err(error),
                 Err(error) => match block.on_item_error {
                     OnItemError::Fail => break Err(error),
@@ -65,7 +67,9 @@ impl Scope {
         if let Some(done) = decision? {
             return Ok(done);
         }
-        Ok(Flow::Next(Some(Value::Array(results.into_iter().flatten().collect()))))
+        Ok(Flow::Next(Some(Arc::new(Value::Array(
+            results.into_iter().flatten().collect(),
+        )))))
     }
 
     /// The same steps again and again, with a durable pause between rounds.

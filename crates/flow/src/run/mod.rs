@@ -78,7 +78,7 @@ async fn whole(run: Arc<Run>, input: Payload) -> Result<Payload, StepError> {
     let ended = async {
         let result = match scope.steps(&run.plan.steps).await? {
             Flow::Return(Some(result)) => return Ok(result),
-            Flow::Next(result) => result,
+            Flow::Next(result) => result.map(Arc::unwrap_or_clone),
             Flow::Return(None) => None,
         };
         match &run.plan.output {

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bowline_connector::{Connections, ConnectorEntry, Declared, StepContext};
 use bowline_core::{Attempt, BoxFuture, ErrorKind, Path, Payload, Resolved, StepBody, StepError};
 use bowline_expression::{Binding, Masker, Moment, Template};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::runtime::Runtime;
-use super::walk::{Flow, Scope, parse, payload};
+use super::walk::{Flow, Report, Scope, parse, payload};
 use super::{errors, saga};
 use crate::plan::{NodePlan, OnError, OutputPlan, Plan, Step, StepKind};
 
@@ -31,30 +31,36 @@ impl Scope {
             };
             done = scope.call(step, &format!("{}.fallback", step.id), fallback, None).await;
         }
-        let Done { result, times } = done;
-        let mut report = times;
+        let Done { result, took } = done;
         match result {
             Ok(result) => {
                 let result = Arc::new(result);
-                report["status"] = json!(if degraded { "degraded" } else { "succeeded" });
-                report["output"] = Value::clone(&result);
+                let status = if degraded { "degraded" } else { "succeeded" };
+                let report = Report {
+                    output: Some(Arc::clone(&result)),
+                    took,
+                    ..Report::of(status)
+                };
                 self.run.report(&step.id, report);
                 self.frame.set(&step.id, Binding::open(Arc::clone(&result)));
                 if let Some(compensation) = &node.compensation {
                     saga::note(self, &step.id, self.context.path_of(&step.id), compensation, &result);
                 }
-                Ok(Flow::Next(Some(Value::clone(&result))))
+                Ok(Flow::Next(Some(result)))
             }
             Err(error) => {
-                report["status"] = json!("failed");
-                report["error"] = errors::as_value(&error);
+                let report = Report {
+                    error: Some(errors::as_value(&error)),
+                    took,
+                    ..Report::of("failed")
+                };
                 self.run.report(&step.id, report);
                 if node.on_error == OnError::Fail || error.kind == ErrorKind::Cancelled {
                     return Err(error);
                 }
                 self.run.collect(&step.id, &error);
                 self.frame.set(&step.id, Binding::open(Value::Null));
-                Ok(Flow::Next(Some(Value::Null)))
+                Ok(Flow::Next(Some(Arc::default())))
             }
         }
     }
@@ -86,7 +92,7 @@ impl Scope {
             Err(error) => {
                 return Done {
                     result: Err(error),
-                    times: json!({ "attempts": 0 }),
+                    took: None,
                 };
             }
         };
@@ -96,9 +102,11 @@ impl Scope {
             asked_at,
             ended_at,
         } = self.context.step(asked).detailed().await;
-        let times = json!({ "attempts": attempts, "startedAt": asked_at, "endedAt": ended_at });
         let result = result.and_then(|output| self.shape(step, node, parse(&output)?));
-        Done { result, times }
+        Done {
+            result,
+            took: Some((attempts, asked_at, ended_at)),
+        }
     }
 
     /// Everything that a call needs, with its templates rendered. Pure: nothing has happened yet.
@@ -201,7 +209,7 @@ fn look_up<'a>(value: &'a Value, field: &[String]) -> Option<&'a Value> {
 /// How a call ended, and what `steps.<id>` tells of it.
 struct Done {
     result: Result<Value, StepError>,
-    times: Value,
+    took: Option<(u32, i64, i64)>,
 }
 
 impl Done {

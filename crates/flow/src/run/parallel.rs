@@ -4,7 +4,7 @@
 //! awaited, so that its `finally` runs; then what it had completed is undone. Where the whole block fails,
 //! the notes of all branches go to the saga around it.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use bowline_core::{Branches, Canceller, ErrorKind, StepError};
 use serde_json::{Map, Value, json};
@@ -64,7 +64,7 @@ impl Scope {
             .zip(ended)
             .filter_map(|(branch, result)| Some((branch.name.clone(), shown(join, result?)?)))
             .collect();
-        Ok(Flow::Next(Some(Value::Object(results))))
+        Ok(Flow::Next(Some(Arc::new(Value::Object(results)))))
     }
 
     fn keep_all(&self, scopes: &[Self]) {
@@ -117,7 +117,7 @@ async fn decide(
     while let Some((number, result)) = running.next().await {
         let result = match result {
             Ok(done @ Flow::Return(_)) => return Ok(Some(done)),
-            Ok(Flow::Next(result)) => Ok(result.unwrap_or_default()),
+            Ok(Flow::Next(result)) => Ok(Arc::unwrap_or_clone(result.unwrap_or_default())),
             // The execution is being cancelled; the others will say the same once they have cleaned up.
             Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
             Err(error) => Err(error),

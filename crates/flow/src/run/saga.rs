@@ -87,7 +87,7 @@ impl Scope {
             let ended = inner.one(action).await;
             let result = match ended {
                 Ok(Flow::Return(result)) => return Ok(Flow::Return(result)),
-                Ok(Flow::Next(result)) => Arc::new(result.unwrap_or_default()),
+                Ok(Flow::Next(result)) => result.unwrap_or_default(),
                 Err(error) => return Err(compensate(&inner, &undo, error).await),
             };
             if let Some(compensation) = compensation {
@@ -104,7 +104,7 @@ impl Scope {
         // Done as a whole: what encloses it may still have to undo it.
         let notes = std::mem::take(&mut *undo.lock().unwrap_or_else(PoisonError::into_inner));
         self.undo.lock().unwrap_or_else(PoisonError::into_inner).absorb(notes);
-        Ok(Flow::Next(Some(Value::Object(results))))
+        Ok(Flow::Next(Some(Arc::new(Value::Object(results)))))
     }
 }
 

@@ -24,17 +24,52 @@ pub(crate) struct Run {
     /// `workflow.errors`: what best-effort steps collected.
     errors: Mutex<Vec<Value>>,
     /// `steps.<id>`.
-    steps: Mutex<HashMap<String, Value>>,
+    steps: Mutex<HashMap<String, Report>>,
     /// The error that compensations read as `error`.
     pub(crate) cause: Arc<Mutex<Value>>,
     /// Connections as this process has rendered them, shared by all runs of the plan.
     pub(crate) connections: Arc<super::node::RenderedConnections>,
 }
 
+/// What `steps.<id>` tells. Made into a value only when an expression reads it.
+#[derive(Clone, Default)]
+pub(crate) struct Report {
+    pub(crate) status: &'static str,
+    pub(crate) output: Option<Arc<Value>>,
+    pub(crate) error: Option<Value>,
+    /// Attempts, when it was asked for, and when it ended; for nodes only.
+    pub(crate) took: Option<(u32, i64, i64)>,
+}
+
+impl Report {
+    pub(crate) fn of(status: &'static str) -> Self {
+        Self {
+            status,
+            ..Self::default()
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        let mut value = json!({ "status": self.status });
+        if let Some(output) = &self.output {
+            value["output"] = Value::clone(output);
+        }
+        if let Some(error) = &self.error {
+            value["error"] = error.clone();
+        }
+        if let Some((attempts, started_at, ended_at)) = self.took {
+            value["attempts"] = json!(attempts);
+            value["startedAt"] = json!(started_at);
+            value["endedAt"] = json!(ended_at);
+        }
+        value
+    }
+}
+
 /// What comes after a step.
 pub(crate) enum Flow {
     /// The next one. None where the step was skipped.
-    Next(Option<Value>),
+    Next(Option<Arc<Value>>),
     /// The workflow ends, with this result or with its `output`.
     Return(Option<Value>),
 }
@@ -79,7 +114,7 @@ impl Run {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
     }
 
-    pub(crate) fn report(&self, step: &str, report: Value) {
+    pub(crate) fn report(&self, step: &str, report: Report) {
         self.steps
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -121,7 +156,10 @@ impl bowline_expression::Scope for Names<'_> {
             "random" => Some(Binding::open(json!({ "uuid": self.scope.context.uuid(self.place) }))),
             "steps" => {
                 let steps = run.steps.lock().unwrap_or_else(PoisonError::into_inner);
-                let steps: Map<String, Value> = steps.iter().map(|(id, step)| (id.clone(), step.clone())).collect();
+                let steps: Map<String, Value> = steps
+                    .iter()
+                    .map(|(id, report)| (id.clone(), report.to_value()))
+                    .collect();
                 Some(Binding::open(Value::Object(steps)))
             }
             _ => None,
@@ -214,7 +252,7 @@ impl Scope {
             if let Some(when) = &step.when
                 && !self.condition(step, "when", when)?
             {
-                self.run.report(&step.id, json!({ "status": "skipped" }));
+                self.run.report(&step.id, Report::of("skipped"));
                 self.frame.set(&step.id, Binding::open(Value::Null));
                 return Ok(Flow::Next(None));
             }
@@ -226,8 +264,13 @@ impl Scope {
             match &flow {
                 Ok(Flow::Next(result)) => {
                     let result = result.clone().unwrap_or_default();
-                    self.run
-                        .report(&step.id, json!({ "status": "succeeded", "output": &result }));
+                    self.run.report(
+                        &step.id,
+                        Report {
+                            output: Some(Arc::clone(&result)),
+                            ..Report::of("succeeded")
+                        },
+                    );
                     if !matches!(step.kind, StepKind::Set(_)) {
                         self.frame.set(&step.id, Binding::open(result));
                     }
@@ -236,7 +279,10 @@ impl Scope {
                 Err(error) => {
                     self.run.report(
                         &step.id,
-                        json!({ "status": "failed", "error": errors::as_value(error) }),
+                        Report {
+                            error: Some(errors::as_value(error)),
+                            ..Report::of("failed")
+                        },
                     );
                 }
             }
@@ -335,11 +381,12 @@ impl Scope {
         let input = payload(&input)?;
         let detached = mode == ChildMode::Detach;
         let result: Value = parse(&self.context.child(&step.id, name, input, detached).await?)?;
-        Ok(Flow::Next(Some(if detached {
+        let result = if detached {
             json!({ "executionId": result })
         } else {
             result
-        })))
+        };
+        Ok(Flow::Next(Some(Arc::new(result))))
     }
 
     /// `try`: a cancellation is not an error that can be caught.

@@ -22,7 +22,11 @@ pub(super) fn run(args: &CancelArgs) -> Result {
             return Ok(Exit::Success);
         }
         Status::Succeeded | Status::Failed => {
-            return Err(Failure::usage(format!("execution {} has {} already", row.id, row.status.name())));
+            return Err(Failure::usage(format!(
+                "execution {} has {} already",
+                row.id,
+                row.status.name()
+            )));
         }
     }
     block_on(cancel(args, &row.id))
@@ -38,7 +42,10 @@ async fn cancel(args: &CancelArgs, id: &str) -> Result {
                 break;
             }
             Err(StoreError::Locked { holder, .. }) if !asked => {
-                store.request(&RequestKind::Cancel { id: id.to_owned(), reason: args.reason.clone() })?;
+                store.request(&RequestKind::Cancel {
+                    id: id.to_owned(),
+                    reason: args.reason.clone(),
+                })?;
                 asked = true;
                 let holder = holder.unwrap_or_else(|| "another process".into());
                 terminal::note(&format!("{holder} runs it and is asked to cancel it"));
@@ -66,7 +73,12 @@ fn ended(store: &dyn Store, id: &str) -> Result<Option<Exit>> {
             terminal::note(&format!("execution {id} is cancelled"));
             Some(Exit::Success)
         }
-        Some(other) => return Err(Failure::usage(format!("execution {id} has {} before that", other.name()))),
+        Some(other) => {
+            return Err(Failure::usage(format!(
+                "execution {id} has {} before that",
+                other.name()
+            )));
+        }
     })
 }
 

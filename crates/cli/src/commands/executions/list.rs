@@ -56,8 +56,22 @@ fn table(rows: &[ExecutionRow]) -> String {
             (_, None) => String::new(),
         };
         let workflow = text::one_line(&row.workflow);
-        table.add_row([row.id.clone(), workflow, row.status.name().to_owned(), time::date(row.started_at), took]);
+        table.add_row([
+            row.id.clone(),
+            workflow,
+            row.status.name().to_owned(),
+            time::date(row.started_at),
+            took,
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
     // The table pads its lines to the right.
-    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    table
+        .to_string()
+        .lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
 }

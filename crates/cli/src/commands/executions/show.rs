@@ -42,7 +42,10 @@ fn page(row: &ExecutionRow, view: &View) -> Result<()> {
     let field = |name: &str, value: &str| terminal::print(&format!("{} {value}", to.dim(format!("{name:<10}"))));
     field("execution", &row.id)?;
     let version: String = row.definition.chars().take(12).collect();
-    field("workflow", &format!("{} (version {version})", text::one_line(&row.workflow)))?;
+    field(
+        "workflow",
+        &format!("{} (version {version})", text::one_line(&row.workflow)),
+    )?;
     if let Some(parent) = &row.parent {
         field("parent", parent)?;
     }
@@ -54,7 +57,12 @@ fn page(row: &ExecutionRow, view: &View) -> Result<()> {
     if let Some(input) = &view.input {
         field("input", &pretty(input))?;
     }
-    let look = Look { now, frame: 0, to, live: false };
+    let look = Look {
+        now,
+        frame: 0,
+        to,
+        live: false,
+    };
     let lines = tree::steps(view, &HashMap::new(), look);
     if !lines.is_empty() {
         terminal::print("")?;
@@ -92,7 +100,9 @@ fn status(row: &ExecutionRow, view: &View, now: i64) -> String {
 }
 
 fn pretty(payload: &Payload) -> String {
-    payload.parse::<Value>().map_or_else(|_| payload.text().to_owned(), |value| format!("{value:#}"))
+    payload
+        .parse::<Value>()
+        .map_or_else(|_| payload.text().to_owned(), |value| format!("{value:#}"))
 }
 
 fn page_json(row: &ExecutionRow, view: &View) -> Value {
@@ -104,7 +114,10 @@ fn page_json(row: &ExecutionRow, view: &View) -> Value {
     page.insert("input".into(), input.unwrap_or_default());
     let mut ops: Vec<_> = view.ops.iter().collect();
     ops.sort_by_key(|(_, op)| op.order);
-    page.insert("steps".into(), ops.into_iter().map(|(path, op)| op_json(path, op)).collect());
+    page.insert(
+        "steps".into(),
+        ops.into_iter().map(|(path, op)| op_json(path, op)).collect(),
+    );
     if let Some(outcome) = &view.outcome {
         page.extend(json::outcome(outcome));
     }

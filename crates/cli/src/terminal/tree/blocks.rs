@@ -1,6 +1,7 @@
 //! The lines of blocks: a heading, and what is inside.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::PoisonError;
 
 use bowline_expression::{Binding, Moment, Scope};
@@ -125,7 +126,9 @@ impl Tree<'_> {
         let mut items: BTreeMap<u64, Vec<_>> = BTreeMap::new();
         let from = std::ops::Bound::Included(prefix.as_str());
         for (path, op) in self.view.ops.range::<str, _>((from, std::ops::Bound::Unbounded)) {
-            let Some(rest) = path.strip_prefix(prefix.as_str()) else { break };
+            let Some(rest) = path.strip_prefix(prefix.as_str()) else {
+                break;
+            };
             if let Some((number, _)) = rest.split_once(']')
                 && let Ok(number) = number.parse()
             {
@@ -149,16 +152,22 @@ impl Tree<'_> {
                 Standing::Failed => failed += 1,
                 Standing::Done | Standing::Idle => done += 1,
             }
-            let trouble = ops.iter().filter(|(_, op)| op.error.is_some() && (op.is_open() || op.state == State::Failed));
+            let trouble = ops
+                .iter()
+                .filter(|(_, op)| op.error.is_some() && (op.is_open() || op.state == State::Failed));
             troubled.extend(trouble.map(|(path, op)| ((*path).to_owned(), op.is_open(), kind(op))));
         }
-        let total = self.total(block, path).map_or_else(|| (done + failed).to_string(), |total| format!("{}/{total}", done + failed));
+        let total = self.total(block, path).map_or_else(
+            || (done + failed).to_string(),
+            |total| format!("{}/{total}", done + failed),
+        );
         let mut what = format!("forEach, {total} done");
         if failed > 0 {
-            what.push_str(&format!(", {failed} failed"));
+            // Writing to a text cannot fail.
+            let _ = write!(what, ", {failed} failed");
         }
         if open > 0 {
-            what.push_str(&format!(", {} under way", text::count(open, "item")));
+            let _ = write!(what, ", {} under way", text::count(open, "item"));
         }
         let standing = self.standing_of_items(path);
         self.heading_with(standing, &step.id, &what, depth);
@@ -189,7 +198,10 @@ impl Tree<'_> {
             return None;
         }
         let input: Value = self.view.input.as_ref()?.parse().ok()?;
-        let rendered = block.items.render(&Input(Binding::open(input)), &Moment::default()).ok()?;
+        let rendered = block
+            .items
+            .render(&Input(Binding::open(input)), &Moment::default())
+            .ok()?;
         rendered.value.as_array().map(Vec::len)
     }
 }
@@ -214,18 +226,31 @@ fn kind(op: &Op) -> String {
     }
 }
 
-/// Open while anything is; else how the last thing in it ended.
+/// Open while anything is; else how the last thing in it ended. What was cancelled or undone decides nothing.
 fn standing<'a>(ops: impl Iterator<Item = &'a Op>) -> Standing {
     let mut last: Option<&Op> = None;
+    let mut any = false;
     for op in ops {
         if op.is_open() {
             return Standing::Open;
+        }
+        any = true;
+        let undoes = matches!(
+            &op.what,
+            super::What::Step {
+                compensates: Some(_),
+                ..
+            }
+        );
+        if undoes || op.state == State::Cancelled {
+            continue;
         }
         if last.is_none_or(|last| (last.ended_at, last.order) < (op.ended_at, op.order)) {
             last = Some(op);
         }
     }
     match last.map(|op| op.state) {
+        None if any => Standing::Done,
         None => Standing::Idle,
         Some(State::Failed) => Standing::Failed,
         Some(_) => Standing::Done,

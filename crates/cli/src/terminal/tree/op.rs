@@ -9,7 +9,11 @@ impl Tree<'_> {
     pub(super) fn op(&mut self, path: &str, name: &str, kind: &str, depth: usize) {
         let to = self.look.to;
         let Some(op) = self.latest(path).cloned() else {
-            let (icon, note) = if self.has_ended() { ("–", "  not run") } else { ("·", "") };
+            let (icon, note) = if self.has_ended() {
+                ("–", "  not run")
+            } else {
+                ("·", "")
+            };
             let line = to.dim(format!("{icon} {name}  {kind}{note}")).to_string();
             return self.push(depth, Weight::Idle, line);
         };
@@ -22,7 +26,11 @@ impl Tree<'_> {
             State::Cancelled => (to.dim("–").to_string(), Weight::Done),
         };
         let standing = self.standing(path, &op);
-        let line = format!("{icon} {name}  {}{}{standing}", to.dim(kind), if standing.is_empty() { "" } else { "  " });
+        let line = format!(
+            "{icon} {name}  {}{}{standing}",
+            to.dim(kind),
+            if standing.is_empty() { "" } else { "  " }
+        );
         self.push(depth, weight, line);
     }
 
@@ -57,7 +65,6 @@ impl Tree<'_> {
             (State::Running, What::Step { .. }) if op.attempt > 1 || op.error.is_some() => {
                 format!("{}  {}", attempt(), to.dim(took()))
             }
-            (State::Running, _) => to.dim(took()).to_string(),
             (State::Waiting, What::Timer) => {
                 let due = op.due.unwrap_or(now);
                 format!("until {} ({} left)", time::due(due, now), time::until(due, now))
@@ -69,9 +76,13 @@ impl Tree<'_> {
             }
             (State::Done, What::Child { detached: true, .. }) => to.dim("goes on by itself").to_string(),
             (State::Done, What::Step { .. }) if op.attempt > 1 => {
-                format!("{}  {}", to.dim(took()), to.warn(text::count(op.attempt as usize, "attempt")))
+                format!(
+                    "{}  {}",
+                    to.dim(took()),
+                    to.warn(text::count(op.attempt as usize, "attempt"))
+                )
             }
-            (State::Done, _) => to.dim(took()).to_string(),
+            (State::Running | State::Done, _) => to.dim(took()).to_string(),
             (State::Failed, What::Step { .. }) => {
                 let error = op.error.as_ref().map(&told).unwrap_or_default();
                 format!("{} failed: {error}", attempt())

@@ -20,13 +20,26 @@ fn view(text: &str, events: &[(i64, Event)]) -> View {
 }
 
 fn drawn(view: &View, now: i64) -> String {
-    let look = Look { now, frame: 0, to: To::Stderr, live: true };
-    let lines: Vec<String> = steps(view, &HashMap::new(), look).into_iter().map(|line| line.text).collect();
+    let look = Look {
+        now,
+        frame: 0,
+        to: To::Stderr,
+        live: true,
+    };
+    let lines: Vec<String> = steps(view, &HashMap::new(), look)
+        .into_iter()
+        .map(|line| line.text)
+        .collect();
     console::strip_ansi_codes(&lines.join("\n")).into_owned()
 }
 
 fn scheduled(path: &str) -> Event {
-    Event::StepScheduled { path: path.into(), kind: "http-request".into(), input: None, compensates: None }
+    Event::StepScheduled {
+        path: path.into(),
+        kind: "http-request".into(),
+        input: None,
+        compensates: None,
+    }
 }
 
 fn undone(path: &str, of: &str) -> Event {
@@ -39,7 +52,11 @@ fn undone(path: &str, of: &str) -> Event {
 }
 
 fn completed(path: &str) -> Event {
-    Event::StepCompleted { path: path.into(), attempt: 1, output: Payload::null() }
+    Event::StepCompleted {
+        path: path.into(),
+        attempt: 1,
+        output: Payload::null(),
+    }
 }
 
 fn busy() -> StepError {
@@ -63,7 +80,12 @@ steps:
 
 #[test]
 fn a_step_that_is_tried_again_tells_why_and_when() {
-    let failed = Event::AttemptFailed { path: "charge".into(), attempt: 2, error: busy(), next_at: 4_000 };
+    let failed = Event::AttemptFailed {
+        path: "charge".into(),
+        attempt: 2,
+        error: busy(),
+        next_at: 4_000,
+    };
     let view = view(STEPS, &[(0, scheduled("charge")), (100, failed)]);
     assert_eq!(
         drawn(&view, 100),
@@ -83,15 +105,38 @@ fn a_failed_execution_shows_what_was_undone_and_what_never_ran() {
         &[
             (0, scheduled("charge")),
             (120, completed("charge")),
-            (120, Event::TimerSet { path: "pause".into(), at: 3_600_120 }),
+            (
+                120,
+                Event::TimerSet {
+                    path: "pause".into(),
+                    at: 3_600_120,
+                },
+            ),
             (3_600_120, Event::TimerFired { path: "pause".into() }),
             (3_600_120, scheduled("both/left/left")),
             (3_600_120, scheduled("both/right/right")),
-            (3_600_220, Event::StepFailed { path: "both/left/left".into(), attempt: 1, error: error.clone() }),
-            (3_600_220, Event::StepCancelled { path: "both/right/right".into() }),
+            (
+                3_600_220,
+                Event::StepFailed {
+                    path: "both/left/left".into(),
+                    attempt: 1,
+                    error: error.clone(),
+                },
+            ),
+            (
+                3_600_220,
+                Event::StepCancelled {
+                    path: "both/right/right".into(),
+                },
+            ),
             (3_600_220, undone("charge.compensation", "charge")),
             (3_600_320, completed("charge.compensation")),
-            (3_600_320, Event::Finished { outcome: Outcome::Failed(error) }),
+            (
+                3_600_320,
+                Event::Finished {
+                    outcome: Outcome::Failed(error),
+                },
+            ),
         ],
     );
     assert_eq!(
@@ -104,7 +149,10 @@ fn a_failed_execution_shows_what_was_undone_and_what_never_ran() {
     – right  http-request  cancelled"
     );
     let told = error_line(&view).unwrap();
-    assert_eq!(told, "step \"both/left/left\" (http-request) attempt 1 of 3: gone [http.404]");
+    assert_eq!(
+        told,
+        "step \"both/left/left\" (http-request) attempt 1 of 3: gone [http.404]"
+    );
 }
 
 #[test]
@@ -127,7 +175,14 @@ steps:
         events.push((2, completed(&format!("notify[{number}]/send"))));
     }
     let path = "notify[37]/send";
-    events.push((3, Event::StepFailed { path: path.into(), attempt: 3, error: busy() }));
+    events.push((
+        3,
+        Event::StepFailed {
+            path: path.into(),
+            attempt: 3,
+            error: busy(),
+        },
+    ));
     let view = view(text, &events);
     let drawn = drawn(&view, 10);
     assert_eq!(
@@ -139,7 +194,10 @@ steps:
 
 #[test]
 fn without_room_what_goes_on_stays() {
-    let line = |text: &str, weight| Line { text: text.into(), weight };
+    let line = |text: &str, weight| Line {
+        text: text.into(),
+        weight,
+    };
     let lines = vec![
         line("done 1", Weight::Done),
         line("open", Weight::Open),
@@ -153,10 +211,23 @@ fn without_room_what_goes_on_stays() {
 
 #[test]
 fn what_is_waited_for_is_named() {
-    let failed = Event::AttemptFailed { path: "charge".into(), attempt: 2, error: busy(), next_at: 5_000 };
+    let failed = Event::AttemptFailed {
+        path: "charge".into(),
+        attempt: 2,
+        error: busy(),
+        next_at: 5_000,
+    };
     let view = view(STEPS, &[(0, scheduled("charge")), (100, failed)]);
     let waits = waits(&view, 1_000);
     assert_eq!(waits.len(), 1);
-    assert!(waits[0].starts_with("step \"charge\": attempt 3 of 5 at "), "{}", waits[0]);
-    assert!(waits[0].ends_with("(in 4s); https://x.example/ answered 503: busy [http.503]"), "{}", waits[0]);
+    assert!(
+        waits[0].starts_with("step \"charge\": attempt 3 of 5 at "),
+        "{}",
+        waits[0]
+    );
+    assert!(
+        waits[0].ends_with("(in 4s); https://x.example/ answered 503: busy [http.503]"),
+        "{}",
+        waits[0]
+    );
 }

@@ -1,0 +1,285 @@
+//! How executions come to a driver and leave it: begun, recovered, ended, refused.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bowline_core::{Execution, Identity, Outcome, Path, Payload, Program, Record, decode};
+use bowline_store::{Definition, ExecNo, NewExecution, OpenExecution, StoreError, Write};
+
+use super::io::Io;
+use super::{Begin, Driver, Recover};
+use crate::engine::EngineError;
+use crate::observe::Committed;
+use crate::recovery::Stuck;
+use crate::running::{Awaiting, Running};
+
+impl Driver {
+    pub(super) fn begin(&mut self, begin: Begin) {
+        let Begin {
+            id,
+            definition,
+            program,
+            input,
+            accepted,
+            ended,
+            permit,
+        } = begin;
+        if self.ids.contains_key(&id) {
+            // The store would say the same, but by then the name would lead to the wrong one here.
+            let error = StoreError::Duplicate { id: id.to_string() };
+            // Whoever started it may have gone.
+            let _ = accepted.send(Err(error.into()));
+            return;
+        }
+        let mut running = self.fresh(id, None, definition, &program, input);
+        running.1.accepted = Some(accepted);
+        running.1.ended = Some(ended);
+        running.1.permit = Some(permit);
+        self.admit(running);
+    }
+
+    /// Begins an execution: its rows are gathered, and it runs up to its first waits.
+    pub(super) fn fresh(
+        &mut self,
+        id: Path,
+        parent: Option<Path>,
+        definition: Arc<Definition>,
+        program: &Arc<dyn Program>,
+        input: Payload,
+    ) -> (ExecNo, Running) {
+        let exec = self.io.env.take_exec();
+        let now = self.io.env.options.clock.now();
+        let workflow: Path = definition.workflow.as_str().into();
+        let identity = Identity {
+            id: Arc::clone(&id),
+            workflow: Arc::clone(&workflow),
+            started_at: now,
+        };
+        let (execution, batch) = Execution::start(identity, program.as_ref(), input);
+        let mut first = Vec::with_capacity(4);
+        if self.io.env.must_define(&definition.hash) {
+            first.push(Write::Define(Definition::clone(&definition)));
+        }
+        first.push(Write::Start(NewExecution {
+            exec,
+            id: id.to_string(),
+            workflow: definition.workflow.clone(),
+            definition: definition.hash.clone(),
+            parent: parent.as_deref().map(str::to_owned),
+            started_at: now,
+        }));
+        let mut running = running(id, workflow, parent, definition, execution, 0);
+        self.io.record(exec, &mut running, batch, now, first);
+        (exec, running)
+    }
+
+    pub(super) fn admit(&mut self, (exec, running): (ExecNo, Running)) {
+        self.io.env.entered();
+        self.io.env.claim(exec);
+        self.ids.insert(Arc::clone(&running.id), exec);
+        self.executions.insert(exec, running);
+    }
+
+    pub(super) fn recover(&mut self, recover: Recover) {
+        let Recover {
+            open,
+            definition,
+            program,
+            permit,
+            ended,
+            resume,
+            report,
+        } = recover;
+        let OpenExecution { row, journal } = open;
+        let id: Path = row.id.as_str().into();
+        if !self.io.env.claim(row.exec) {
+            return;
+        }
+        let stuck = |error: String| Stuck {
+            id: row.id.clone(),
+            workflow: row.workflow.clone(),
+            error,
+        };
+        let now = self.io.env.options.clock.now();
+        let identity = Identity {
+            id: Arc::clone(&id),
+            workflow: row.workflow.as_str().into(),
+            started_at: row.started_at,
+        };
+        let records: Result<Vec<Record>, _> = journal
+            .iter()
+            .map(|record| decode(&record.events).map(|events| Record { at: record.at, events }))
+            .collect();
+        let brought_back = match records {
+            Err(error) => Err(stuck(format!("its journal cannot be read: {error}"))),
+            Ok(records) => match resume {
+                None => Execution::replay(identity, program.as_ref(), &records, now)
+                    .map(|(execution, effects)| (execution, Ok(effects))),
+                Some(reason) => Execution::resume(identity, program.as_ref(), &records, now, reason)
+                    .map(|(execution, batch)| (execution, Err(batch))),
+            }
+            .map_err(|error| stuck(error.to_string())),
+        };
+        let (execution, todo) = match brought_back {
+            Ok(brought_back) => brought_back,
+            Err(stuck) => {
+                tracing::error!(id = %stuck.id, error = %stuck.error, "an execution cannot go on");
+                self.io.env.release(row.exec);
+                // Nobody may be listening any more.
+                let _ = report.send(Err(stuck));
+                return;
+            }
+        };
+        let parent = row.parent.as_deref().map(Path::from);
+        let seq = journal.len() as u64;
+        let mut running = running(
+            Arc::clone(&id),
+            row.workflow.as_str().into(),
+            parent,
+            definition,
+            execution,
+            seq,
+        );
+        running.permit = permit;
+        running.ended = ended;
+        match todo {
+            Ok(effects) => {
+                self.io.perform(row.exec, &mut running, effects, true);
+                // A journal can end with the end and its row not say so only if the store tore a commit.
+                if running.execution.outcome().is_some() {
+                    self.io.finish_again(row.exec, &mut running, now);
+                }
+            }
+            Err(batch) => self
+                .io
+                .record(row.exec, &mut running, batch, now, vec![Write::Reopen(row.exec)]),
+        }
+        self.admit((row.exec, running));
+        // Nobody may be listening any more.
+        let _ = report.send(Ok(id));
+    }
+
+    pub(super) fn durable(&mut self, exec: ExecNo) {
+        self.io.pending -= 1;
+        let Some(running) = self.executions.get_mut(&exec) else {
+            return;
+        };
+        let Some(Awaiting { at, events, effects }) = running.awaiting.pop_front() else {
+            return;
+        };
+        if let Some(observer) = &self.io.env.options.observer {
+            observer.committed(Committed {
+                id: &running.id,
+                workflow: &running.workflow,
+                parent: running.parent.as_deref(),
+                at,
+                events: &events,
+            });
+        }
+        if let Some(accepted) = running.accepted.take() {
+            // Whoever started it may have gone.
+            let _ = accepted.send(Ok(()));
+        }
+        self.io.perform(exec, running, effects, false);
+        if running.awaiting.is_empty()
+            && let Some(outcome) = running.execution.outcome().cloned()
+        {
+            self.ended(exec, outcome);
+        }
+    }
+
+    pub(super) fn ended(&mut self, exec: ExecNo, outcome: Outcome) {
+        let Some(mut running) = self.executions.remove(&exec) else {
+            return;
+        };
+        self.io.attempts -= running.attempts.len();
+        running.abort_attempts();
+        self.ids.remove(&running.id);
+        self.io.env.left();
+        self.io.env.release(exec);
+        if let Some(parent) = &running.parent {
+            if self.ids.contains_key(parent) {
+                self.child_ended(parent, &running.id, outcome.clone());
+            } else {
+                self.io.env.tell_others(self.io.number, parent, &running.id, &outcome);
+            }
+        }
+        if let Some(ended) = running.ended.take() {
+            // Whoever started it may have gone.
+            let _ = ended.send(Ok(outcome));
+        }
+    }
+
+    /// The store does not let this execution go on; others are not concerned.
+    pub(super) fn refused(&mut self, exec: ExecNo, error: StoreError) {
+        self.io.pending -= 1;
+        let Some(mut running) = self.executions.remove(&exec) else {
+            return;
+        };
+        tracing::error!(id = %running.id, %error, "the store refused a record");
+        self.io.attempts -= running.attempts.len();
+        running.abort_attempts();
+        self.ids.remove(&running.id);
+        self.io.env.release(exec);
+        self.io.env.left();
+        let error = EngineError::Store(Arc::new(error));
+        if let Some(accepted) = running.accepted.take() {
+            // Whoever started it may have gone.
+            let _ = accepted.send(Err(error.clone()));
+        }
+        if let Some(ended) = running.ended.take() {
+            let _ = ended.send(Err(error));
+        }
+    }
+
+    pub(super) fn fail_all(&mut self, why: &Arc<str>) {
+        for (_, mut running) in self.executions.drain() {
+            running.abort_attempts();
+            let error = EngineError::Stopped(Arc::clone(why));
+            if let Some(accepted) = running.accepted.take() {
+                // Whoever started it may have gone.
+                let _ = accepted.send(Err(error.clone()));
+            }
+            if let Some(ended) = running.ended.take() {
+                let _ = ended.send(Err(error));
+            }
+            self.io.env.left();
+        }
+        self.io.env.stop(why);
+    }
+
+    /// Leaves everything as the journal has it; the next start goes on from there.
+    pub(super) fn leave(&mut self) {
+        for running in self.executions.values_mut() {
+            running.abort_attempts();
+        }
+        self.executions.clear();
+        let Io { inbox, gathered, .. } = &mut self.io;
+        inbox.submit(gathered);
+    }
+}
+
+fn running(
+    id: Path,
+    workflow: Path,
+    parent: Option<Path>,
+    definition: Arc<Definition>,
+    execution: Execution,
+    seq: u64,
+) -> Running {
+    Running {
+        id,
+        workflow,
+        parent,
+        definition,
+        execution,
+        seq,
+        awaiting: VecDeque::new(),
+        attempts: HashMap::new(),
+        waiting: HashMap::new(),
+        children: HashMap::new(),
+        accepted: None,
+        ended: None,
+        permit: None,
+    }
+}
