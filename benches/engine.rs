@@ -155,7 +155,7 @@ fn recovery(runtime: &Runtime) -> Result<()> {
                 let engine = Arc::clone(&engine);
                 starters.spawn(async move {
                     let mut handles = Vec::new();
-                    for _ in 0..EXECUTIONS / 64 + 1 {
+                    for _ in 0..=(EXECUTIONS / 64) {
                         handles.push(engine.start(request("wait")).await?);
                     }
                     Ok::<_, bowline_engine::EngineError>(handles.len())

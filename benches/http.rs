@@ -9,8 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-// For its allocator, which is the binary's.
-use bowline_benches as _;
+use bowline_benches::cpu_time;
 use bowline_connector::{Registry, StepError};
 use bowline_core::{Payload, Program};
 use bowline_engine::{Engine, Options, Programs, StartRequest};
@@ -24,7 +23,7 @@ use tokio::task::JoinSet;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const IN_FLIGHT: usize = 64;
-const CALLS_EACH: usize = 200;
+const CALLS_EACH: usize = 500;
 
 struct Flows {
     registry: Arc<Registry>,
@@ -102,6 +101,10 @@ async fn ours(engine: &Arc<Engine>, definition: &Definition) -> Result<f64> {
     Ok((IN_FLIGHT * CALLS_EACH) as f64 / began.elapsed().as_secs_f64())
 }
 
+fn per_call(before: Duration) -> Duration {
+    cpu_time().saturating_sub(before) / (IN_FLIGHT * CALLS_EACH) as u32
+}
+
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -129,7 +132,9 @@ fn main() -> Result<()> {
     };
     let mut ratios = Vec::new();
     for _ in 0..3 {
+        let before = cpu_time();
         let bare = runtime.block_on(bare(&url))?;
+        let bare_cpu = per_call(before);
         let folder = tempfile::tempdir_in(std::env::current_dir()?)?;
         let store: SharedStore = Arc::new(SqliteStore::open(
             folder.path(),
@@ -142,10 +147,12 @@ fn main() -> Result<()> {
             runtime.handle().clone(),
             Options::default(),
         )?);
+        let before = cpu_time();
         let ours = runtime.block_on(ours(&engine, &definition))?;
+        let ours_cpu = per_call(before);
         runtime.block_on(engine.stop(Duration::from_secs(5)));
         println!(
-            "{IN_FLIGHT} in flight: {ours:.0} durable calls/s; bare client {bare:.0}; {:.0} %",
+            "{IN_FLIGHT} in flight: {ours:.0} durable calls/s; bare client {bare:.0}; {:.0} %; processor time a call {ours_cpu:?} against {bare_cpu:?}",
             ours / bare * 100.0
         );
         ratios.push(ours / bare);

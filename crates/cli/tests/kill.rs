@@ -3,7 +3,7 @@
 //! The services run in this process and live through all of it, so they see whatever is repeated. A kill
 //! comes at a random moment after some more calls have arrived. In the end every execution has ended, none
 //! is lost, every call has had one idempotency key only, and nothing was carried out twice.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -123,30 +123,26 @@ async fn a_hundred_kills_lose_nothing_and_repeat_nothing() {
             let mut child = start(folder.path(), &url, &id);
             let ended = if kills < KILLS {
                 // Somewhere between the start and a few calls later.
-                let seen = shop.calls("shop").len();
+                let before = shop.calls("shop").len();
                 let more = usize::try_from(random.below(12)).unwrap();
                 let pause = Duration::from_micros(random.below(30_000));
-                wait_for_calls_or_end(&shop, seen + more, &mut child).await;
+                wait_for_calls_or_end(&shop, before + more, &mut child).await;
                 tokio::time::sleep(pause).await;
                 child.try_wait().unwrap()
             } else {
                 Some(child.wait().unwrap())
             };
-            match ended {
-                Some(status) => {
-                    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
-                    // The kill before may have come when the last commit was durable and nothing told of it yet.
-                    let ended_before = log.trim_end().ends_with("show`") && log.contains("exists already");
-                    assert!(status.success() || ended_before, "seed {seed}: {status}\n{log}");
-                    break;
-                }
-                None => {
-                    // SIGKILL.
-                    child.kill().unwrap();
-                    child.wait().unwrap();
-                    kills += 1;
-                }
+            if let Some(status) = ended {
+                let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+                // The kill before may have come when the last commit was durable and nothing told of it yet.
+                let ended_before = log.trim_end().ends_with("show`") && log.contains("exists already");
+                assert!(status.success() || ended_before, "seed {seed}: {status}\n{log}");
+                break;
             }
+            // SIGKILL.
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
         }
     }
     check_executions(folder.path(), &url, rounds);

@@ -161,11 +161,11 @@ impl Scope {
             OutputPlan::Shape { shape, expression } => {
                 let shaped = shape.apply(output)?;
                 match expression {
-                    Some(template) => self.from_result(step, template, shaped),
+                    Some(template) => self.computed(step, template, shaped),
                     None => Ok(shaped),
                 }
             }
-            OutputPlan::Expression(template) => self.from_result(step, template, output),
+            OutputPlan::Expression(template) => self.computed(step, template, output),
             OutputPlan::Names(names) => {
                 for wanted in names {
                     let found = look_up(&output, &wanted.field).or_else(|| look_up(output.get("body")?, &wanted.field));
@@ -192,7 +192,7 @@ impl Scope {
 }
 
 impl Scope {
-    fn from_result(&self, step: &Step, template: &Template, result: Value) -> Result<Value, StepError> {
+    fn computed(&self, step: &Step, template: &Template, result: Value) -> Result<Value, StepError> {
         let result = [("result".to_owned(), Binding::open(result))];
         let scope = Self {
             frame: self.frame.local(result),
