@@ -25,6 +25,10 @@ use clap::Parser;
 use crate::args::Cli;
 use crate::exit::Exit;
 
+/// A step allocates on one thread and frees on another, which glibc's allocator pays for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     terminal::palette::choose(cli.color);

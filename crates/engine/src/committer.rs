@@ -7,12 +7,13 @@
 //! Whatever ends the committer (a store that fails for good, a panic) is told to every driver, so that
 //! nobody waits for an answer that does not come.
 
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bowline_store::{ExecNo, StoreError, Write, Writer};
+
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::driver::Message;
 
@@ -93,7 +94,7 @@ impl Inbox {
 pub(crate) fn spawn(
     inbox: Inbox,
     writer: Box<dyn Writer>,
-    drivers: Vec<Sender<Message>>,
+    drivers: Vec<UnboundedSender<Message>>,
     patience: Duration,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
@@ -121,7 +122,7 @@ pub(crate) fn spawn(
 
 struct Committer {
     writer: Box<dyn Writer>,
-    drivers: Vec<Sender<Message>>,
+    drivers: Vec<UnboundedSender<Message>>,
     patience: Duration,
 }
 

@@ -1,14 +1,14 @@
 //! The engine as its users hold it: start, recover, cancel, wait, stop.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bowline_core::{Outcome, Payload, StepError};
 use bowline_store::{Definition, ExecNo, SharedStore, StoreError};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::committer::{self, Inbox};
 use crate::driver::{Answer, Begin, Driver, Message};
@@ -92,12 +92,12 @@ impl Handle {
 /// Runs executions on one store.
 pub struct Engine {
     pub(crate) env: Arc<Env>,
-    pub(crate) drivers: Vec<Sender<Message>>,
+    pub(crate) drivers: Vec<UnboundedSender<Message>>,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) first_own: ExecNo,
     inbox: Inbox,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    committer: Mutex<Option<std::thread::JoinHandle<()>>>,
     ended: Arc<AtomicBool>,
     next_driver: AtomicUsize,
     draining: AtomicBool,
@@ -137,18 +137,17 @@ impl Engine {
             options,
         });
         let inbox = Inbox::default();
-        let channels: Vec<_> = (0..env.options.drivers).map(|_| channel()).collect();
-        let drivers: Vec<Sender<Message>> = channels.iter().map(|(sender, _)| sender.clone()).collect();
+        let channels: Vec<_> = (0..env.options.drivers).map(|_| unbounded_channel()).collect();
+        let drivers: Vec<UnboundedSender<Message>> = channels.iter().map(|(sender, _)| sender.clone()).collect();
         // Set once, here.
         let _ = env.drivers.set(drivers.clone());
         let thread_error = |error: std::io::Error| EngineError::Thread(error.to_string());
         let committer = committer::spawn(inbox.clone(), writer, drivers.clone(), env.options.commit_patience)
             .map_err(thread_error)?;
-        let mut threads = Vec::with_capacity(channels.len());
+        let mut tasks = Vec::with_capacity(channels.len());
         for (number, (sender, receiver)) in channels.into_iter().enumerate() {
-            let mut driver = Driver::new(number, Arc::clone(&env), sender, inbox.clone());
-            let thread = std::thread::Builder::new().name(format!("bowline-driver-{number}"));
-            threads.push(thread.spawn(move || driver.run(&receiver)).map_err(thread_error)?);
+            let driver = Driver::new(number, Arc::clone(&env), sender, inbox.clone());
+            tasks.push(env.runtime.spawn(driver.run(receiver)));
         }
         let engine = Self {
             env,
@@ -156,7 +155,7 @@ impl Engine {
             places,
             first_own,
             inbox,
-            threads: Mutex::new(threads),
+            tasks: Mutex::new(tasks),
             committer: Mutex::new(Some(committer)),
             ended: Arc::default(),
             next_driver: AtomicUsize::new(0),
@@ -235,18 +234,20 @@ impl Engine {
             // A driver that has gone needs no telling.
             let _ = driver.send(Message::Drain);
         }
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut joined = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                // A panicked driver has been reported by its panic.
-                let _ = thread.join();
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = tokio::time::timeout(grace, async {
+            for task in &mut tasks {
+                // A driver that panicked has been reported by its panic.
+                let _ = task.await;
             }
         });
-        if tokio::time::timeout(grace, &mut joined).await.is_err() {
+        if ended.await.is_err() {
             for driver in &self.drivers {
                 let _ = driver.send(Message::Leave);
             }
-            let _ = joined.await;
+            for task in tasks.iter_mut().filter(|task| !task.is_finished()) {
+                let _ = task.await;
+            }
         }
         self.close_committer().await;
     }
@@ -310,15 +311,12 @@ impl Engine {
 }
 
 impl Drop for Engine {
-    /// Leaves at once, as a crash would, but for telling the threads.
+    /// Leaves at once, as a crash would, but for telling the drivers. What they still send is not written.
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);
         for driver in &self.drivers {
             // A driver that has gone needs no telling.
             let _ = driver.send(Message::Leave);
-        }
-        for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)) {
-            let _ = thread.join();
         }
         self.inbox.close();
         if let Some(committer) = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take() {

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bowline_core::{Event, Outcome, Path, Program, StepError, decode};
@@ -10,6 +9,7 @@ use bowline_store::{
     Definition, ExecNo, ExecutionRow, JournalRecord, OpenExecution, RequestKind, SharedStore, Status, Store, StoreError,
 };
 use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::driver::Message;
 use crate::engine::EngineError;
@@ -32,7 +32,7 @@ pub(crate) struct Env {
     pub(crate) stopped: OnceLock<Arc<str>>,
     /// Executions that a driver of this process has.
     pub(crate) driven: Mutex<HashSet<ExecNo>>,
-    pub(crate) drivers: OnceLock<Vec<Sender<Message>>>,
+    pub(crate) drivers: OnceLock<Vec<UnboundedSender<Message>>>,
 }
 
 impl Env {
@@ -195,7 +195,7 @@ pub(crate) fn outcome_of(store: &dyn Store, row: &ExecutionRow) -> Result<Option
 
 /// Passes requests on. One is forgotten only when what it asks for has come about, so that none is lost
 /// by a crash; passing it on twice does no harm.
-pub(crate) fn take_requests(env: &Env, drivers: &[Sender<Message>]) -> Result<(), StoreError> {
+pub(crate) fn take_requests(env: &Env, drivers: &[UnboundedSender<Message>]) -> Result<(), StoreError> {
     let mut settled = None;
     let mut all_settled = true;
     for request in env.store.requests(0)? {

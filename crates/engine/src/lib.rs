@@ -2,7 +2,7 @@
 //!
 //! - [`committer`]: one thread, the only place that writes. It takes what all executions want written,
 //!   writes it as one transaction, and while that syncs the next batch gathers.
-//! - [`driver`]: a few threads that own the executions in memory. They feed inputs to the core, hand its
+//! - [`driver`]: a few tasks that own the executions in memory. They feed inputs to the core, hand its
 //!   events to the committer, and perform its effects once the events are durable.
 //! - Step bodies run on tokio, each as a task of its own, with its timeout around it; a panic in one is
 //!   an error of that step.

@@ -18,7 +18,7 @@ pub struct Committed<'a> {
 }
 
 /// Is told of every commit, after it is durable and before anything follows from it. Called on the
-/// threads that drive executions: it must be quick and must not block.
+/// tasks that drive executions: it must be quick and must not block.
 pub trait Observer: Send + Sync {
     /// Events of an execution have become durable.
     fn committed(&self, committed: Committed<'_>);

@@ -11,7 +11,7 @@ pub struct Options {
     /// So many executions are in memory at most; starting another one waits. Child executions do not
     /// count: a parent that waits for one must not keep it from starting. Default 10,000.
     pub max_in_flight: usize,
-    /// Threads that drive executions. Default: as many as there are processors. A virtual clock needs
+    /// Tasks that drive executions. Default: as many as there are processors. A virtual clock needs
     /// one, because only then it is known that everything waits; the engine sees to that.
     pub drivers: usize,
     /// A commit that the store refuses for want of space or because of an I/O error is tried again for

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bowline_core::{
@@ -10,6 +9,7 @@ use bowline_core::{
 };
 use bowline_store::{ExecNo, Finish, JournalRecord, Status, Write};
 use futures_util::FutureExt;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::Message;
 use super::children::Child;
@@ -22,7 +22,7 @@ use crate::timers::{Due, Timers};
 pub(super) struct Io {
     pub(super) number: usize,
     pub(super) env: Arc<Env>,
-    pub(super) sender: Sender<Message>,
+    pub(super) sender: UnboundedSender<Message>,
     pub(super) inbox: Inbox,
     pub(super) gathered: Queue,
     pub(super) timers: Timers,
