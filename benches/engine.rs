@@ -24,7 +24,15 @@ fn main() -> Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
+    // `BENCH_ONLY=recovery` leaves the others out.
+    let only = std::env::var("BENCH_ONLY").unwrap_or_default();
+    if only == "recovery" {
+        return recovery(&runtime);
+    }
     one_at_a_time(&runtime)?;
+    if only == "latency" {
+        return Ok(());
+    }
     for in_flight in [16, 256, 4096] {
         many_in_flight(&runtime, in_flight)?;
     }

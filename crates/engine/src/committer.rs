@@ -4,6 +4,10 @@
 //! transaction, and tells the drivers. While it syncs, the next batch gathers: there is no timer and no
 //! batching window, so one execution alone waits for one sync, and thousands share one.
 //!
+//! Where next to nothing is in flight, a driver writes its one record itself ([`Inbox::write_now`]): waking
+//! another thread and being woken by it would cost as much as the sync. It takes the same writer, one
+//! transaction at a time, so the order of records and what is told of them are the same.
+//!
 //! Whatever ends the committer (a store that fails for good, a panic) is told to every driver, so that
 //! nobody waits for an answer that does not come.
 
@@ -48,17 +52,40 @@ impl Queue {
     }
 }
 
-#[derive(Default)]
 struct Shared {
     queue: Mutex<(Queue, bool)>,
     ready: Condvar,
+    /// None once the committer has ended.
+    writer: Mutex<Option<Box<dyn Writer>>>,
 }
 
 /// The drivers' end of the committer.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Inbox(Arc<Shared>);
 
 impl Inbox {
+    pub(crate) fn new(writer: Box<dyn Writer>) -> Self {
+        Self(Arc::new(Shared {
+            queue: Mutex::default(),
+            ready: Condvar::new(),
+            writer: Mutex::new(Some(writer)),
+        }))
+    }
+
+    /// Writes what a driver has gathered at once, on the caller's thread, if nobody else is writing or
+    /// wants to. What could not be written stays gathered, for the committer to deal with.
+    pub(crate) fn write_now(&self, gathered: &mut Queue) -> Option<Vec<Ack>> {
+        let mut writer = self.0.writer.try_lock().ok()?;
+        let queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if !queue.0.is_empty() || queue.1 {
+            return None;
+        }
+        drop(queue);
+        writer.as_mut()?.commit(&gathered.writes).ok()?;
+        gathered.writes.clear();
+        Some(std::mem::take(&mut gathered.acks))
+    }
+
     /// Hands over what a driver has gathered; leaves it empty.
     pub(crate) fn submit(&self, gathered: &mut Queue) {
         if gathered.is_empty() {
@@ -93,7 +120,6 @@ impl Inbox {
 /// Starts the committer's thread.
 pub(crate) fn spawn(
     inbox: Inbox,
-    writer: Box<dyn Writer>,
     drivers: Vec<UnboundedSender<Message>>,
     patience: Duration,
 ) -> std::io::Result<JoinHandle<()>> {
@@ -101,11 +127,13 @@ pub(crate) fn spawn(
         .name("bowline-committer".into())
         .spawn(move || {
             let mut committer = Committer {
-                writer,
+                shared: Arc::clone(&inbox.0),
                 drivers,
                 patience,
             };
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| committer.run(&inbox)));
+            // Lets go of the store.
+            *committer.shared.writer.lock().unwrap_or_else(PoisonError::into_inner) = None;
             let why = match ended {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => error.to_string(),
@@ -121,7 +149,7 @@ pub(crate) fn spawn(
 }
 
 struct Committer {
-    writer: Box<dyn Writer>,
+    shared: Arc<Shared>,
     drivers: Vec<UnboundedSender<Message>>,
     patience: Duration,
 }
@@ -144,7 +172,9 @@ impl Committer {
     fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         let began = Instant::now();
         loop {
-            match self.writer.commit(writes) {
+            let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(writer) = writer.as_mut() else { return Ok(()) };
+            match writer.commit(writes) {
                 Err(error) if may_pass(&error) && began.elapsed() < self.patience => {
                     tracing::warn!(%error, "a commit failed and is tried again");
                     // Space comes back or not; there is no signal to wait for.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bowline_core::{Outcome, Payload, StepError};
-use bowline_store::{Definition, ExecNo, SharedStore, StoreError};
+use bowline_store::{Definition, SharedStore, StoreError};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -94,7 +94,6 @@ pub struct Engine {
     pub(crate) env: Arc<Env>,
     pub(crate) drivers: Vec<UnboundedSender<Message>>,
     pub(crate) places: Arc<Semaphore>,
-    pub(crate) first_own: ExecNo,
     inbox: Inbox,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     committer: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -133,17 +132,18 @@ impl Engine {
             empty: Notify::new(),
             stopped: OnceLock::new(),
             driven: Mutex::default(),
+            first_own,
             drivers: OnceLock::new(),
             options,
         });
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(writer);
         let channels: Vec<_> = (0..env.options.drivers).map(|_| unbounded_channel()).collect();
         let drivers: Vec<UnboundedSender<Message>> = channels.iter().map(|(sender, _)| sender.clone()).collect();
         // Set once, here.
         let _ = env.drivers.set(drivers.clone());
         let thread_error = |error: std::io::Error| EngineError::Thread(error.to_string());
-        let committer = committer::spawn(inbox.clone(), writer, drivers.clone(), env.options.commit_patience)
-            .map_err(thread_error)?;
+        let committer =
+            committer::spawn(inbox.clone(), drivers.clone(), env.options.commit_patience).map_err(thread_error)?;
         let mut tasks = Vec::with_capacity(channels.len());
         for (number, (sender, receiver)) in channels.into_iter().enumerate() {
             let driver = Driver::new(number, Arc::clone(&env), sender, inbox.clone());
@@ -153,7 +153,6 @@ impl Engine {
             env,
             drivers,
             places,
-            first_own,
             inbox,
             tasks: Mutex::new(tasks),
             committer: Mutex::new(Some(committer)),

@@ -30,8 +30,10 @@ pub(crate) struct Env {
     pub(crate) in_memory: AtomicUsize,
     pub(crate) empty: Notify,
     pub(crate) stopped: OnceLock<Arc<str>>,
-    /// Executions that a driver of this process has.
-    pub(crate) driven: Mutex<HashSet<ExecNo>>,
+    /// Executions that a driver of this process has, and earlier processes' executions that one has had.
+    pub(crate) driven: Mutex<(HashSet<ExecNo>, HashSet<ExecNo>)>,
+    /// Executions from this number on are this process's own.
+    pub(crate) first_own: ExecNo,
     pub(crate) drivers: OnceLock<Vec<UnboundedSender<Message>>>,
 }
 
@@ -70,20 +72,29 @@ impl Env {
         self.program(self.programs.child(parent, workflow)?)
     }
 
-    /// Takes the driving of an execution; false where a driver has it already.
+    /// Takes the driving of an execution; false where a driver has it. What is known of it must be read
+    /// after this, or it may be what was before another driver's end.
     pub(crate) fn claim(&self, exec: ExecNo) -> bool {
-        self.driven.lock().unwrap_or_else(PoisonError::into_inner).insert(exec)
-    }
-
-    pub(crate) fn release(&self, exec: ExecNo) {
-        self.driven.lock().unwrap_or_else(PoisonError::into_inner).remove(&exec);
-    }
-
-    fn is_driven(&self, exec: ExecNo) -> bool {
         self.driven
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .contains(&exec)
+            .0
+            .insert(exec)
+    }
+
+    /// As [`Env::claim`], for an execution whose journal was read before: false also where a driver has
+    /// had it since the engine began.
+    pub(crate) fn claim_as_read(&self, exec: ExecNo) -> bool {
+        let mut driven = self.driven.lock().unwrap_or_else(PoisonError::into_inner);
+        !driven.1.contains(&exec) && driven.0.insert(exec)
+    }
+
+    pub(crate) fn release(&self, exec: ExecNo) {
+        let mut driven = self.driven.lock().unwrap_or_else(PoisonError::into_inner);
+        driven.0.remove(&exec);
+        if exec < self.first_own {
+            driven.1.insert(exec);
+        }
     }
 
     /// What is to be done about a child that a recovered parent waits for.
@@ -92,23 +103,38 @@ impl Env {
             return Ok(Stored::Unknown);
         };
         if row.status == Status::Running {
-            if self.is_driven(row.exec) {
+            if !self.claim(row.exec) {
                 return Ok(Stored::Driven);
             }
-            // It may have ended between the two looks.
-            match self.store.execution(id)? {
-                Some(again) if again.status != Status::Running => row = again,
-                _ => {
-                    let journal = whole_journal(self.store.as_ref(), row.exec)?;
-                    let definition = self
-                        .stored_definition(&row.definition)?
-                        .map_err(EngineError::Definition)?;
-                    return Ok(Stored::Open(Box::new(OpenExecution { row, journal }), definition));
+            match self.take_up(&row) {
+                Ok(Some(open)) => return Ok(open),
+                // It has ended since.
+                Ok(None) => self.release(row.exec),
+                Err(error) => {
+                    self.release(row.exec);
+                    return Err(error);
                 }
+            }
+            if let Some(again) = self.store.execution(id)? {
+                row = again;
             }
         }
         let outcome = outcome_of(self.store.as_ref(), &row)?;
         Ok(outcome.map_or(Stored::Unknown, Stored::Ended))
+    }
+
+    /// A claimed execution as it is now; none where it has ended.
+    fn take_up(&self, row: &ExecutionRow) -> Result<Option<Stored>, EngineError> {
+        match self.store.execution(&row.id)? {
+            Some(row) if row.status == Status::Running => {
+                let journal = whole_journal(self.store.as_ref(), row.exec)?;
+                let definition = self
+                    .stored_definition(&row.definition)?
+                    .map_err(EngineError::Definition)?;
+                Ok(Some(Stored::Open(Box::new(OpenExecution { row, journal }), definition)))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// A definition of the store and its program.
@@ -138,6 +164,10 @@ impl Env {
         self.in_memory.fetch_add(1, Ordering::SeqCst);
     }
 
+    pub(crate) fn in_memory(&self) -> usize {
+        self.in_memory.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn left(&self) {
         if self.in_memory.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.empty.notify_waiters();
@@ -157,7 +187,7 @@ pub(crate) enum Stored {
     Unknown,
     /// It runs in this process.
     Driven,
-    /// It waits to be taken up.
+    /// It was waiting to be taken up, and is claimed.
     Open(Box<OpenExecution>, Loaded),
     /// It has ended.
     Ended(Outcome),

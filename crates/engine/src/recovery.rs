@@ -57,7 +57,7 @@ impl Engine {
             let Some(last) = page.last() else { break };
             after = last.row.exec;
             for open in page {
-                if open.row.exec >= self.first_own {
+                if open.row.exec >= self.env.first_own || !self.env.claim_as_read(open.row.exec) {
                     continue;
                 }
                 let driver = open.row.parent.as_ref().and_then(|parent| drivers.get(parent).copied());
@@ -68,7 +68,10 @@ impl Engine {
                 let driver = driver.unwrap_or_else(|| self.pick());
                 drivers.insert(open.row.id.clone(), driver);
                 match self.definition_of(&open.row.definition).await? {
-                    Err(error) => summary.stuck.push(stuck(&open, &error)),
+                    Err(error) => {
+                        self.env.release(open.row.exec);
+                        summary.stuck.push(stuck(&open, &error));
+                    }
                     Ok((definition, program)) => {
                         let report = report.clone();
                         let recover = Recover {
@@ -104,18 +107,44 @@ impl Engine {
     /// # Errors
     /// Where it does not exist, has succeeded, is running here, or does not fit its definition.
     pub async fn resume(&self, id: &str, reason: &str) -> Result<Handle, EngineError> {
-        let store = Arc::clone(&self.env.store);
-        let wanted = id.to_owned();
+        let refuse = |why: String| EngineError::NotResumable { id: id.to_owned(), why };
+        let (env, wanted) = (Arc::clone(&self.env), id.to_owned());
         let found = tokio::task::spawn_blocking(move || {
-            let Some(row) = store.execution(&wanted)? else {
+            let Some(row) = env.store.execution(&wanted)? else {
                 return Ok(None);
             };
-            let journal = whole_journal(store.as_ref(), row.exec)?;
-            Ok::<_, bowline_store::StoreError>(Some(OpenExecution { row, journal }))
+            if !env.claim(row.exec) {
+                return Ok(Some(Err(row)));
+            }
+            // Read again, because it is ours only now.
+            let read = || {
+                let row = env.store.execution(&wanted)?;
+                row.map(|row| Ok((whole_journal(env.store.as_ref(), row.exec)?, row)))
+                    .transpose()
+            };
+            let read = read();
+            if !matches!(read, Ok(Some(_))) {
+                env.release(row.exec);
+            }
+            Ok::<_, bowline_store::StoreError>(read?.map(|(journal, row)| Ok(OpenExecution { row, journal })))
         })
         .await
         .map_err(|error| EngineError::Stopped(error.to_string().into()))??;
-        let open = found.ok_or_else(|| EngineError::Unknown(id.to_owned()))?;
+        let open = match found {
+            None => return Err(EngineError::Unknown(id.to_owned())),
+            Some(Err(_)) => return Err(refuse("it is running already".into())),
+            Some(Ok(open)) => open,
+        };
+        let exec = open.row.exec;
+        let taken = self.take_up(id, reason, open).await;
+        if taken.is_err() {
+            self.env.release(exec);
+        }
+        taken
+    }
+
+    /// Goes on with a claimed execution.
+    async fn take_up(&self, id: &str, reason: &str, open: OpenExecution) -> Result<Handle, EngineError> {
         let refuse = |why: String| EngineError::NotResumable { id: id.to_owned(), why };
         let resume = match open.row.status {
             Status::Succeeded => return Err(refuse("it has succeeded".into())),

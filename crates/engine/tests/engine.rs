@@ -241,7 +241,11 @@ async fn a_crash_at_any_commit_changes_nothing() {
         }
         for (path, keys) in world.calls.lock().unwrap().iter() {
             let most = if path.ends_with("notify") { 4 } else { 2 };
-            assert!(keys.len() <= most, "{path} ran {} times", keys.len());
+            assert!(
+                keys.len() <= most,
+                "{path} ran {} times after a crash at commit {crash_at} of {commits}",
+                keys.len()
+            );
             assert!(keys.iter().all(|key| key == &keys[0]), "{path} had two keys");
         }
     }

@@ -80,6 +80,7 @@ impl Driver {
         self.executions.insert(exec, running);
     }
 
+    /// Takes up an execution that was claimed for it.
     pub(super) fn recover(&mut self, recover: Recover) {
         let Recover {
             open,
@@ -92,9 +93,6 @@ impl Driver {
         } = recover;
         let OpenExecution { row, journal } = open;
         let id: Path = row.id.as_str().into();
-        if !self.io.env.claim(row.exec) {
-            return;
-        }
         let stuck = |error: String| Stuck {
             id: row.id.clone(),
             workflow: row.workflow.clone(),

@@ -30,6 +30,8 @@ use io::Io;
 
 /// A long wait is cut into pieces of this length, so that a system clock that was set is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// With at most so many executions in memory and records to write, a driver writes them itself.
+const AT_ONCE: usize = 2;
 /// So many messages at most are handled before what they gathered goes to the committer.
 const MESSAGES_AT_ONCE: usize = 1024;
 
@@ -124,11 +126,25 @@ impl Driver {
                 Wake::End => return self.leave(),
             }
             self.fire_due();
-            let Io { inbox, gathered, .. } = &mut self.io;
-            inbox.submit(gathered);
+            self.write();
             // Others have their turn: the attempts that were just begun, for one.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Hands what was gathered to the committer, or where next to nothing is in flight writes it at once.
+    fn write(&mut self) {
+        while !self.io.gathered.is_empty() && self.io.pending <= AT_ONCE && self.io.env.in_memory() <= AT_ONCE {
+            let Some(acks) = self.io.inbox.write_now(&mut self.io.gathered) else {
+                break;
+            };
+            for ack in acks {
+                self.durable(ack.exec);
+                self.follow_up();
+            }
+        }
+        let Io { inbox, gathered, .. } = &mut self.io;
+        inbox.submit(gathered);
     }
 
     /// Waits for messages or the next due time.
