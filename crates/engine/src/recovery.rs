@@ -47,15 +47,19 @@ impl Engine {
         let (report, mut reports) = mpsc::unbounded_channel();
         let mut summary = RecoveryReport::default();
         let mut drivers: HashMap<String, usize> = HashMap::new();
-        let mut after = ExecNo(0);
         let mut sent = 0;
-        loop {
+        let read = |after: ExecNo| {
             let store = Arc::clone(&self.env.store);
-            let page = tokio::task::spawn_blocking(move || store.open_executions(after, PAGE))
+            tokio::task::spawn_blocking(move || store.open_executions(after, PAGE))
+        };
+        let mut next = read(ExecNo(0));
+        loop {
+            let page = next
                 .await
                 .map_err(|error| EngineError::Stopped(error.to_string().into()))??;
             let Some(last) = page.last() else { break };
-            after = last.row.exec;
+            // Read while this page is being replayed.
+            next = read(last.row.exec);
             for open in page {
                 if open.row.exec >= self.env.first_own || !self.env.claim_as_read(open.row.exec) {
                     continue;
@@ -179,6 +183,9 @@ impl Engine {
     }
 
     async fn definition_of(&self, hash: &str) -> Result<Result<Loaded, StepError>, EngineError> {
+        if let Some(found) = self.env.cached(hash) {
+            return Ok(Ok(found));
+        }
         let (env, wanted) = (Arc::clone(&self.env), hash.to_owned());
         let found = tokio::task::spawn_blocking(move || env.stored_definition(&wanted)).await;
         Ok(found.map_err(|error| EngineError::Stopped(error.to_string().into()))??)
