@@ -20,13 +20,20 @@ pub struct Attempt {
     pub path: Path,
     /// 1 for the first attempt.
     pub number: u32,
+    /// How often the step was completed and undone before (in an execution that was resumed).
+    pub redone: u32,
 }
 
 impl Attempt {
-    /// The same for every attempt, replay and resumption of the step, and for nothing else.
+    /// The same for every attempt, replay and resumption of the step, and for nothing else. A step that was
+    /// undone and is done again gets another one: with the old one a service would answer with what it has
+    /// undone since.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        ids::idempotency_key(&self.execution, &self.path)
+        match self.redone {
+            0 => ids::idempotency_key(&self.execution, &self.path),
+            times => ids::idempotency_key(&self.execution, &format!("{}\u{0}{times}", self.path)),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::effect::{Attempt, BoxFuture, Effect};
 use crate::event::{Event, Outcome, Path};
-use crate::state::{OpenStep, Resolved, Shared, What, child_resolution};
+use crate::state::{OpenStep, Resolved, Shared, State, What, child_resolution};
 use crate::{ErrorKind, Payload, StepError, ids};
 
 /// What an execution runs: deterministic but for what it asks its [`Context`] for.
@@ -176,7 +176,10 @@ impl Execution {
                 detail: "it does not begin with a start".into(),
             });
         };
-        execution.shared.lock().memo = remember(&journal[..from]);
+        {
+            let mut state = execution.shared.lock();
+            (state.memo, state.redone) = remember(&journal[..from]);
+        }
         for (number, record) in journal.iter().enumerate().skip(from) {
             execution.shared.lock().now = record.at;
             for event in &record.events {
@@ -211,7 +214,7 @@ impl Execution {
         let mut execution = Self::new(identity);
         {
             let mut state = execution.shared.lock();
-            state.memo = remember(journal);
+            (state.memo, state.redone) = remember(journal);
             state.now = now;
         }
         execution.open(program, input.clone());
@@ -377,7 +380,7 @@ impl Execution {
                 state
                     .open
                     .get(&path)
-                    .map(|open| effect(&self.shared.id, &path, &open.what, state.now)),
+                    .map(|open| effect(&self.shared.id, &path, &open.what, &state)),
             );
         }
         Batch { events, effects }
@@ -442,7 +445,7 @@ impl Execution {
                 state
                     .open
                     .get(path)
-                    .map(|open| effect(&self.shared.id, path, &open.what, state.now)),
+                    .map(|open| effect(&self.shared.id, path, &open.what, &state)),
             );
         }
         effects
@@ -459,7 +462,7 @@ impl Drop for Execution {
 }
 
 /// What the journal says about a command wins over what the program computes now.
-fn adopt(state: &mut crate::state::State, asked: &Event, journaled: &Event) {
+fn adopt(state: &mut State, asked: &Event, journaled: &Event) {
     match (asked, journaled) {
         (Event::TimerSet { path, .. }, Event::TimerSet { at: journaled_at, .. }) => {
             if let Some(What::Timer { at }) = state.open.get_mut(path).map(|open| &mut open.what) {
@@ -475,16 +478,17 @@ fn adopt(state: &mut crate::state::State, asked: &Event, journaled: &Event) {
     }
 }
 
-fn effect(execution: &Path, path: &Path, what: &What, now: i64) -> Effect {
+fn effect(execution: &Path, path: &Path, what: &What, state: &State) -> Effect {
     match what {
         What::Step(step) => Effect::RunStep {
             attempt: Attempt {
                 execution: Arc::clone(execution),
                 path: Arc::clone(path),
                 number: step.attempt,
+                redone: state.redone.get(path).copied().unwrap_or_default(),
             },
             not_before: step.not_before,
-            timeout: attempt_timeout(step, step.not_before.unwrap_or(now).max(now)),
+            timeout: attempt_timeout(step, step.not_before.unwrap_or(state.now).max(state.now)),
             body: Arc::clone(&step.body),
         },
         What::Timer { at } => Effect::SetTimer {
@@ -520,13 +524,14 @@ fn next_attempt(execution: &str, path: &str, step: &OpenStep, error: &StepError,
 }
 
 /// What earlier lives completed and did not undo, by path, with its kind.
-fn remember(journal: &[Record]) -> HashMap<Path, (Path, Resolved)> {
+fn remember(journal: &[Record]) -> (HashMap<Path, (Path, Resolved)>, HashMap<Path, u32>) {
     struct Asked<'a> {
         kind: Path,
         compensates: Option<&'a Path>,
         at: i64,
     }
     let mut memo = HashMap::new();
+    let mut redone: HashMap<Path, u32> = HashMap::new();
     let mut asked: HashMap<&Path, Asked<'_>> = HashMap::new();
     for (at, event) in journal
         .iter()
@@ -586,6 +591,8 @@ fn remember(journal: &[Record]) -> HashMap<Path, (Path, Resolved)> {
                 ..
             }) => {
                 memo.remove(*undone);
+                *redone.entry(Arc::clone(undone)).or_default() += 1;
+                *redone.entry(Arc::clone(path)).or_default() += 1;
             }
             Some(Asked { kind, at: asked_at, .. }) => {
                 let resolved = Resolved {
@@ -599,7 +606,7 @@ fn remember(journal: &[Record]) -> HashMap<Path, (Path, Resolved)> {
             None => {}
         }
     }
-    memo
+    (memo, redone)
 }
 
 fn nondeterminism(record: u64, journaled: Option<&Event>, asked: Option<&Event>) -> ReplayError {

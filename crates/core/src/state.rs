@@ -116,6 +116,8 @@ pub(crate) struct State {
     pub(crate) cancelled: Option<String>,
     /// Results of an earlier life of the execution, by path (see [`Event::Resumed`]).
     pub(crate) memo: HashMap<Path, (Path, Resolved)>,
+    /// How often steps were completed and undone in earlier lives.
+    pub(crate) redone: HashMap<Path, u32>,
     /// The program is being dropped: nothing it does now is meant.
     pub(crate) closing: bool,
 }

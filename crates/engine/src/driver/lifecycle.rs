@@ -214,7 +214,9 @@ impl Driver {
         let Some(mut running) = self.executions.remove(&exec) else {
             return;
         };
-        tracing::error!(id = %running.id, %error, "the store refused a record");
+        if running.accepted.is_none() {
+            tracing::error!(id = %running.id, %error, "the store refused a record");
+        }
         self.io.attempts -= running.attempts.len();
         running.abort_attempts();
         self.ids.remove(&running.id);

@@ -18,8 +18,8 @@ use serde::Deserialize;
 /// ```
 ///
 /// Every attempt of a step sends the same `Message-ID`, made from the step's idempotency key. Where the answer
-/// to a message that was handed over is lost, the error is `smtp.unknown` with an unknown outcome: with
-/// `onUnknownOutcome: fail` the message is sent once at most, without it once at least.
+/// to a message that was handed over is lost, the error is `smtp.unknown` with an unknown outcome: it is repeated,
+/// so the message is sent once at least; with `smtp.unknown` in `nonRetryableErrors` it is sent once at most.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {

@@ -12,8 +12,8 @@ use serde::Deserialize;
 /// ```
 ///
 /// Twilio knows no idempotency key. The step's key is sent as `Idempotency-Key` all the same, because compatible
-/// services honour it. Where an answer is lost the error has an unknown outcome: with `onUnknownOutcome: fail`
-/// the message is sent once at most.
+/// services honour it. Where an answer is lost the error has an unknown outcome, and the step is repeated unless
+/// its `nonRetryableErrors` name the error.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
