@@ -348,7 +348,10 @@ impl Scope {
             Wait::Until(template) => {
                 let value = self.eval(step, "wait.until", template)?.value;
                 let at = match &value {
-                    Value::String(text) => text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond),
+                    Value::String(text) => text
+                        .parse::<jiff::Timestamp>()
+                        .ok()
+                        .map(jiff::Timestamp::as_millisecond),
                     Value::Number(ms) => ms.as_i64(),
                     _ => None,
                 };
