@@ -77,11 +77,13 @@ impl Context {
         }
     }
 
-    /// A context that cancellation does not reach: for compensation and cleaning up.
+    /// A context that cancellation from outside does not reach: for compensation and cleaning up. A
+    /// [`Context::cancellable`] one made from it can still be cancelled.
     #[must_use]
     pub fn shielded(&self) -> Self {
         Self {
             shielded: true,
+            group: None,
             ..self.clone()
         }
     }
@@ -191,7 +193,7 @@ impl Context {
     /// Whether the execution was asked to stop and this context is not shielded from it.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        !self.shielded && (self.lost() || self.shared.lock().cancelled.is_some())
+        self.lost() || (!self.shielded && self.shared.lock().cancelled.is_some())
     }
 
     fn lost(&self) -> bool {
@@ -255,7 +257,7 @@ impl Operation {
             ..
         } = &self.context;
         let mut state = shared.lock();
-        if !shielded && (state.cancelled.is_some() || self.context.lost()) {
+        if self.context.lost() || (!shielded && state.cancelled.is_some()) {
             return Poll::Ready(Resolved {
                 result: Err(state.cancellation()),
                 attempts: 0,

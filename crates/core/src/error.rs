@@ -7,8 +7,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// What the engine may do after an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +53,18 @@ pub struct StepError {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
     /// What the service said, where that helps to decide (status, body, headers).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "data")]
     pub data: Option<Box<Value>>,
+}
+
+/// Reads the data by itself: what a service sent may be nested as deep as a JSON document can be, and in a
+/// journal record it stands some levels further down.
+fn data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Value>>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    Ok(raw.map(|raw| {
+        let value = serde_json::from_str(raw.get());
+        Box::new(value.unwrap_or_else(|_| Value::String(raw.get().to_owned())))
+    }))
 }
 
 impl StepError {
@@ -191,6 +202,17 @@ mod tests {
         }
         assert!(!StepError::cancelled().matches("*"));
         assert!(StepError::cancelled().matches("cancelled"));
+    }
+
+    #[test]
+    fn data_as_deep_as_a_document_may_be_reads_back_from_a_record() {
+        let body: Value = serde_json::from_str(&format!("{}{}", "[".repeat(120), "]".repeat(120))).unwrap();
+        let error = StepError::transient("http.503", "busy").with_data(serde_json::json!({ "body": body }));
+        let event = crate::Event::Finished {
+            outcome: crate::Outcome::Failed(error),
+        };
+        let bytes = crate::encode(std::slice::from_ref(&event)).unwrap();
+        assert_eq!(crate::decode(&bytes).unwrap(), [event]);
     }
 
     #[test]

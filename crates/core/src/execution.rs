@@ -181,7 +181,11 @@ impl Execution {
             (state.memo, state.redone) = remember(&journal[..from]);
         }
         for (number, record) in journal.iter().enumerate().skip(from) {
-            execution.shared.lock().now = record.at;
+            {
+                // As live: a clock that was set back does not take the execution back.
+                let mut state = execution.shared.lock();
+                state.now = state.now.max(record.at);
+            }
             for event in &record.events {
                 execution.replay_event(number as u64, event, program, input)?;
             }
@@ -590,8 +594,15 @@ fn remember(journal: &[Record]) -> (HashMap<Path, (Path, Resolved)>, HashMap<Pat
                 compensates: Some(undone),
                 ..
             }) => {
-                memo.remove(*undone);
-                *redone.entry(Arc::clone(undone)).or_default() += 1;
+                // Of a block, everything inside it.
+                let inside = format!("{undone}/");
+                memo.retain(|done: &Path, _| {
+                    let goes = done == *undone || done.starts_with(&inside);
+                    if goes {
+                        *redone.entry(Arc::clone(done)).or_default() += 1;
+                    }
+                    !goes
+                });
                 *redone.entry(Arc::clone(path)).or_default() += 1;
             }
             Some(Asked { kind, at: asked_at, .. }) => {

@@ -218,7 +218,7 @@ impl State {
 
     /// Ends everything that is part of a cancelled group.
     pub(crate) fn cancel_groups(&mut self) {
-        self.end_all(|open| !open.shielded && open.group.as_ref().is_some_and(|group| group.is_cancelled()));
+        self.end_all(|open| open.group.as_ref().is_some_and(|group| group.is_cancelled()));
     }
 
     fn end_all(&mut self, reached: impl Fn(&Open) -> bool) {

@@ -52,8 +52,18 @@ impl Queue {
     }
 }
 
+/// What waits to be written, and who may write.
+#[derive(Default)]
+struct Waiting {
+    queue: Queue,
+    /// No more will come.
+    closed: bool,
+    /// The committer has taken a batch that is not written yet: nothing may overtake it.
+    busy: bool,
+}
+
 struct Shared {
-    queue: Mutex<(Queue, bool)>,
+    queue: Mutex<Waiting>,
     ready: Condvar,
     /// None once the committer has ended.
     writer: Mutex<Option<Box<dyn Writer>>>,
@@ -77,7 +87,7 @@ impl Inbox {
     pub(crate) fn write_now(&self, gathered: &mut Queue) -> Option<Vec<Ack>> {
         let mut writer = self.0.writer.try_lock().ok()?;
         let queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if !queue.0.is_empty() || queue.1 {
+        if !queue.queue.is_empty() || queue.closed || queue.busy {
             return None;
         }
         drop(queue);
@@ -92,8 +102,8 @@ impl Inbox {
             return;
         }
         let mut guard = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = guard.0.is_empty();
-        guard.0.append(gathered);
+        let idle = guard.queue.is_empty();
+        guard.queue.append(gathered);
         drop(guard);
         if idle {
             self.0.ready.notify_one();
@@ -102,18 +112,20 @@ impl Inbox {
 
     /// No more will come: the committer writes what it has and ends.
     pub(crate) fn close(&self) {
-        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.0.ready.notify_one();
     }
 
     /// Waits for something to write; false when there is nothing and nothing will come.
     fn take(&self, into: &mut Queue) -> bool {
         let mut guard = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        while guard.0.is_empty() && !guard.1 {
+        guard.busy = false;
+        while guard.queue.is_empty() && !guard.closed {
             guard = self.0.ready.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
-        into.append(&mut guard.0);
-        !into.is_empty()
+        into.append(&mut guard.queue);
+        guard.busy = !into.is_empty();
+        guard.busy
     }
 }
 

@@ -42,10 +42,22 @@ impl Env {
         ExecNo(self.next_exec.fetch_add(1, Ordering::SeqCst))
     }
 
-    /// Whether this definition has not been written by this process yet.
+    /// Whether it is not known that the store has this definition. Writing it twice does no harm; a start
+    /// without it would be an execution that nobody can take up.
     pub(crate) fn must_define(&self, hash: &str) -> bool {
-        let mut defined = self.defined.lock().unwrap_or_else(PoisonError::into_inner);
-        !defined.contains(hash) && defined.insert(hash.to_owned())
+        !self
+            .defined
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(hash)
+    }
+
+    /// The store has this definition, durably.
+    pub(crate) fn defined(&self, hash: &str) {
+        self.defined
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(hash.to_owned());
     }
 
     /// A definition and its program, if it has been loaded before.
@@ -226,8 +238,6 @@ pub(crate) fn outcome_of(store: &dyn Store, row: &ExecutionRow) -> Result<Option
 /// Passes requests on. One is forgotten only when what it asks for has come about, so that none is lost
 /// by a crash; passing it on twice does no harm.
 pub(crate) fn take_requests(env: &Env, drivers: &[UnboundedSender<Message>]) -> Result<(), StoreError> {
-    let mut settled = None;
-    let mut all_settled = true;
     for request in env.store.requests(0)? {
         let RequestKind::Cancel { id, reason } = &request.kind;
         let open = env
@@ -242,13 +252,18 @@ pub(crate) fn take_requests(env: &Env, drivers: &[UnboundedSender<Message>]) -> 
                     reason: reason.clone(),
                 });
             }
-            all_settled = false;
-        } else if all_settled {
-            settled = Some(request.id);
+        } else if let Some(driver) = drivers.first() {
+            let _ = driver.send(Message::DropRequest(request.id));
         }
     }
-    if let (Some(upto), Some(driver)) = (settled, drivers.first()) {
-        let _ = driver.send(Message::DropRequests(upto));
-    }
     Ok(())
+}
+
+/// The requests that are about an execution.
+pub(crate) fn requests_about(store: &dyn Store, wanted: &str) -> Result<Vec<i64>, StoreError> {
+    let about = store.requests(0)?.into_iter().filter(|request| {
+        let RequestKind::Cancel { id, .. } = &request.kind;
+        id == wanted
+    });
+    Ok(about.map(|request| request.id).collect())
 }

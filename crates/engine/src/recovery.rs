@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::{Message, Recover};
 use crate::engine::{Engine, EngineError, Handle};
-use crate::env::{Loaded, whole_journal};
+use crate::env::{Loaded, requests_about, whole_journal};
 
 const PAGE: usize = 512;
 
@@ -85,6 +85,7 @@ impl Engine {
                             permit,
                             ended: None,
                             resume: None,
+                            forget: Vec::new(),
                             report,
                         };
                         self.drivers[driver]
@@ -159,6 +160,10 @@ impl Engine {
             .definition_of(&open.row.definition)
             .await?
             .map_err(EngineError::Definition)?;
+        let (env, about) = (Arc::clone(&self.env), id.to_owned());
+        let forget = tokio::task::spawn_blocking(move || requests_about(env.store.as_ref(), &about))
+            .await
+            .map_err(|error| EngineError::Stopped(error.to_string().into()))??;
         let permit = Some(self.place().await?);
         let (ended, has_ended) = oneshot::channel();
         let (report, mut reports) = mpsc::unbounded_channel();
@@ -169,6 +174,7 @@ impl Engine {
             permit,
             ended: Some(ended),
             resume,
+            forget,
             report,
         };
         let driver = self.pick();

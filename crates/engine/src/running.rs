@@ -44,6 +44,8 @@ pub(crate) struct Running {
     pub(crate) waiting: HashMap<Path, Waiting>,
     /// Children that are waited for: their ids, and their paths here.
     pub(crate) children: HashMap<Path, Path>,
+    /// Its first record writes the definition too.
+    pub(crate) defines: bool,
     /// Told when the start is durable.
     pub(crate) accepted: Option<Accepted>,
     /// Told the outcome.

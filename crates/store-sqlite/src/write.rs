@@ -236,10 +236,10 @@ impl<'c> Statements<'c> {
             Write::Finish(finish) => self.set_status(finish.exec, finish.status, Some(finish.at), files),
             Write::Reopen(exec) => self.set_status(*exec, Status::Running, None, files),
             Write::Define(definition) => Ok(self.define(definition)?),
-            Write::DropRequests(through) => {
-                let sql = "DELETE FROM requests WHERE id <= ?1";
+            Write::DropRequest(id) => {
+                let sql = "DELETE FROM requests WHERE id = ?1";
                 let statement = prepared(&mut self.drop_requests, self.connection, sql)?;
-                statement.raw_bind_parameter(1, through)?;
+                statement.raw_bind_parameter(1, id)?;
                 statement.raw_execute()?;
                 Ok(())
             }

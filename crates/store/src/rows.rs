@@ -107,8 +107,8 @@ pub enum Write {
     Finish(Finish),
     /// Reopens a finished execution, so that it is found as unfinished again.
     Reopen(ExecNo),
-    /// Forgets requests up to and including this id.
-    DropRequests(i64),
+    /// Forgets this request; does nothing where it is forgotten already.
+    DropRequest(i64),
 }
 
 /// An execution as a list shows it.

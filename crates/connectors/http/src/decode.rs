@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bowline_connector::Masker;
 use encoding_rs::{Encoding, UTF_8};
 use mime::Mime;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
@@ -117,7 +118,7 @@ pub(crate) fn decode_anyhow(bytes: &[u8], headers: &HeaderMap) -> Decoded {
 /// One line that says why, out of the body of an error answer: the usual fields of a JSON object, or the
 /// first line of plain text. `None` where the body says nothing readable. At most 200 characters; the
 /// whole body is in the error's data.
-pub(crate) fn reason(body: &Decoded, headers: &HeaderMap) -> Option<String> {
+pub(crate) fn reason(body: &Decoded, headers: &HeaderMap, masker: &Masker) -> Option<String> {
     let text = match &body.value {
         Value::String(text) if !body.base64 => {
             let plain = declared(headers).is_none_or(|mime| mime.essence_str() == "text/plain");
@@ -127,6 +128,8 @@ pub(crate) fn reason(body: &Decoded, headers: &HeaderMap) -> Option<String> {
         }
         value => said(value).map(Cow::from),
     }?;
+    // Before it is cut: half a secret would not be found any more.
+    let text = masker.scrub_text(&text);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let short: String = text.chars().take(200).collect();
     if short.is_empty() {
@@ -299,7 +302,11 @@ mod tests {
         ] {
             let headers = headers(content_type);
             let body = decode_anyhow(bytes.as_bytes(), &headers);
-            assert_eq!(reason(&body, &headers).as_deref(), expected, "{bytes}");
+            assert_eq!(
+                reason(&body, &headers, &Masker::default()).as_deref(),
+                expected,
+                "{bytes}"
+            );
         }
     }
 }

@@ -217,7 +217,7 @@ impl Call {
                 Ending::TooLarge => (decode::decode_anyhow(&[], &raw), Some(self.too_large(at).message)),
                 Ending::Failed(error) => (decode::decode_anyhow(&[], &raw), Some(error.to_string())),
             };
-            let reason = decode::reason(&body, &raw).map(|reason| self.masker.scrub_text(&reason).into_owned());
+            let reason = decode::reason(&body, &raw, &self.masker);
             let mut data = json!({ "status": status.as_u16(), "headers": headers, "body": body.value });
             if body.base64 {
                 data["bodyEncoding"] = "base64".into();

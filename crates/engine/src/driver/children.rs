@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use bowline_core::{Input, Outcome, Path, Payload};
-use bowline_store::ExecNo;
+use bowline_store::{Definition, ExecNo};
 use tokio::sync::mpsc;
 
 use super::{Driver, Recover};
+use crate::engine::EngineError;
 use crate::env::Stored;
 
 /// A child to begin or to find.
 pub(super) struct Child {
+    pub(super) parent: ExecNo,
+    pub(super) parent_id: Path,
+    /// What the parent runs.
+    pub(super) definition: Arc<Definition>,
     pub(super) path: Path,
     pub(super) id: Path,
     pub(super) workflow: Path,
     pub(super) input: Payload,
-    pub(super) detached: bool,
     /// The parent comes from recovery: the child may exist.
     pub(super) recovered: bool,
 }
@@ -23,27 +27,20 @@ pub(super) struct Child {
 impl Driver {
     pub(super) fn child_ended(&mut self, parent: &Path, child: &Path, outcome: Outcome) {
         if let Some(exec) = self.ids.get(parent)
-            && let Some(path) = self.executions.get(exec).and_then(|parent| parent.children.get(child))
+            && let Some(path) = self
+                .executions
+                .get_mut(exec)
+                .and_then(|parent| parent.children.remove(child))
         {
-            self.io.follow_ups.push_back((
-                *exec,
-                Input::ChildEnded {
-                    path: Arc::clone(path),
-                    outcome,
-                },
-            ));
+            self.io
+                .follow_ups
+                .push_back((*exec, Input::ChildEnded { path, outcome }));
         }
     }
 
-    /// Begins a child, or finds the one that exists.
-    pub(super) fn child(&mut self, parent: ExecNo, child: Child) {
-        let Some(running) = self.executions.get_mut(&parent) else {
-            return;
-        };
-        if !child.detached {
-            running.children.insert(Arc::clone(&child.id), Arc::clone(&child.path));
-        }
-        let (parent_id, definition) = (Arc::clone(&running.id), Arc::clone(&running.definition));
+    /// Begins a child, or finds the one that exists. Its parent may have ended with the same record.
+    pub(super) fn child(&mut self, child: Child) {
+        let parent = child.parent;
         if self.ids.contains_key(&child.id) {
             return;
         }
@@ -61,6 +58,7 @@ impl Driver {
                         permit: None,
                         ended: None,
                         resume: None,
+                        forget: Vec::new(),
                         report,
                     };
                     return self.recover(recover);
@@ -74,15 +72,22 @@ impl Driver {
                         },
                     ));
                 }
+                Err(EngineError::Definition(error)) => {
+                    let (path, outcome) = (child.path, Outcome::Failed(error));
+                    return self
+                        .io
+                        .follow_ups
+                        .push_back((parent, Input::ChildEnded { path, outcome }));
+                }
                 Err(error) => {
                     tracing::error!(child = %child.id, %error, "a child cannot be taken up");
                     return;
                 }
             }
         }
-        match self.io.env.child_program(&definition, &child.workflow) {
+        match self.io.env.child_program(&child.definition, &child.workflow) {
             Ok((definition, program)) => {
-                let running = self.fresh(child.id, Some(parent_id), definition, &program, child.input);
+                let running = self.fresh(child.id, Some(child.parent_id), definition, &program, child.input);
                 self.admit(running);
             }
             Err(error) => {

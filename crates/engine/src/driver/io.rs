@@ -33,8 +33,8 @@ pub(super) struct Io {
     pub(super) draining: bool,
     /// Inputs that follow from what was just handled, for executions of this driver.
     pub(super) follow_ups: VecDeque<(ExecNo, Input)>,
-    /// Children to begin, with their parent.
-    pub(super) children: VecDeque<(ExecNo, Child)>,
+    /// Children to begin.
+    pub(super) children: VecDeque<Child>,
     /// Executions to be asked to stop.
     pub(super) cancellations: VecDeque<Path>,
 }
@@ -47,6 +47,12 @@ impl Io {
     /// Gathers what an execution wants written and what follows once it is.
     pub(super) fn record(&mut self, exec: ExecNo, running: &mut Running, batch: Batch, at: i64, first: Vec<Write>) {
         let Batch { events, effects } = batch;
+        let (children, effects): (Vec<Effect>, Vec<Effect>) = effects
+            .into_iter()
+            .partition(|effect| matches!(effect, Effect::StartChild { .. }));
+        for child in children {
+            self.child(exec, running, child, false);
+        }
         let mut writes = first.len() + 1;
         self.gathered.writes.extend(first);
         let encoded = encode(&events).unwrap_or_else(|error| {
@@ -122,25 +128,7 @@ impl Io {
                     _ => self.attempt(exec, running, attempt, timeout, body),
                 },
                 Effect::SetTimer { path, at } => self.timers.add(at, exec, Due::Timer(path)),
-                Effect::StartChild {
-                    path,
-                    id,
-                    workflow,
-                    input,
-                    detached,
-                } => {
-                    self.children.push_back((
-                        exec,
-                        Child {
-                            path,
-                            id,
-                            workflow,
-                            input,
-                            detached,
-                            recovered,
-                        },
-                    ));
-                }
+                child @ Effect::StartChild { .. } => self.child(exec, running, child, recovered),
                 Effect::CancelStep { path } => {
                     running.waiting.remove(&path);
                     if let Some((_, handle)) = running.attempts.remove(&path) {
@@ -155,6 +143,33 @@ impl Io {
                     self.cancellations.push_back(id);
                 }
             }
+        }
+    }
+
+    /// Queues a child. It is begun before anything gathered is handed over, so that its start is in the same
+    /// commit as what its parent recorded of it.
+    fn child(&mut self, exec: ExecNo, running: &mut Running, effect: Effect, recovered: bool) {
+        if let Effect::StartChild {
+            path,
+            id,
+            workflow,
+            input,
+            detached,
+        } = effect
+        {
+            if !detached {
+                running.children.insert(Arc::clone(&id), Arc::clone(&path));
+            }
+            self.children.push_back(Child {
+                parent: exec,
+                parent_id: Arc::clone(&running.id),
+                definition: Arc::clone(&running.definition),
+                path,
+                id,
+                workflow,
+                input,
+                recovered,
+            });
         }
     }
 

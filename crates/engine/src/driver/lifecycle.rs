@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use bowline_core::{Execution, Identity, Outcome, Path, Payload, Program, Record, decode};
+use bowline_core::{Execution, Identity, Outcome, Path, Payload, Program, Record, StepError, decode};
 use bowline_store::{Definition, ExecNo, NewExecution, OpenExecution, StoreError, Write};
 
 use super::io::Io;
@@ -57,7 +57,8 @@ impl Driver {
         };
         let (execution, batch) = Execution::start(identity, program.as_ref(), input);
         let mut first = Vec::with_capacity(4);
-        if self.io.env.must_define(&definition.hash) {
+        let defines = self.io.env.must_define(&definition.hash);
+        if defines {
             first.push(Write::Define(Definition::clone(&definition)));
         }
         first.push(Write::Start(NewExecution {
@@ -69,6 +70,7 @@ impl Driver {
             started_at: now,
         }));
         let mut running = running(id, workflow, parent, definition, execution, 0);
+        running.defines = defines;
         self.io.record(exec, &mut running, batch, now, first);
         (exec, running)
     }
@@ -89,9 +91,13 @@ impl Driver {
             permit,
             ended,
             resume,
+            forget,
             report,
         } = recover;
         let OpenExecution { row, journal } = open;
+        // What was asked of its life before is not asked of this one.
+        let mut first = vec![Write::Reopen(row.exec)];
+        first.extend(forget.into_iter().map(Write::DropRequest));
         let id: Path = row.id.as_str().into();
         let stuck = |error: String| Stuck {
             id: row.id.clone(),
@@ -148,9 +154,7 @@ impl Driver {
                     self.io.finish_again(row.exec, &mut running, now);
                 }
             }
-            Err(batch) => self
-                .io
-                .record(row.exec, &mut running, batch, now, vec![Write::Reopen(row.exec)]),
+            Err(batch) => self.io.record(row.exec, &mut running, batch, now, first),
         }
         self.admit((row.exec, running));
         // Nobody may be listening any more.
@@ -173,6 +177,9 @@ impl Driver {
                 at,
                 events: &events,
             });
+        }
+        if std::mem::take(&mut running.defines) {
+            self.io.env.defined(&running.definition.hash);
         }
         if let Some(accepted) = running.accepted.take() {
             // Whoever started it may have gone.
@@ -222,6 +229,11 @@ impl Driver {
         self.ids.remove(&running.id);
         self.io.env.release(exec);
         self.io.env.left();
+        if let Some(parent) = &running.parent {
+            let message = format!("the store refused execution {}", running.id);
+            let outcome = Outcome::Failed(StepError::permanent("child.refused", message).caused_by(&error));
+            self.child_ended(&Arc::clone(parent), &running.id, outcome);
+        }
         let error = EngineError::Store(Arc::new(error));
         if let Some(accepted) = running.accepted.take() {
             // Whoever started it may have gone.
@@ -278,6 +290,7 @@ fn running(
         attempts: HashMap::new(),
         waiting: HashMap::new(),
         children: HashMap::new(),
+        defines: false,
         accepted: None,
         ended: None,
         permit: None,

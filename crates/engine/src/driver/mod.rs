@@ -53,6 +53,8 @@ pub(crate) struct Recover {
     pub(crate) ended: Option<Ended>,
     /// A finished execution that is taken up again, and why.
     pub(crate) resume: Option<String>,
+    /// Requests of other processes that a resumption makes void.
+    pub(crate) forget: Vec<i64>,
     pub(crate) report: mpsc::UnboundedSender<Result<Path, Stuck>>,
 }
 
@@ -75,7 +77,7 @@ pub(crate) enum Message {
         child: Path,
         outcome: Outcome,
     },
-    DropRequests(i64),
+    DropRequest(i64),
     /// Begin no further attempts; end when those under way have been recorded.
     Drain,
     /// End now; attempts under way are cut off.
@@ -223,8 +225,8 @@ impl Driver {
                 }
             }
             Message::ChildEnded { parent, child, outcome } => self.child_ended(&parent, &child, outcome),
-            Message::DropRequests(upto) => {
-                self.io.gathered.writes.push(Write::DropRequests(upto));
+            Message::DropRequest(id) => {
+                self.io.gathered.writes.push(Write::DropRequest(id));
                 // Acknowledged to no execution.
                 self.io.gathered.acks.push(Ack {
                     driver: self.io.number,
@@ -243,8 +245,8 @@ impl Driver {
     /// What the last message led to for other executions of this driver.
     fn follow_up(&mut self) {
         loop {
-            if let Some((parent, child)) = self.io.children.pop_front() {
-                self.child(parent, child);
+            if let Some(child) = self.io.children.pop_front() {
+                self.child(child);
             } else if let Some(id) = self.io.cancellations.pop_front() {
                 if let Some(exec) = self.ids.get(&id) {
                     self.input(
@@ -263,6 +265,11 @@ impl Driver {
     }
 
     fn input(&mut self, exec: ExecNo, input: Input) {
+        let now = self.io.env.options.clock.now();
+        self.input_at(exec, input, now);
+    }
+
+    fn input_at(&mut self, exec: ExecNo, input: Input, now: i64) {
         let Some(running) = self.executions.get_mut(&exec) else {
             return;
         };
@@ -272,10 +279,11 @@ impl Driver {
             running.attempts.remove(path);
             self.io.attempts -= 1;
         }
-        let now = self.io.env.options.clock.now();
         let batch = running.execution.handle(now, input);
         if !batch.events.is_empty() {
-            self.io.record(exec, running, batch, now, Vec::new());
+            // What the program took for the time, which a clock that was set back is not.
+            let at = running.execution.now();
+            self.io.record(exec, running, batch, at, Vec::new());
         }
     }
 
@@ -286,7 +294,7 @@ impl Driver {
                 return;
             };
             match due {
-                Due::Timer(path) => self.input(exec, Input::TimerFired { path }),
+                Due::Timer(path) => self.input_at(exec, Input::TimerFired { path }, now),
                 Due::Attempt(path, number) => {
                     if let Some(running) = self.executions.get_mut(&exec)
                         && running

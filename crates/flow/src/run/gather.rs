@@ -33,7 +33,17 @@ impl Scope {
         deadline.cancel();
         parallel::wind_down(&mut running, &cancellers).await;
         drop(running);
-        if let Some(done) = early? {
+        let early = match early {
+            Ok(None) => None,
+            Ok(done) => done,
+            Err(error) => {
+                // Everything done is the enclosing saga's to undo.
+                self.keep_all(&scopes);
+                return Err(error);
+            }
+        };
+        if let Some(done) = early {
+            self.keep_all(&scopes);
             return Ok(done);
         }
         let first_only = matches!(block.strategy, Gather::First);
@@ -45,11 +55,16 @@ impl Scope {
                     self.keep(scope);
                     results.push(value);
                 }
-                Some(Err(error)) => failures.push((node, error)),
-                None if first_only && !results.is_empty() => {}
+                Some(Err(error)) => {
+                    self.give_up(scope, &node.id, &error).await;
+                    failures.push((node, error));
+                }
                 None => {
-                    let limit = block.timeout.unwrap_or_default();
-                    failures.push((node, StepError::timeout(limit)));
+                    let error = StepError::timeout(block.timeout.unwrap_or_default());
+                    self.give_up(scope, &node.id, &error).await;
+                    if !first_only || results.is_empty() {
+                        failures.push((node, error));
+                    }
                 }
             }
         }

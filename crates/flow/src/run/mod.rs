@@ -93,6 +93,10 @@ async fn whole(run: Arc<Run>, input: Payload) -> Result<Payload, StepError> {
             Payload::of(&result)
                 .map_err(|error| StepError::permanent("output.invalid", "the result is not JSON").caused_by(&error))
         }
-        Err(error) => Err(saga::compensate(&scope, &undo, error).await),
+        Err(error) => {
+            let error = saga::compensate(&scope, &undo, error).await;
+            // A message may have been made of anything.
+            Err(node::scrubbed(&run.runtime.masker, error))
+        }
     }
 }

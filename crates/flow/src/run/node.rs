@@ -43,8 +43,14 @@ impl Scope {
                 };
                 self.run.report(&step.id, report);
                 self.frame.set(&step.id, Binding::open(Arc::clone(&result)));
-                if let Some(compensation) = &node.compensation {
-                    saga::note(self, &step.id, self.context.path_of(&step.id), compensation, &result);
+                if let Some(compensation) = self.undone_by.as_ref().or(node.compensation.as_ref()) {
+                    // What is undone is what was done.
+                    let done = if degraded {
+                        format!("{}.fallback", step.id)
+                    } else {
+                        step.id.clone()
+                    };
+                    saga::note(self, &step.id, self.context.path_of(&done), compensation, &result);
                 }
                 Ok(Flow::Next(Some(result)))
             }
@@ -68,6 +74,7 @@ impl Scope {
     /// Undoes the action at `path`.
     pub(crate) async fn compensation(&self, step: &Step, path: &str) -> Result<(), StepError> {
         let action = path.rsplit('/').next().unwrap_or(path);
+        let action = action.strip_suffix(".fallback").unwrap_or(action);
         let name = format!("{action}.compensation");
         if let Some(when) = &step.when
             && !self.condition(step, "when", when)?
@@ -87,6 +94,7 @@ impl Scope {
     }
 
     async fn call(&self, step: &Step, name: &str, node: &NodePlan, compensates: Option<Path>) -> Done {
+        let compensates = compensates.or_else(|| self.compensates.clone());
         let asked = match self.prepare(step, name, node, compensates) {
             Ok(asked) => asked,
             Err(error) => {
@@ -315,7 +323,7 @@ impl bowline_expression::Scope for Runtime {
 }
 
 /// An error without the secrets that a service may have echoed into it.
-fn scrubbed(masker: &Masker, mut error: StepError) -> StepError {
+pub(crate) fn scrubbed(masker: &Masker, mut error: StepError) -> StepError {
     error.message = masker.scrub_text(&error.message).into_owned();
     for cause in &mut error.causes {
         *cause = masker.scrub_text(cause).into_owned();

@@ -51,10 +51,7 @@ impl Scope {
                 Some(Err(error)) => error.clone(),
                 _ => StepError::permanent("race.lost", format!("branch `{}` lost", branch.name)),
             };
-            let after = compensate(scope, &scope.undo, cause.clone()).await;
-            if after.data != cause.data {
-                self.run.collect(&branch.name, &after);
-            }
+            self.give_up(scope, &branch.name, &cause).await;
         }
         if let (Join::WaitAny, Some(Some(Err(error)))) = (join, ended.iter().find(|result| result.is_some())) {
             return Err(error.clone());
@@ -67,9 +64,17 @@ impl Scope {
         Ok(Flow::Next(Some(Arc::new(Value::Object(results)))))
     }
 
-    fn keep_all(&self, scopes: &[Self]) {
+    pub(crate) fn keep_all(&self, scopes: &[Self]) {
         for scope in scopes {
             self.keep(scope);
+        }
+    }
+
+    /// Undoes what a branch did that is not wanted any more; what cannot be undone is collected.
+    pub(crate) async fn give_up(&self, branch: &Self, name: &str, cause: &StepError) {
+        let after = compensate(branch, &branch.undo, cause.clone()).await;
+        if after.data != cause.data {
+            self.run.collect(name, &after);
         }
     }
 

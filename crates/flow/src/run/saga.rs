@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::errors;
 use super::walk::{Flow, Scope};
-use crate::plan::{Saga, Step};
+use crate::plan::{Saga, Step, StepKind};
 
 /// What would have to be undone. Kept outside the futures that fill it, because those of a race's losers
 /// are dropped.
@@ -41,6 +41,7 @@ pub(crate) fn note(scope: &Scope, id: &str, path: String, compensation: &Arc<Ste
             let scope = Scope {
                 frame,
                 undo: Undo::default(),
+                compensates: Some(path.as_str().into()),
                 context: undo_scope.context.shielded(),
                 ..undo_scope
             };
@@ -83,14 +84,25 @@ impl Scope {
             ..self.enter(&step.id)
         };
         let mut results = serde_json::Map::new();
-        for SagaStep { action, compensation } in saga.steps.iter().map(SagaStep::of) {
-            let ended = inner.one(action).await;
-            let result = match ended {
-                Ok(Flow::Return(result)) => return Ok(Flow::Return(result)),
-                Ok(Flow::Next(result)) => result.unwrap_or_default(),
+        for step in &saga.steps {
+            let (action, compensation) = (&step.action, step.compensation.as_ref());
+            // A node notes its own undoing when it is done; that of other blocks is noted here.
+            let is_node = matches!(action.kind, StepKind::Node(_));
+            let place = Scope {
+                undone_by: compensation.filter(|_| is_node).cloned(),
+                ..inner.clone()
+            };
+            let result = match place.one(action).await {
+                Ok(Flow::Return(result)) => {
+                    self.keep(&inner);
+                    return Ok(Flow::Return(result));
+                }
+                // It was skipped: there is nothing to undo.
+                Ok(Flow::Next(None)) => continue,
+                Ok(Flow::Next(Some(result))) => result,
                 Err(error) => return Err(compensate(&inner, &undo, error).await),
             };
-            if let Some(compensation) = compensation {
+            if let (Some(compensation), false) = (compensation, is_node) {
                 note(
                     &inner,
                     &action.id,
@@ -102,22 +114,7 @@ impl Scope {
             results.insert(action.id.clone(), Value::clone(&result));
         }
         // Done as a whole: what encloses it may still have to undo it.
-        let notes = std::mem::take(&mut *undo.lock().unwrap_or_else(PoisonError::into_inner));
-        self.undo.lock().unwrap_or_else(PoisonError::into_inner).absorb(notes);
+        self.keep(&inner);
         Ok(Flow::Next(Some(Arc::new(Value::Object(results)))))
-    }
-}
-
-struct SagaStep<'a> {
-    action: &'a Step,
-    compensation: Option<&'a Arc<Step>>,
-}
-
-impl<'a> SagaStep<'a> {
-    fn of(step: &'a crate::plan::SagaStep) -> Self {
-        Self {
-            action: &step.action,
-            compensation: step.compensation.as_ref(),
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bowline_connector::Millis;
-use bowline_core::{Context, ErrorKind, Payload, StepError};
+use bowline_core::{Context, ErrorKind, Path, Payload, StepError};
 use bowline_expression::{Binding, Moment, Rendered, Template};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -81,6 +81,10 @@ pub(crate) struct Scope {
     pub(crate) context: Context,
     pub(crate) frame: Arc<Frame>,
     pub(crate) undo: Undo,
+    /// The path that everything here undoes: a resumed execution then does it again.
+    pub(crate) compensates: Option<Path>,
+    /// What undoes the node that is run next, instead of its own compensation.
+    pub(crate) undone_by: Option<Arc<Step>>,
 }
 
 impl Run {
@@ -104,6 +108,8 @@ impl Run {
             context,
             frame: Arc::clone(frame),
             undo: Arc::clone(undo),
+            compensates: None,
+            undone_by: None,
         }
     }
 
@@ -381,6 +387,8 @@ impl Scope {
             Some(input) => self.eval(step, "input", input)?.masked,
             None => json!({}),
         };
+        let mut input = input;
+        self.run.runtime.masker.scrub(&mut input);
         let input = payload(&input)?;
         let detached = mode == ChildMode::Detach;
         let result: Value = parse(&self.context.child(&step.id, name, input, detached).await?)?;

@@ -126,9 +126,9 @@ impl State {
             }
             Write::Finish(finish) => self.set_status(finish.exec, finish.status, Some(finish.at)),
             Write::Reopen(exec) => self.set_status(*exec, Status::Running, None),
-            Write::DropRequests(through) => {
+            Write::DropRequest(id) => {
                 let before = self.requests.clone();
-                self.requests.retain(|request| request.id > *through);
+                self.requests.retain(|request| request.id != *id);
                 Ok(Undo::Requests(before))
             }
         }

@@ -27,9 +27,13 @@ pub(super) fn queue<P: Place>(place: &P) -> Result<(), Failure> {
     assert_eq!(store.requests(ids[2])?, []);
 
     let mut writer = store.writer()?;
-    writer.commit(&[Write::DropRequests(ids[1])])?;
-    assert_eq!(store.requests(0)?, found[2..]);
-    writer.commit(&[Write::DropRequests(ids[2])])?;
+    writer.commit(&[Write::DropRequest(ids[1])])?;
+    assert_eq!(store.requests(0)?, [found[0].clone(), found[2].clone()]);
+    writer.commit(&[
+        Write::DropRequest(ids[0]),
+        Write::DropRequest(ids[1]),
+        Write::DropRequest(ids[2]),
+    ])?;
     assert_eq!(store.requests(0)?, []);
     drop(writer);
     drop(store);
@@ -58,7 +62,7 @@ pub(super) fn beside_a_writer<P: Place>(place: &P) -> Result<(), Failure> {
         assert_eq!(found.len(), 1, "round {round}");
         assert_eq!(found[0].kind, cancel(&round.to_string()));
         seen = found[0].id;
-        writer.commit(&[Write::DropRequests(seen)])?;
+        writer.commit(&[Write::DropRequest(seen)])?;
     }
     assert_eq!(store.requests(0)?, []);
     Ok(())

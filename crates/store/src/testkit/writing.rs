@@ -155,7 +155,7 @@ pub(super) fn conflicts<P: Place>(place: &P) -> Result<(), Failure> {
     of_an_older_one.push(Write::Append(record(1, 2, b"after")));
     let within = [
         Write::Append(record(2, 1, b"good")),
-        Write::DropRequests(100),
+        Write::DropRequest(100),
         Write::Append(record(2, 1, b"again")),
         Write::Finish(finish(2, Status::Failed)),
     ];
