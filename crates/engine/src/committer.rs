@@ -184,9 +184,9 @@ impl Committer {
     fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         let began = Instant::now();
         loop {
-            let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(writer) = writer.as_mut() else { return Ok(()) };
-            match writer.commit(writes) {
+            let mut held = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(store) = held.as_mut() else { return Ok(()) };
+            match store.commit(writes) {
                 Err(error) if may_pass(&error) && began.elapsed() < self.patience => {
                     tracing::warn!(%error, "a commit failed and is tried again");
                     // Space comes back or not; there is no signal to wait for.

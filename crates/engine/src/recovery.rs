@@ -119,7 +119,7 @@ impl Engine {
                 return Ok(None);
             };
             if !env.claim(row.exec) {
-                return Ok(Some(Err(row)));
+                return Ok(Some(None));
             }
             // Read again, because it is ours only now.
             let read = || {
@@ -131,14 +131,14 @@ impl Engine {
             if !matches!(read, Ok(Some(_))) {
                 env.release(row.exec);
             }
-            Ok::<_, bowline_store::StoreError>(read?.map(|(journal, row)| Ok(OpenExecution { row, journal })))
+            Ok::<_, bowline_store::StoreError>(read?.map(|(journal, row)| Some(OpenExecution { row, journal })))
         })
         .await
         .map_err(|error| EngineError::Stopped(error.to_string().into()))??;
         let open = match found {
             None => return Err(EngineError::Unknown(id.to_owned())),
-            Some(Err(_)) => return Err(refuse("it is running already".into())),
-            Some(Ok(open)) => open,
+            Some(None) => return Err(refuse("it is running already".into())),
+            Some(Some(open)) => open,
         };
         let exec = open.row.exec;
         let taken = self.take_up(id, reason, open).await;

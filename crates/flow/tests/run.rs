@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use bowline_store::Store as _;
 use serde_json::{Value, json};
 use support::{World, ran, wait_for_call};
 
@@ -413,4 +414,103 @@ async fn two_days_pass_in_no_time() {
     )
     .await;
     assert_eq!(ran.took, Duration::from_secs(2 * 86_400 + 60));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_detached_child_goes_on_when_its_parent_ends_with_it() {
+    let child = "steps: [ { id: c, type: do, config: { answer: done } } ]";
+    let world = World::new(&[("child", child)]);
+    let ran = world
+        .run("steps: [ { id: k, workflow: child, mode: detach } ]", json!({}))
+        .await;
+    let id = ran.output()["executionId"].as_str().unwrap().to_owned();
+    wait_for_call(&id, "c");
+    assert_eq!(ran.store.execution(&id).unwrap().unwrap().workflow, "child");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_scatter_asked_for_is_undone_when_it_is_not_wanted() {
+    let node = |id: &str, more: &str| {
+        format!("{{ id: {id}, type: do, config: {{ {more} }}, compensation: {{ id: undo, type: do }} }}")
+    };
+    let text = format!(
+        "
+steps:
+  - id: quotes
+    scatter: {{ type: parallel-requests, nodes: [ {}, {} ] }}
+    gather: {{ strategy: all }}
+  - {{ fail: {{ error: changed-my-mind }} }}
+",
+        node("a", "answer: 1"),
+        node("b", "fail: closed")
+    );
+    let failed = ran(&text, json!({})).await;
+    assert_eq!(failed.calls[2..], ["quotes/a.compensation"]);
+    let text = format!(
+        "
+steps:
+  - id: quotes
+    scatter: {{ type: parallel-requests, nodes: [ {}, {} ] }}
+",
+        node("a", "answer: 1"),
+        node("b", "hang: true")
+    );
+    let world = World::new(&[]);
+    let cancelled = world
+        .run_and(&text, json!({}), |engine, id| {
+            wait_for_call(id, "quotes/b");
+            wait_for_call(id, "quotes/a");
+            // Its result is recorded before anything else is handled, or it is cut off: both are right.
+            engine.cancel(id, "enough");
+        })
+        .await;
+    assert!(cancelled.calls.len() <= 3, "{:?}", cancelled.calls);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saga_undoes_once_and_only_what_was_done() {
+    let text = "
+steps:
+  - id: order
+    saga:
+      steps:
+        - { action: { id: own, type: do, config: { answer: 1 }, compensation: { id: u, type: do } } }
+        - { action: { id: skipped, type: do, when: \"${false}\" }, compensation: { id: u, type: do } }
+        - { action: { id: failed, type: do, config: { fail: x }, errorHandling: { onError: continue } }, compensation: { id: u, type: do } }
+        - { action: { id: broken, type: do, config: { fail: broken } } }
+      onFailure: compensate-all
+";
+    let ran = ran(text, json!({})).await;
+    assert_eq!(
+        ran.calls,
+        ["order/own", "order/failed", "order/broken", "order/own.compensation"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_inside_finally_holds_and_is_forgotten_when_it_is_not_needed() {
+    let scatter = |more: &str| {
+        format!(
+            "
+steps:
+  - id: t
+    try: [ {{ id: a, type: do }} ]
+    finally:
+      - id: q
+        scatter: {{ type: parallel-requests, nodes: [ {{ id: n, type: do, config: {{ answer: 1 }} }}, {{ id: m, type: do, config: {{ {more} }}, errorHandling: {{ retry: {{ maxAttempts: 2, baseDelay: 1h, maxDelay: 1h }} }} }} ] }}
+        gather: {{ strategy: all, timeout: 8s }}
+"
+        )
+    };
+    assert_eq!(ran(&scatter("answer: 2"), json!({})).await.took, Duration::ZERO);
+    assert_eq!(
+        ran(&scatter("fail: flaky, times: 1"), json!({})).await.took,
+        Duration::from_secs(8)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_in_an_error_of_a_block_is_not_recorded() {
+    let ran = ran("steps: [ { wait: \"${env.TOKEN & 'q'}\" } ]", json!({})).await;
+    assert!(!ran.error().message.contains("s3cr3t"), "{}", ran.error().message);
 }

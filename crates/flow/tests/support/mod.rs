@@ -125,6 +125,8 @@ pub(crate) struct Ran {
     /// Virtual time that it took.
     pub(crate) took: Duration,
     pub(crate) masker: Masker,
+    pub(crate) store: MemoryStore,
+    _engine: Engine,
 }
 
 impl Ran {
@@ -188,7 +190,7 @@ impl World {
             ..Options::default()
         };
         let engine = Engine::open(
-            Arc::new(store),
+            Arc::new(store.clone()),
             Arc::clone(&self.flows) as Arc<dyn Programs>,
             tokio::runtime::Handle::current(),
             options,
@@ -214,6 +216,8 @@ impl World {
             calls,
             took,
             masker: self.masker.clone(),
+            store,
+            _engine: engine,
         }
     }
 }
