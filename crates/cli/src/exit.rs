@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     Store,
     /// It was stopped before the end; the execution goes on at the next run.
     Interrupted,
+    /// The result could not be written to stdout; the execution ended all the same.
+    Output,
     /// A fault in this program.
     Bug,
 }
@@ -50,6 +52,10 @@ pub(crate) const MEANINGS: &[(Exit, &str)] = &[
         "stopped before the end; the execution goes on at the next run",
     ),
     (Exit::Bug, "a fault in bowline"),
+    (
+        Exit::Output,
+        "the execution ended, but its result could not be written to stdout",
+    ),
 ];
 
 impl Exit {
@@ -62,6 +68,7 @@ impl Exit {
             Self::Cancelled => 3,
             Self::Store => 4,
             Self::Interrupted => 5,
+            Self::Output => 74,
             Self::Bug => 70,
         }
     }
@@ -196,7 +203,7 @@ mod tests {
     #[test]
     fn codes_are_the_documented_ones() {
         let numbers: Vec<u8> = MEANINGS.iter().map(|(exit, _)| exit.number()).collect();
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 70]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 70, 74]);
     }
 
     #[test]

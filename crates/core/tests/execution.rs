@@ -1,5 +1,4 @@
 //! What an execution does with what happens to it, one behaviour at a time.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,13 +60,10 @@ fn ended(path: &str, attempt: u32, result: Result<Payload, StepError>) -> Input 
     }
 }
 
-fn ok() -> Result<Payload, StepError> {
-    Ok(Payload::null())
-}
+type Ended = Result<Payload, StepError>;
 
-fn refused() -> Result<Payload, StepError> {
-    Err(StepError::permanent("no", "no"))
-}
+const OK: fn() -> Ended = || Ok(Payload::null());
+const REFUSED: fn() -> Ended = || Err(StepError::permanent("no", "no"));
 
 /// The attempts that a batch begins, with their keys.
 fn attempts(batch: &Batch) -> Vec<(String, String)> {
@@ -90,10 +86,10 @@ fn a_resumed_execution_redoes_what_was_undone_under_a_new_key_and_keeps_the_rest
     }];
     let mut keys = Vec::new();
     for (path, result) in [
-        ("reserve", ok()),
-        ("charge", ok()),
-        ("ship", refused()),
-        ("refund", ok()),
+        ("reserve", OK()),
+        ("charge", OK()),
+        ("ship", REFUSED()),
+        ("refund", OK()),
     ] {
         let batch = execution.handle(1001, ended(path, 1, result));
         keys.extend(attempts(&batch));
@@ -116,7 +112,7 @@ fn a_resumed_execution_redoes_what_was_undone_under_a_new_key_and_keeps_the_rest
         at: 2000,
         events: batch.events,
     });
-    let batch = again.handle(2001, ended("charge", 1, ok()));
+    let batch = again.handle(2001, ended("charge", 1, OK()));
     let ship = attempts(&batch);
     assert_eq!(
         ship[0],
@@ -136,7 +132,7 @@ fn a_resumed_execution_redoes_what_was_undone_under_a_new_key_and_keeps_the_rest
         }),
         redone
     );
-    let batch = again.handle(2002, ended("ship", 1, ok()));
+    let batch = again.handle(2002, ended("ship", 1, OK()));
     journal.push(Record {
         at: 2002,
         events: batch.events,
@@ -172,7 +168,7 @@ fn attempts_wait_as_journaled_and_the_total_ends_them() {
         "30 s after 1000"
     );
     assert!(
-        execution.handle(23_000, ended("reserve", 1, ok())).events.is_empty(),
+        execution.handle(23_000, ended("reserve", 1, OK())).events.is_empty(),
         "a late answer of the first attempt"
     );
     let batch = execution.handle(23_000, ended("reserve", 2, flaky()));
@@ -199,8 +195,8 @@ fn a_timer_does_not_fire_early_and_not_twice() {
 #[test]
 fn cancellation_runs_what_is_shielded_and_a_second_one_changes_nothing() {
     let (mut execution, _) = Execution::start(identity(), &order, Payload::null());
-    execution.handle(1001, ended("reserve", 1, ok()));
-    execution.handle(1002, ended("charge", 1, ok()));
+    execution.handle(1001, ended("reserve", 1, OK()));
+    execution.handle(1002, ended("charge", 1, OK()));
     let cancel = || Input::Cancel {
         reason: "enough".into(),
     };
@@ -213,7 +209,7 @@ fn cancellation_runs_what_is_shielded_and_a_second_one_changes_nothing() {
             .any(|effect| matches!(effect, Effect::CancelStep { path } if &**path == "ship"))
     );
     assert!(execution.handle(1004, cancel()).events.is_empty());
-    execution.handle(1005, ended("refund", 1, ok()));
+    execution.handle(1005, ended("refund", 1, OK()));
     assert!(matches!(execution.outcome(), Some(Outcome::Cancelled(error)) if error.message == "cancelled: enough"));
 }
 
@@ -225,9 +221,9 @@ fn a_program_that_panics_fails_and_a_name_used_twice_gets_a_number() {
         panic!("a bug")
     };
     let (mut execution, _) = Execution::start(identity(), &program, Payload::null());
-    let batch = execution.handle(1001, ended("same", 1, ok()));
+    let batch = execution.handle(1001, ended("same", 1, OK()));
     assert_eq!(attempts(&batch)[0].0, "same#2");
-    let batch = execution.handle(1002, ended("same#2", 1, ok()));
+    let batch = execution.handle(1002, ended("same#2", 1, OK()));
     let Some(Event::Finished {
         outcome: Outcome::Failed(error),
     }) = batch.events.last()

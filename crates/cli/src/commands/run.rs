@@ -45,6 +45,14 @@ async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
     let id = args.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let mut session = Session::open(&args.engine, Some(id.clone())).await?;
     let handle = match session.store.execution(&id)? {
+        Some(row) if row.status == Status::Running && row.workflow != workflow.plan.name => {
+            session.stop().await;
+            let message = format!(
+                "execution {id} is one of the workflow {}, not of {}",
+                row.workflow, workflow.plan.name
+            );
+            return Err(Failure::usage(message).hint("choose another --id"));
+        }
         Some(row) if row.status == Status::Running => {
             crate::terminal::note(&format!("execution {id} exists and goes on"));
             Some(session.resume(&id, "").await?)
@@ -66,7 +74,7 @@ async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
             definition: workflow.definition,
             input,
         };
-        session.engine.start(request).await?
+        session.start(request).await?
     };
     let followed = session.follow(handle).await?;
     let exit = match &followed {

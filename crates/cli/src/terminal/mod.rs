@@ -52,7 +52,7 @@ fn written(result: std::io::Result<()>) -> Result<()> {
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             let error = anyhow::Error::new(error).context("stdout cannot be written to");
-            Err(Failure::new(Exit::Usage, error))
+            Err(Failure::new(Exit::Output, error))
         }
         _ => Ok(()),
     }

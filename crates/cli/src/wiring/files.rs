@@ -64,7 +64,9 @@ fn file_of(given: &str) -> Option<PathBuf> {
     }
     let path = Path::new(given);
     let ending = path.extension().and_then(|ending| ending.to_str());
-    (matches!(ending, Some("json" | "yaml" | "yml")) && path.is_file()).then(|| path.to_owned())
+    // No JSON text that is not in brackets or quotes ends like this.
+    let is_path = matches!(ending, Some("json" | "yaml" | "yml")) && !given.trim_start().starts_with(['{', '[', '"']);
+    is_path.then(|| path.to_owned())
 }
 
 #[cfg(test)]

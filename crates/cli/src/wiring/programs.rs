@@ -22,7 +22,7 @@ pub(crate) struct FlowPrograms {
     credentials: Value,
     /// By workflow name, the one that was loaded last.
     shapes: Mutex<HashMap<String, Arc<Shape>>>,
-    /// Definitions are of earlier processes: what they need must be there.
+    /// What definitions need must be there.
     careful: AtomicBool,
 }
 
@@ -45,8 +45,8 @@ impl FlowPrograms {
         }
     }
 
-    /// Whether a definition whose variables are missing is refused. It is while executions of earlier processes
-    /// are taken up, and not while a new one is started: that may know why.
+    /// Whether a definition whose variables are missing is refused. It is while an execution is started or taken
+    /// up: better now than after half of its steps.
     pub(crate) fn careful(&self, careful: bool) {
         self.careful.store(careful, Ordering::SeqCst);
     }

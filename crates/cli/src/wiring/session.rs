@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bowline_core::Outcome;
-use bowline_engine::{Clock, Engine, EngineError, Handle, Options};
+use bowline_engine::{Clock, Engine, EngineError, Handle, Options, StartRequest};
 use bowline_store::{ExecNo, Store};
 use bowline_store_sqlite::SqliteStore;
 use bowline_testing::MockServices;
@@ -148,6 +148,14 @@ impl Session {
             return Ok(self.signals.came());
         }
         self.settle("beside this run").await
+    }
+
+    /// Starts an execution, if what its workflow reads from the environment is there.
+    pub(crate) async fn start(&self, request: StartRequest) -> Result<Handle> {
+        self.programs.careful(true);
+        let handle = self.engine.start(request).await;
+        self.programs.careful(false);
+        Ok(handle?)
     }
 
     /// Takes up one execution.

@@ -27,6 +27,5 @@ mod secrets;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
-mod throughput;
 #[cfg(test)]
 mod tls;
