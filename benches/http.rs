@@ -138,11 +138,7 @@ fn main() -> Result<()> {
         let mut ratios = Vec::new();
         for _ in 0..3 {
             let before = cpu_time();
-            let bare = if std::env::var("OURS").is_ok() {
-                1.0
-            } else {
-                runtime.block_on(bare(&format!("{url}/call")))?
-            };
+            let bare = runtime.block_on(bare(&format!("{url}/call")))?;
             let bare_cpu = per_call(before);
             let folder = tempfile::tempdir_in(std::env::current_dir()?)?;
             let store: SharedStore = Arc::new(SqliteStore::open(

@@ -27,5 +27,4 @@ mod secrets;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
-#[cfg(test)]
 mod tls;
