@@ -5,16 +5,15 @@
 #![expect(clippy::print_stdout, reason = "a bench tells its figures on stdout")]
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bowline_benches::peak_memory_mib;
+use bowline_benches::{Flows, peak_memory_mib};
 use bowline_connector::{Registry, StepContext, StepError};
-use bowline_core::{Outcome, Payload, Program};
+use bowline_core::{Outcome, Payload};
 use bowline_engine::{Engine, Options, Programs, StartRequest};
 use bowline_expression::Masker;
-use bowline_flow::{FlowProgram, LoadOptions, Runtime, Settings, Source, load};
+use bowline_flow::{Runtime, Settings};
 use bowline_store::{Definition, SharedStore};
 use bowline_store_sqlite::SqliteStore;
 use schemars::JsonSchema;
@@ -33,28 +32,6 @@ struct NoOp {
 
 async fn no_op(_: StepContext, config: NoOp) -> std::result::Result<Value, StepError> {
     Ok(config.answer)
-}
-
-struct Flows {
-    registry: Arc<Registry>,
-    runtime: Arc<Runtime>,
-}
-
-impl Programs for Flows {
-    fn load(&self, definition: &Definition) -> std::result::Result<Arc<dyn Program>, StepError> {
-        let text = String::from_utf8_lossy(&definition.content).into_owned();
-        let plan = load(Source::new("bench.yaml", text), &self.registry, &LoadOptions::default())
-            .map_err(|problems| StepError::permanent("bench", problems.to_string()))?;
-        Ok(Arc::new(FlowProgram::new(
-            plan,
-            Arc::clone(&self.runtime),
-            PathBuf::from("."),
-        )))
-    }
-
-    fn child(&self, _: &Definition, workflow: &str) -> std::result::Result<Definition, StepError> {
-        Err(StepError::permanent("workflow.unknown", workflow))
-    }
 }
 
 fn main() -> Result<()> {

@@ -8,16 +8,15 @@
 #![expect(clippy::print_stdout, reason = "a bench tells its figures on stdout")]
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bowline_benches::cpu_time;
-use bowline_connector::{Registry, StepError};
-use bowline_core::{Payload, Program};
+use bowline_benches::{Flows, cpu_time};
+use bowline_connector::Registry;
+use bowline_core::Payload;
 use bowline_engine::{Engine, Options, Programs, StartRequest};
 use bowline_expression::Masker;
-use bowline_flow::{FlowProgram, LoadOptions, Runtime, Settings, Source, load};
+use bowline_flow::{Runtime, Settings};
 use bowline_store::{Definition, SharedStore};
 use bowline_store_sqlite::SqliteStore;
 use serde_json::{Value, json};
@@ -27,28 +26,6 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const IN_FLIGHT: usize = 64;
 const CALLS_EACH: usize = 500;
-
-struct Flows {
-    registry: Arc<Registry>,
-    runtime: Arc<Runtime>,
-}
-
-impl Programs for Flows {
-    fn load(&self, definition: &Definition) -> std::result::Result<Arc<dyn Program>, StepError> {
-        let text = String::from_utf8_lossy(&definition.content).into_owned();
-        let plan = load(Source::new("bench.yaml", text), &self.registry, &LoadOptions::default())
-            .map_err(|problems| StepError::permanent("bench", problems.to_string()))?;
-        Ok(Arc::new(FlowProgram::new(
-            plan,
-            Arc::clone(&self.runtime),
-            PathBuf::from("."),
-        )))
-    }
-
-    fn child(&self, _: &Definition, workflow: &str) -> std::result::Result<Definition, StepError> {
-        Err(StepError::permanent("workflow.unknown", workflow))
-    }
-}
 
 async fn server() -> Result<String> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

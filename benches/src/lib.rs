@@ -1,10 +1,13 @@
 //! What the benches share: programs that do nothing but be durable, and how figures are told.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bowline_connector::Registry;
 use bowline_core::{Attempt, Context, Payload, Program, Step, StepError, StepOptions};
 use bowline_engine::Programs;
+use bowline_flow::{FlowProgram, LoadOptions, Runtime, Source, load};
 use bowline_store::Definition;
 
 /// The allocator of the binary.
@@ -49,6 +52,31 @@ impl Programs for NoOps {
 
     fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
         Ok(definition(workflow))
+    }
+}
+
+/// Definitions that are the text of a workflow.
+pub struct Flows {
+    /// Connectors.
+    pub registry: Arc<Registry>,
+    /// What running workflows need.
+    pub runtime: Arc<Runtime>,
+}
+
+impl Programs for Flows {
+    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
+        let text = String::from_utf8_lossy(&definition.content).into_owned();
+        let plan = load(Source::new("bench.yaml", text), &self.registry, &LoadOptions::default())
+            .map_err(|problems| StepError::permanent("bench", problems.to_string()))?;
+        Ok(Arc::new(FlowProgram::new(
+            plan,
+            Arc::clone(&self.runtime),
+            PathBuf::from("."),
+        )))
+    }
+
+    fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
+        Err(StepError::permanent("workflow.unknown", workflow))
     }
 }
 

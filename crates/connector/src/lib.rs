@@ -15,12 +15,14 @@
 mod connections;
 mod context;
 mod registry;
+mod retry_after;
 
 pub use bowline_core::{ErrorKind, StepError};
 pub use bowline_expression::{Masker, Secret};
 pub use connections::{AnyConnection, Connections, Declared, Pools};
 pub use context::StepContext;
 pub use registry::{ConnectionEntry, ConnectorEntry, Registry, StepFuture};
+pub use retry_after::retry_after;
 
 mod duration;
 pub use duration::Millis;

@@ -8,13 +8,12 @@ use std::error::Error;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use bowline_connector::{ErrorKind, StepError};
+use bowline_connector::{ErrorKind, StepError, retry_after};
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use rustls::{AlertDescription, CertificateError};
 
 use crate::method::Method;
-use crate::retry_after;
 
 /// `config.invalid`: `field` cannot be used as it is. `what` never quotes a value.
 pub(crate) fn invalid(field: &str, what: &str) -> StepError {
@@ -53,10 +52,12 @@ impl Attempted {
 
     /// An answer whose status is no success.
     pub(crate) fn status(&self, status: StatusCode, headers: &HeaderMap, reason: Option<&str>) -> StepError {
+        let wait = || {
+            let header = headers.get(RETRY_AFTER)?.to_str().ok()?;
+            retry_after(header, SystemTime::now())
+        };
         let kind = match status.as_u16() {
-            408 | 425 | 429 | 503 => {
-                retry_after::millis(headers, SystemTime::now()).map_or(self.unsent(), ErrorKind::After)
-            }
+            408 | 425 | 429 | 503 => wait().map_or(self.unsent(), ErrorKind::After),
             500 | 502 | 504 => self.lost(),
             _ => ErrorKind::Permanent,
         };

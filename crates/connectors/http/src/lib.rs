@@ -31,7 +31,6 @@ mod proxy;
 mod quiet;
 mod redirect;
 mod request;
-mod retry_after;
 mod size;
 mod status;
 mod target;

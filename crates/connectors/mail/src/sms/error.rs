@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use bowline_connector::{ErrorKind, StepError};
+use bowline_connector::{ErrorKind, StepError, retry_after};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::json;
@@ -20,7 +20,10 @@ pub(super) struct Refusal {
 pub(super) fn refused(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> StepError {
     let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
     let kind = match status {
-        429 => retry_after(headers, now).map_or(ErrorKind::Transient, ErrorKind::After),
+        429 => headers
+            .get(RETRY_AFTER)
+            .and_then(|wait| retry_after(wait.to_str().ok()?, now))
+            .map_or(ErrorKind::Transient, ErrorKind::After),
         408 => ErrorKind::Transient,
         // The service may have taken the message and failed afterwards, and has no key to know it by.
         500.. => ErrorKind::OutcomeUnknown,
@@ -56,17 +59,6 @@ pub(super) fn unknown(why: &str) -> StepError {
         ErrorKind::OutcomeUnknown,
         format!("the SMS service got the message but {why}; it may have been sent"),
     )
-}
-
-/// Milliseconds until the service wants to hear from us again: seconds or an HTTP date.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(seconds.saturating_mul(1000));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    let wait = date.duration_since(now).unwrap_or_default();
-    Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
