@@ -59,11 +59,9 @@ async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
         }
         _ => None,
     };
-    if !args.no_recover && session.recover().await? {
-        session.stop().await;
-        crate::terminal::note("interrupted: what is unfinished goes on at the next run with this data folder");
-        session.close(&id, &Followed::Interrupted).await?;
-        return Ok(Exit::Interrupted);
+    if !args.no_recover {
+        // They go on beside this one, and are waited for at the end: one that hangs must not hold this one up.
+        session.take_up().await?;
     }
     let handle = if let Some(handle) = handle {
         handle

@@ -122,9 +122,8 @@ impl Session {
         })
     }
 
-    /// Takes up what earlier processes left unfinished, and waits until nothing of it is being worked on. True
-    /// if a signal came meanwhile.
-    pub(crate) async fn recover(&mut self) -> Result<bool> {
+    /// Takes up what earlier processes left unfinished; how many that are.
+    pub(crate) async fn take_up(&mut self) -> Result<usize> {
         self.remember_unfinished()?;
         self.programs.careful(true);
         let report = self.engine.recover().await;
@@ -144,10 +143,7 @@ impl Session {
                 stuck.id, stuck.workflow
             ));
         }
-        if report.resumed == 0 {
-            return Ok(self.signals.came());
-        }
-        self.settle("beside this run").await
+        Ok(report.resumed)
     }
 
     /// Starts an execution, if what its workflow reads from the environment is there.
