@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod execution;
 mod ids;
+mod memo;
 mod payload;
 mod policy;
 mod saga;
