@@ -28,6 +28,8 @@ pub(crate) struct Ack {
     pub(crate) exec: ExecNo,
     /// How many of the queue's writes it stands for.
     pub(crate) writes: usize,
+    /// Written or refused together with the one before: a child with the record that starts it.
+    pub(crate) with_previous: bool,
 }
 
 #[derive(Default)]
@@ -201,15 +203,18 @@ impl Committer {
     /// must not suffer for it.
     fn one_by_one(&mut self, batch: &Queue) -> Result<(), StoreError> {
         let mut rest = batch.writes.as_slice();
-        for ack in &batch.acks {
-            let (writes, after) = rest.split_at(ack.writes.min(rest.len()));
+        for group in batch.acks.chunk_by(|_, next| next.with_previous) {
+            let count: usize = group.iter().map(|ack| ack.writes).sum();
+            let (writes, after) = rest.split_at(count.min(rest.len()));
             rest = after;
             match self.write(writes) {
-                Ok(()) => self.acknowledge(std::slice::from_ref(ack)),
+                Ok(()) => self.acknowledge(group),
                 Err(error) if concerns_one_execution(&error) => {
-                    let message = Message::Refused(ack.exec, Box::new(error));
-                    // A driver that is gone needs no telling.
-                    let _ = self.drivers[ack.driver].send(message);
+                    let error = Arc::new(error);
+                    for ack in group {
+                        // A driver that is gone needs no telling.
+                        let _ = self.drivers[ack.driver].send(Message::Refused(ack.exec, Arc::clone(&error)));
+                    }
                 }
                 Err(error) => return Err(error),
             }

@@ -123,6 +123,7 @@ impl Programs for World {
                 match name.as_str() {
                     "order" => order(world, ctx).await,
                     "leaf" => ctx.step(step(&world, "leaf", 1, ok("leaf"))).await,
+                    "family" => ctx.child("child", "leaf", Payload::null(), true).await,
                     "panic" => ctx.step(step(&world, "boom", 1, |_| panic!("boom"))).await,
                     "wait" => ctx.sleep("wait", Duration::from_secs(1_000_000)).await,
                     "twice" => {
@@ -359,6 +360,23 @@ async fn an_id_is_taken_once() {
     let second = engine.start(with_id).await.unwrap_err();
     assert!(matches!(second, EngineError::Store(_)), "{second}");
     assert_eq!(text(&first.outcome().await.unwrap()), "\"leaf\"");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_is_refused_starts_no_children() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world, Clock::System);
+    let with_id = StartRequest {
+        id: Some("mine".into()),
+        ..request("family", "x")
+    };
+    engine.start(with_id.clone()).await.unwrap().outcome().await.unwrap();
+    engine.idle().await.unwrap();
+    assert!(engine.start(with_id).await.is_err());
+    engine.idle().await.unwrap();
+    let rows = store.executions(&ExecutionFilter::default()).unwrap();
+    assert_eq!(rows.len(), 2, "the parent and its one child");
+    assert_eq!(world.calls.lock().unwrap()["leaf"].len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -87,7 +87,14 @@ impl Driver {
         }
         match self.io.env.child_program(&child.definition, &child.workflow) {
             Ok((definition, program)) => {
+                let place = self.io.gathered.acks.len();
                 let running = self.fresh(child.id, Some(child.parent_id), definition, &program, child.input);
+                if !child.recovered
+                    && place > 0
+                    && let Some(ack) = self.io.gathered.acks.get_mut(place)
+                {
+                    ack.with_previous = true;
+                }
                 self.admit(running);
             }
             Err(error) => {

@@ -50,7 +50,8 @@ impl Io {
         let (children, effects): (Vec<Effect>, Vec<Effect>) = effects
             .into_iter()
             .partition(|effect| matches!(effect, Effect::StartChild { .. }));
-        for child in children {
+        // Before whatever else waits, so that it stands right behind this record.
+        for child in children.into_iter().rev() {
             self.child(exec, running, child, false);
         }
         let mut writes = first.len() + 1;
@@ -76,6 +77,7 @@ impl Io {
             driver: self.number,
             exec,
             writes,
+            with_previous: false,
         });
         self.pending += 1;
         let events = if self.env.options.observer.is_some() {
@@ -98,6 +100,7 @@ impl Io {
                 driver: self.number,
                 exec,
                 writes: 1,
+                with_previous: false,
             });
             self.pending += 1;
             running.awaiting.push_back(Awaiting {
@@ -160,7 +163,7 @@ impl Io {
             if !detached {
                 running.children.insert(Arc::clone(&id), Arc::clone(&path));
             }
-            self.children.push_back(Child {
+            let child = Child {
                 parent: exec,
                 parent_id: Arc::clone(&running.id),
                 definition: Arc::clone(&running.definition),
@@ -169,7 +172,12 @@ impl Io {
                 workflow,
                 input,
                 recovered,
-            });
+            };
+            if recovered {
+                self.children.push_back(child);
+            } else {
+                self.children.push_front(child);
+            }
         }
     }
 

@@ -216,7 +216,7 @@ impl Driver {
     }
 
     /// The store does not let this execution go on; others are not concerned.
-    pub(super) fn refused(&mut self, exec: ExecNo, error: StoreError) {
+    pub(super) fn refused(&mut self, exec: ExecNo, error: Arc<StoreError>) {
         self.io.pending -= 1;
         let Some(mut running) = self.executions.remove(&exec) else {
             return;
@@ -231,10 +231,10 @@ impl Driver {
         self.io.env.left();
         if let Some(parent) = &running.parent {
             let message = format!("the store refused execution {}", running.id);
-            let outcome = Outcome::Failed(StepError::permanent("child.refused", message).caused_by(&error));
+            let outcome = Outcome::Failed(StepError::permanent("child.refused", message).caused_by(error.as_ref()));
             self.child_ended(&Arc::clone(parent), &running.id, outcome);
         }
-        let error = EngineError::Store(Arc::new(error));
+        let error = EngineError::Store(error);
         if let Some(accepted) = running.accepted.take() {
             // Whoever started it may have gone.
             let _ = accepted.send(Err(error.clone()));

@@ -65,7 +65,7 @@ pub(crate) enum Message {
     /// The oldest submitted record of each is durable.
     Durable(Vec<ExecNo>),
     /// The store refuses what this execution wants written.
-    Refused(ExecNo, Box<StoreError>),
+    Refused(ExecNo, Arc<StoreError>),
     CommitterStopped(Arc<str>),
     Cancel {
         id: Path,
@@ -214,7 +214,7 @@ impl Driver {
                     self.durable(exec);
                 }
             }
-            Message::Refused(exec, error) => self.refused(exec, *error),
+            Message::Refused(exec, error) => self.refused(exec, error),
             Message::CommitterStopped(why) => {
                 self.fail_all(&why);
                 return false;
@@ -232,6 +232,7 @@ impl Driver {
                     driver: self.io.number,
                     exec: ExecNo(0),
                     writes: 1,
+                    with_previous: false,
                 });
                 self.io.pending += 1;
             }
