@@ -143,7 +143,7 @@ fn wait_for(turn: &Mutex<()>) -> MutexGuard<'_, ()> {
 
 /// Copies what can be copied without waiting for anybody. Where that fails, what was committed is safe in the log;
 /// it only stays there longer.
-fn copy(connection: &Connection) {
+pub(crate) fn copy(connection: &Connection) {
     let outcome: Result<()> = connection
         .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")
         .and_then(|mut statement| statement.query_row([], |_| Ok(())));

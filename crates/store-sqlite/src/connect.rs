@@ -46,9 +46,20 @@ pub(crate) fn reader(files: &Files, options: &Options) -> Result<Connection, Sto
     }
 }
 
+/// Reads a database that nobody changes and that has no log, and makes no files beside it.
+pub(crate) fn unchanging(files: &Files, options: &Options) -> Result<Connection, StoreError> {
+    let doing = "opening the database for reading";
+    let uri = immutable_uri(&files.database)
+        .ok_or_else(|| errors::other(&files.database, doing, "its name is not valid Unicode"))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(uri, flags)
+        .and_then(|connection| set_up_reader(connection, options))
+        .map_err(|error| errors::sqlite(&files.database, doing, error))
+}
+
 fn set_up_reader(connection: Connection, options: &Options) -> rusqlite::Result<Connection> {
     connection.busy_timeout(options.busy_timeout)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(96);
     connection.execute_batch(
         "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;",
     )?;
@@ -102,7 +113,7 @@ fn cannot_write(database: &Path, error: rusqlite::Error) -> StoreError {
 
 fn set_up_writer(connection: Connection, options: &Options, durability: Durability) -> rusqlite::Result<Connection> {
     connection.busy_timeout(options.busy_timeout)?;
-    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_prepared_statement_cache_capacity(96);
     let synchronous = match durability {
         Durability::Power => "FULL",
         Durability::Process => "OFF",

@@ -66,6 +66,12 @@ pub(crate) fn is_unique_violation(error: &Error) -> bool {
     matches!(error, Error::SqliteFailure(failure, _) if failure.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE)
 }
 
+/// Whether what was read is damaged.
+pub(crate) fn is_damage(error: &Error) -> bool {
+    matches!(error, Error::SqliteFailure(failure, _)
+        if matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
 /// Whether the disk failed in a way that leaves open what of the last write is on it.
 pub(crate) fn is_io_failure(error: &Error) -> bool {
     matches!(error, Error::SqliteFailure(failure, _)

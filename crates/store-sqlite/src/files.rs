@@ -23,6 +23,10 @@ pub(crate) struct Files {
     pub(crate) lock: PathBuf,
     /// SQLite's write-ahead log.
     pub(crate) wal: PathBuf,
+    /// There while a backup is made: locked by whoever makes it, with the name of the unfinished copy in it.
+    pub(crate) backup: PathBuf,
+    /// There while a database of an older version is brought up to date.
+    pub(crate) migrating: PathBuf,
 }
 
 impl Files {
@@ -58,6 +62,8 @@ impl Files {
         wal.push("-wal");
         Ok(Self {
             lock: database.with_extension("lock"),
+            backup: database.with_extension("backup"),
+            migrating: database.with_extension("migrating"),
             wal: wal.into(),
             database,
         })
@@ -103,8 +109,8 @@ fn make_folders(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Only Unix has (and needs) this.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+/// Makes the names in a folder durable. Only Unix has (and needs) this.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(folder)?.sync_all()
     } else {

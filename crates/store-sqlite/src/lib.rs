@@ -2,7 +2,7 @@
 //!
 //! One file holds everything, with the `-wal` and `-shm` files beside it that SQLite keeps while it is open, and
 //! a `.lock` file that says who writes. Any `sqlite3` can read, back up and repair it; the tables are in
-//! `schema/1.sql`.
+//! `schema/1.sql` and `schema/2.sql`.
 //!
 //! What always holds:
 //! - A commit that returned is on the disk: the write-ahead log is synced in every commit (`synchronous=FULL`).
@@ -16,8 +16,11 @@
 //! is copied into the database file by a thread of its own instead of by commits; and list filters without an index
 //! scan the small table of executions rather than cost every commit an index.
 
+mod backup;
 mod check;
 mod checkpoint;
+mod codes;
+mod compact;
 mod connect;
 mod errors;
 mod files;

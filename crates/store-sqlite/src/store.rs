@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bowline_store::{
-    Definition, ExecNo, ExecutionFilter, ExecutionRow, JournalRecord, OpenExecution, Request, RequestKind, Store,
-    StoreError, Writer,
+    AuditPage, Definition, Delivery, DeliveryFilter, EventRow, ExecNo, ExecutionFilter, ExecutionRow, Housekeeping,
+    JournalRecord, OpenExecution, Request, RequestKind, StartKeyRow, Store, StoreError, WaitFilter, WaitKind, WaitRow,
+    Writer,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -16,7 +17,7 @@ use crate::files::Files;
 use crate::options::Options;
 use crate::requests::Poller;
 use crate::write::SqliteWriter;
-use crate::{check, read, requests, schema};
+use crate::{backup, check, compact, read, requests, schema};
 
 /// Connections that wait to be used again; more are closed after use.
 const IDLE_READERS: usize = 8;
@@ -74,6 +75,9 @@ impl SqliteStore {
     ) -> Result<Self, StoreError> {
         let files = Files::find(path, &options)?;
         schema::prepare(&files, &options, durability)?;
+        if !options.read_only {
+            backup::clean(&files);
+        }
         let inner = Inner {
             files,
             options,
@@ -83,6 +87,27 @@ impl SqliteStore {
             home,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Puts a copy that [`Store::backup`] made where there is no store yet: `to` is a folder or a file, as for
+    /// [`SqliteStore::open`]. The copy is checked first, and stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Other`] where there is a store at `to` or nothing at `backup`, [`StoreError::Corrupt`] for a copy that
+    /// is damaged or not one of a store, [`StoreError::Newer`], [`StoreError::Full`], ...
+    pub fn restore(backup: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), StoreError> {
+        backup::restore(backup.as_ref(), to.as_ref())
+    }
+
+    /// Writes the whole database anew, as small as it can be, and so that it gives space back from then on. Takes time
+    /// and space in proportion to its size. Nobody may hold the writer; readers do not mind.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while somebody writes, [`StoreError::Full`] where there is no space for a second copy; the
+    /// database then stays as it is.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        self.refuse_read_only()?;
+        compact::compact(&self.inner.files, &self.inner.options, self.inner.durability)
     }
 
     /// The database file.
@@ -186,6 +211,166 @@ impl Store for SqliteStore {
             ..
         } = &*self.inner;
         requests::leave(files, options, *durability, request)
+    }
+
+    fn token_key(&self) -> Result<[u8; 32], StoreError> {
+        self.read("reading the key of tokens", read::token_key)
+    }
+
+    fn definitions(&self, workflow: &str) -> Result<Vec<Definition>, StoreError> {
+        self.read("reading definitions", |connection| {
+            read::definitions(connection, workflow)
+        })
+    }
+
+    fn workflows(&self) -> Result<Vec<String>, StoreError> {
+        self.read("listing workflows", read::workflows)
+    }
+
+    fn paused_workflows(&self) -> Result<Vec<String>, StoreError> {
+        self.read("listing paused workflows", |connection| {
+            read::paused_workflows(connection)
+        })
+    }
+
+    fn execution_by_no(&self, exec: ExecNo) -> Result<Option<ExecutionRow>, StoreError> {
+        self.read("reading an execution", |connection| {
+            read::execution_by_no(connection, exec)
+        })
+    }
+
+    fn start_key(&self, workflow: &str, key: &str) -> Result<Option<StartKeyRow>, StoreError> {
+        self.read("reading a start key", |connection| {
+            read::start_key(connection, workflow, key)
+        })
+    }
+
+    fn last_record(&self, exec: ExecNo) -> Result<Option<JournalRecord>, StoreError> {
+        self.read("reading a journal", |connection| read::last_record(connection, exec))
+    }
+
+    fn open_execution(&self, exec: ExecNo) -> Result<Option<OpenExecution>, StoreError> {
+        self.read("reading an execution with its journal", |connection| {
+            read::open_execution(connection, exec)
+        })
+    }
+
+    fn due(&self, after: (i64, ExecNo), limit: usize) -> Result<Vec<(i64, ExecNo)>, StoreError> {
+        self.read("reading who is to be woken", |connection| {
+            read::due(connection, after, limit)
+        })
+    }
+
+    fn audit(&self, after: ExecNo, limit: usize) -> Result<AuditPage, StoreError> {
+        self.read("auditing executions", |connection| {
+            read::audit(connection, after, limit)
+        })
+    }
+
+    fn wait(&self, exec: ExecNo, tag: u64) -> Result<Option<WaitRow>, StoreError> {
+        self.read("reading a wait", |connection| read::wait(connection, exec, tag))
+    }
+
+    fn waits(&self, filter: &WaitFilter) -> Result<Vec<WaitRow>, StoreError> {
+        self.read("listing waits", |connection| read::waits(connection, filter))
+    }
+
+    fn waits_by_key(&self, kind: WaitKind, name: &str, key: &str) -> Result<Vec<WaitRow>, StoreError> {
+        self.read("reading waits for a key", |connection| {
+            read::waits_by_key(connection, kind, name, key)
+        })
+    }
+
+    fn event_waits(&self, event: &str, key: Option<&str>) -> Result<Vec<(ExecNo, u64, String)>, StoreError> {
+        self.read("reading who waits for an event", |connection| {
+            read::event_waits(connection, event, key)
+        })
+    }
+
+    fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
+        self.read("listing deliveries", |connection| read::deliveries(connection, filter))
+    }
+
+    fn deliveries_for(
+        &self,
+        exec: ExecNo,
+        tag: u64,
+        name: &str,
+        key: Option<&str>,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.read("reading deliveries", |connection| {
+            read::deliveries_for(connection, exec, tag, name, key)
+        })
+    }
+
+    fn last_delivery(&self) -> Result<i64, StoreError> {
+        self.read("reading the last delivery's number", |connection| {
+            read::last_delivery(connection)
+        })
+    }
+
+    fn events_after(
+        &self,
+        event: &str,
+        key: Option<&str>,
+        after: i64,
+        since: i64,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        self.read("reading events", |connection| {
+            read::events_after(connection, event, key, after, since, limit)
+        })
+    }
+
+    fn finished(&self, workflow: &str, before: i64, limit: usize) -> Result<Vec<ExecutionRow>, StoreError> {
+        self.read("reading finished executions", |connection| {
+            read::finished(connection, workflow, before, limit)
+        })
+    }
+
+    fn kept_from(&self, workflow: &str, keep: usize) -> Result<Option<i64>, StoreError> {
+        self.read("reading finished executions", |connection| {
+            read::kept_from(connection, workflow, keep)
+        })
+    }
+
+    fn deleting(&self, limit: usize) -> Result<Vec<ExecNo>, StoreError> {
+        self.read("reading what is being deleted", |connection| {
+            read::deleting(connection, limit)
+        })
+    }
+
+    fn housekeeping(&self) -> Result<Housekeeping, StoreError> {
+        self.read("reading what there is to tidy up", |connection| {
+            read::housekeeping(connection)
+        })
+    }
+
+    fn blobs_of(&self, exec: ExecNo) -> Result<Vec<String>, StoreError> {
+        self.read("reading references to blobs", |connection| {
+            read::blobs_of(connection, exec)
+        })
+    }
+
+    fn blob_referenced(&self, blob: &str) -> Result<bool, StoreError> {
+        self.read("reading references to blobs", |connection| {
+            read::blob_referenced(connection, blob)
+        })
+    }
+
+    fn backup(&self, dest: &Path) -> Result<(), StoreError> {
+        backup::backup(&self.inner.files, &self.inner.options, dest)
+    }
+
+    fn shrink(&self, max_pages: u32) -> Result<u32, StoreError> {
+        self.refuse_read_only()?;
+        let Inner {
+            files,
+            options,
+            durability,
+            ..
+        } = &*self.inner;
+        compact::shrink(files, options, *durability, max_pages)
     }
 
     fn check(&self) -> Result<Vec<String>, StoreError> {

@@ -5,9 +5,13 @@
 //! execution appends its next. Batching is the natural one: each commit carries the next record of every execution
 //! in flight. Executions take each other's places as they finish, at different times, so that commits look alike.
 
+mod parked;
+
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+
+pub use parked::{CHANNEL, key, park};
 
 use crate::{Definition, ExecNo, Finish, JournalRecord, NewExecution, Status, StoreError, Write, Writer};
 
@@ -139,6 +143,7 @@ fn new_execution(exec: ExecNo, at: i64) -> NewExecution {
         workflow: WORKFLOW.into(),
         definition: DEFINITION.into(),
         parent: None,
+        origin: None,
         started_at: at,
     }
 }

@@ -8,16 +8,21 @@
 mod faults;
 mod state;
 
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-pub use faults::{Fault, Hold};
+pub use faults::{Fault, Hold, Witness};
 
 use crate::{
-    Definition, ExecNo, ExecutionFilter, ExecutionRow, JournalRecord, OpenExecution, Request, RequestKind, Store,
-    StoreError, Write, Writer,
+    AuditPage, Definition, Delivery, DeliveryFilter, EventRow, ExecNo, ExecutionFilter, ExecutionRow, Housekeeping,
+    JournalRecord, OpenExecution, Request, RequestKind, StartKeyRow, Store, StoreError, WaitFilter, WaitKind, WaitRow,
+    Write, Writer,
 };
 use faults::Plan;
 use state::State;
+
+/// Simulations have to come out the same every time, so this one is no secret.
+const TOKEN_KEY: &[u8; 32] = b"the token key of memory stores..";
 
 /// See the [module](self).
 #[derive(Clone, Default)]
@@ -81,6 +86,12 @@ impl MemoryStore {
         self.shared.changed.notify_all();
     }
 
+    /// `witness` is told of every commit that is durable, before whoever made it is, and of every crash that a fault
+    /// makes. It must not use the store.
+    pub fn witness(&self, witness: impl Fn(Witness<'_>) + Send + Sync + 'static) {
+        self.shared.lock().witness = Some(Arc::new(witness));
+    }
+
     /// Holds every commit back, before it has written anything, until the guard is dropped: a disk that takes its time.
     pub fn hold(&self) -> Hold {
         Hold::new(Arc::clone(&self.shared))
@@ -120,6 +131,123 @@ impl Store for MemoryStore {
 
     fn open_executions(&self, after: ExecNo, limit: usize) -> Result<Vec<OpenExecution>, StoreError> {
         Ok(self.shared.lock().open(after, limit))
+    }
+
+    fn token_key(&self) -> Result<[u8; 32], StoreError> {
+        Ok(*TOKEN_KEY)
+    }
+
+    fn definitions(&self, workflow: &str) -> Result<Vec<Definition>, StoreError> {
+        Ok(self.shared.lock().definitions_of(workflow))
+    }
+
+    fn workflows(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.shared.lock().workflows())
+    }
+
+    fn paused_workflows(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.shared.lock().paused_workflows())
+    }
+
+    fn execution_by_no(&self, exec: ExecNo) -> Result<Option<ExecutionRow>, StoreError> {
+        Ok(self.shared.lock().by_number(exec))
+    }
+
+    fn start_key(&self, workflow: &str, key: &str) -> Result<Option<StartKeyRow>, StoreError> {
+        Ok(self.shared.lock().start_key(workflow, key))
+    }
+
+    fn last_record(&self, exec: ExecNo) -> Result<Option<JournalRecord>, StoreError> {
+        Ok(self.shared.lock().last_record(exec))
+    }
+
+    fn open_execution(&self, exec: ExecNo) -> Result<Option<OpenExecution>, StoreError> {
+        Ok(self.shared.lock().open_execution(exec))
+    }
+
+    fn due(&self, after: (i64, ExecNo), limit: usize) -> Result<Vec<(i64, ExecNo)>, StoreError> {
+        Ok(self.shared.lock().due(after, limit))
+    }
+
+    fn audit(&self, after: ExecNo, limit: usize) -> Result<AuditPage, StoreError> {
+        Ok(self.shared.lock().audit(after, limit))
+    }
+
+    fn wait(&self, exec: ExecNo, tag: u64) -> Result<Option<WaitRow>, StoreError> {
+        Ok(self.shared.lock().wait(exec, tag))
+    }
+
+    fn waits(&self, filter: &WaitFilter) -> Result<Vec<WaitRow>, StoreError> {
+        Ok(self.shared.lock().list_waits(filter))
+    }
+
+    fn waits_by_key(&self, kind: WaitKind, name: &str, key: &str) -> Result<Vec<WaitRow>, StoreError> {
+        Ok(self.shared.lock().waits_by_key(kind, name, key))
+    }
+
+    fn event_waits(&self, event: &str, key: Option<&str>) -> Result<Vec<(ExecNo, u64, String)>, StoreError> {
+        Ok(self.shared.lock().event_waits(event, key))
+    }
+
+    fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
+        Ok(self.shared.lock().list_deliveries(filter))
+    }
+
+    fn deliveries_for(
+        &self,
+        exec: ExecNo,
+        tag: u64,
+        name: &str,
+        key: Option<&str>,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        Ok(self.shared.lock().deliveries_for(exec, tag, name, key))
+    }
+
+    fn last_delivery(&self) -> Result<i64, StoreError> {
+        Ok(self.shared.lock().last_delivery())
+    }
+
+    fn events_after(
+        &self,
+        event: &str,
+        key: Option<&str>,
+        after: i64,
+        since: i64,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        Ok(self.shared.lock().events_after(event, key, after, since, limit))
+    }
+
+    fn finished(&self, workflow: &str, before: i64, limit: usize) -> Result<Vec<ExecutionRow>, StoreError> {
+        Ok(self.shared.lock().finished(workflow, before, limit))
+    }
+
+    fn kept_from(&self, workflow: &str, keep: usize) -> Result<Option<i64>, StoreError> {
+        Ok(self.shared.lock().kept_from(workflow, keep))
+    }
+
+    fn deleting(&self, limit: usize) -> Result<Vec<ExecNo>, StoreError> {
+        Ok(self.shared.lock().deleting(limit))
+    }
+
+    fn housekeeping(&self) -> Result<Housekeeping, StoreError> {
+        Ok(self.shared.lock().housekeeping())
+    }
+
+    fn blobs_of(&self, exec: ExecNo) -> Result<Vec<String>, StoreError> {
+        Ok(self.shared.lock().blobs_of(exec))
+    }
+
+    fn blob_referenced(&self, blob: &str) -> Result<bool, StoreError> {
+        Ok(self.shared.lock().blob_referenced(blob))
+    }
+
+    fn backup(&self, dest: &Path) -> Result<(), StoreError> {
+        Err(state::no_backup(dest))
+    }
+
+    fn shrink(&self, _max_pages: u32) -> Result<u32, StoreError> {
+        Ok(0)
     }
 
     fn requests(&self, after: i64) -> Result<Vec<Request>, StoreError> {
@@ -162,15 +290,20 @@ impl Writer for MemoryWriter {
             Some(Fault::Refuse) => Err(faults::refused("this commit was told to fail")),
             Some(Fault::CrashBefore) => {
                 state.crash();
+                state.tell(Witness::Crashed);
                 Err(faults::refused("the store crashed before it had written the batch"))
             }
             Some(Fault::CrashAfter) => state.apply(batch).and_then(|()| {
+                state.tell(Witness::Durable(batch));
                 state.crash();
+                state.tell(Witness::Crashed);
                 Err(faults::refused(
                     "the store crashed before it could acknowledge the batch",
                 ))
             }),
-            None => state.apply(batch),
+            // Acknowledged, and never written: what no disk may do.
+            Some(Fault::Lose) => Ok(()),
+            None => state.apply(batch).inspect(|()| state.tell(Witness::Durable(batch))),
         };
         if outcome.is_ok() {
             state.commits += 1;

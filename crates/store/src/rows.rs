@@ -1,4 +1,4 @@
-//! The rows that go into a store and come out of it.
+//! The rows of executions, definitions and journals, as they go into a store and come out of it.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,12 @@ pub struct ExecNo(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Not finished: it runs, waits, or waits to be taken up.
+    /// Not finished, and some process has it in memory or is to take it up at its next start.
     Running,
+    /// Not finished and not in memory: it is found by its wake-up, or by what it waits for.
+    Waiting,
+    /// Not finished and not in memory, because somebody paused it: it goes on when that is taken back.
+    Paused,
     /// Finished with a result.
     Succeeded,
     /// Finished with an error.
@@ -22,11 +26,29 @@ pub enum Status {
 }
 
 impl Status {
+    /// All there are, unfinished ones first.
+    pub const ALL: [Self; 6] = [
+        Self::Running,
+        Self::Waiting,
+        Self::Paused,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// Whether an execution that stands there has ended.
+    #[must_use]
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
     /// The name that users see and stores keep.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Paused => "paused",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -36,9 +58,7 @@ impl Status {
     /// Reads [`Status::name`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled]
-            .into_iter()
-            .find(|status| status.name() == name)
+        Self::ALL.into_iter().find(|status| status.name() == name)
     }
 }
 
@@ -66,6 +86,8 @@ pub struct NewExecution {
     pub definition: String,
     /// The execution that started it, if one did.
     pub parent: Option<String>,
+    /// The execution that it was made from (a retry, a rerun), if it was.
+    pub origin: Option<String>,
     /// Milliseconds since the Unix epoch.
     pub started_at: i64,
 }
@@ -75,7 +97,7 @@ pub struct NewExecution {
 pub struct Finish {
     /// The number of the execution.
     pub exec: ExecNo,
-    /// How it ended; not [`Status::Running`].
+    /// How it ended: a status that [is finished](Status::is_finished).
     pub status: Status,
     /// Milliseconds since the Unix epoch.
     pub at: i64,
@@ -94,23 +116,6 @@ pub struct JournalRecord {
     pub events: Bytes,
 }
 
-/// One thing to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// Keeps a definition; does nothing where its hash is known.
-    Define(Definition),
-    /// Begins an execution. An id that exists already is [`StoreError::Duplicate`](crate::StoreError).
-    Start(NewExecution),
-    /// Appends to a journal. A `seq` that exists already is [`StoreError::Conflict`](crate::StoreError).
-    Append(JournalRecord),
-    /// Ends an execution.
-    Finish(Finish),
-    /// Reopens a finished execution, so that it is found as unfinished again.
-    Reopen(ExecNo),
-    /// Forgets this request; does nothing where it is forgotten already.
-    DropRequest(i64),
-}
-
 /// An execution as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,6 +132,9 @@ pub struct ExecutionRow {
     /// The execution that started it, if one did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// The execution that it was made from (a retry, a rerun), if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// Where it stands.
     pub status: Status,
     /// Milliseconds since the Unix epoch.
@@ -134,6 +142,10 @@ pub struct ExecutionRow {
     /// Milliseconds since the Unix epoch; none while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<i64>,
+    /// When a waiting one is to be woken at the latest, in milliseconds since the Unix epoch; none where only what it
+    /// waits for wakes it, and where it does not wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wake_at: Option<i64>,
 }
 
 /// Which executions to list.
@@ -141,8 +153,12 @@ pub struct ExecutionRow {
 pub struct ExecutionFilter {
     /// Only those with this status.
     pub status: Option<Status>,
+    /// Only those that have not finished.
+    pub unfinished: bool,
     /// Only those of this workflow.
     pub workflow: Option<String>,
+    /// Only those that run the definition with this hash.
+    pub definition: Option<String>,
     /// Only those that this execution started.
     pub parent: Option<String>,
     /// Only those whose id begins with this.
@@ -161,33 +177,52 @@ impl ExecutionFilter {
     }
 }
 
-/// An unfinished execution with its journal, as recovery reads it.
+/// An execution with its journal, as recovery reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenExecution {
     /// Its row.
     pub row: ExecutionRow,
-    /// Its journal, whole and in order.
+    /// Its journal in order, with condensed segments instead of the records that they stand for. A segment is one
+    /// record whose `seq` is the first that it covers, so numbers have gaps.
     pub journal: Vec<JournalRecord>,
+    /// The number that its next record gets.
+    pub next_seq: u64,
 }
 
-/// What another process asks of the one that holds the writer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum RequestKind {
-    /// Cancel this execution.
-    Cancel {
-        /// Its id.
-        id: String,
-        /// Why, as the one who asks says it.
-        reason: String,
-    },
-}
-
-/// A [`RequestKind`] with its place in the queue.
+/// Who started with a key. See [`Write::ClaimKey`](crate::Write::ClaimKey).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// Ascending.
-    pub id: i64,
-    /// What is asked.
-    pub kind: RequestKind,
+pub struct StartKeyRow {
+    /// The execution that has the key.
+    pub exec: ExecNo,
+    /// Its id.
+    pub id: String,
+    /// What the input of that start was, as whoever claimed the key hashed it.
+    pub input_hash: Bytes,
+}
+
+/// A part of what [`Store::audit`](crate::Store::audit) finds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditPage {
+    /// Executions that are running, which somebody has to own, and executions that wait for nothing.
+    pub found: Vec<ExecutionRow>,
+    /// Where the next page begins; none at the end. There can be a next page after one that found nothing.
+    pub next: Option<ExecNo>,
+}
+
+/// What there is to tidy up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Housekeeping {
+    /// When the oldest event was emitted, in milliseconds since the Unix epoch.
+    pub oldest_event: Option<i64>,
+    /// How many deliveries are kept.
+    pub deliveries: u64,
+    /// When the first of the kept deliveries expires, in milliseconds since the Unix epoch.
+    pub first_expiry: Option<i64>,
+    /// How large the database is, in bytes.
+    pub total_bytes: u64,
+    /// How much of that is free and can be given back by [`Write::Shrink`](crate::Write::Shrink), in bytes. 0 for a
+    /// store that gives nothing back.
+    pub free_bytes: u64,
+    /// The size of a page, in bytes.
+    pub page_size: u32,
 }

@@ -6,9 +6,12 @@
 
 mod concurrent;
 mod listing;
+mod parking;
 mod recovery;
 mod requests;
+mod retention;
 mod volume;
+mod waits;
 mod writing;
 
 use std::error::Error;
@@ -52,9 +55,34 @@ pub fn cases<P: Place>() -> Vec<Case<P>> {
         ("what was committed is there after reopening", recovery::durable),
         ("journals are read in pages", recovery::journal_pages),
         ("unfinished executions are read in pages", recovery::open_pages),
+        ("an execution is parked and taken up again", parking::life),
+        ("those to be woken are read in pages", parking::due_pages),
+        ("a child wakes its parent", parking::parents),
+        ("an audit finds what nothing wakes", parking::audit),
+        ("waits are opened, replaced and closed", waits::life),
+        ("waits are listed, filtered and paged", waits::lists),
+        ("waits are found by their keys", waits::by_key),
+        ("deliveries are kept until they expire", waits::deliveries),
+        ("events are numbered, found and forgotten", waits::events),
+        ("events wake those that wait for them", waits::events_wake),
+        (
+            "condensed records are read instead of what they stand for",
+            retention::condensed,
+        ),
+        (
+            "an execution is deleted with all that belongs to it",
+            retention::deletion,
+        ),
+        ("an execution is deleted in slices", retention::slices),
+        ("finished executions are found by their ends", retention::finished),
+        ("a start key belongs to one execution", retention::start_keys),
+        ("executions change versions, workflows pause", retention::versions),
+        ("blobs are referenced", retention::blobs),
+        ("the key of tokens stays", retention::token_key),
         ("lists are newest first, filtered and paged", listing::lists),
         ("filters take texts literally", listing::literal),
         ("requests are a queue", requests::queue),
+        ("requests come back as they were left", requests::kinds),
         ("requests come in beside a writer", requests::beside_a_writer),
         ("large records", volume::large),
         ("thousands of executions", volume::thousands),
@@ -96,6 +124,7 @@ pub fn execution(exec: i64, id: &str, workflow: &str, mark: char) -> NewExecutio
         workflow: workflow.into(),
         definition: String::from(mark).repeat(64),
         parent: None,
+        origin: None,
         started_at: 1_000 + exec,
     }
 }

@@ -7,9 +7,13 @@
     reason = "all of this is tests, also what is outside the test functions"
 )]
 
+mod backups;
 mod damage;
 mod helper;
+mod kills;
 mod limits;
+mod log;
+mod migration;
 mod power;
 mod processes;
 mod suite;
@@ -19,7 +23,7 @@ mod suite;
 fn helper() {
     let Some((role, folder)) = helper::role() else { return };
     assert!(
-        processes::act(&role, &folder) || power::act(&role, &folder),
+        processes::act(&role, &folder) || power::act(&role, &folder) || kills::act(&role, &folder),
         "no helper does this: {role}"
     );
 }

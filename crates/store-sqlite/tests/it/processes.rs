@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use bowline_store::testkit::{definition, execution, record};
-use bowline_store::{ExecNo, ExecutionFilter, RequestKind, Store as _, StoreError, Write};
+use bowline_store::testkit::{definition, execution, finish, record};
+use bowline_store::{ExecNo, ExecutionFilter, RequestKind, Status, Store as _, StoreError, Write};
 use bowline_store_sqlite::{Options, SqliteStore};
 
 use crate::helper::{self, Helper};
@@ -183,6 +183,38 @@ fn a_request_waits_for_another_process_that_is_writing_and_so_does_a_commit() {
 }
 
 #[test]
+fn space_is_given_back_beside_a_writer() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let mut writer = store.writer().unwrap();
+    let mut batch: Vec<Write> = (1..=2_000).flat_map(begin).collect();
+    let ended = 1..=1_500;
+    batch.extend(ended.clone().map(|exec| Write::Finish(finish(exec, Status::Failed))));
+    batch.extend(ended.map(|exec| Write::Delete(ExecNo(exec))));
+    writer.commit(&batch).unwrap();
+    let before = store.housekeeping().unwrap();
+    assert!(before.free_bytes > 100_000, "{before:?}");
+    let other = open(home.path());
+    std::thread::scope(|scope| {
+        let giving = scope.spawn(|| {
+            let mut pages = 0;
+            while other.housekeeping().unwrap().free_bytes > 0 {
+                pages += other.shrink(5).unwrap();
+            }
+            pages
+        });
+        let mut exec = 2_000;
+        while !giving.is_finished() {
+            exec += 1;
+            writer.commit(&begin(exec)).unwrap();
+        }
+        assert!(giving.join().unwrap() > 0);
+    });
+    assert_eq!(store.housekeeping().unwrap().free_bytes, 0);
+    assert_eq!(store.check().unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn no_call_leaves_a_snapshot_behind() {
     let home = tempfile::tempdir().unwrap();
     let store = open(home.path());
@@ -204,6 +236,12 @@ fn no_call_leaves_a_snapshot_behind() {
     assert!(store.execution("id-1").unwrap().is_some());
     assert!(store.definition(&"a".repeat(64)).unwrap().is_some());
     assert_eq!(store.requests(0).unwrap(), []);
+    assert!(store.open_execution(ExecNo(1)).unwrap().is_some());
+    store.audit(ExecNo(0), 1).unwrap();
+    store.housekeeping().unwrap();
+    store.due((0, ExecNo(0)), 1).unwrap();
+    store.event_waits("e", None).unwrap();
+    store.backup(&home.path().join("copy.db")).unwrap();
     assert_eq!(store.check().unwrap(), Vec::<String>::new());
 
     // The log can be emptied only when nobody looks at it.

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use crate::StoreError;
+use crate::{StoreError, Write};
 
 /// What happens to a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,20 @@ pub enum Fault {
     CrashBefore,
     /// The process dies when all of it is durable, but before the caller hears of it.
     CrashAfter,
+    /// It is acknowledged, and nothing of it is written: a disk that lies. For tests of tests.
+    Lose,
 }
+
+/// What a [`MemoryStore::witness`](super::MemoryStore::witness) is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Witness<'a> {
+    /// These writes are durable. Whoever wrote them does not know yet, and may never.
+    Durable(&'a [Write]),
+    /// The process that writes died of a fault.
+    Crashed,
+}
+
+pub(super) type Witnessing = Arc<dyn Fn(Witness<'_>) + Send + Sync>;
 
 /// A fault that is still to come.
 pub(super) struct Plan {

@@ -1,20 +1,43 @@
 //! The rows of a [`MemoryStore`](super::MemoryStore). A batch is applied write by write, each leaving how it is
 //! undone; the first that is refused undoes those before it.
 
-use std::collections::{BTreeMap, HashMap};
+mod reads;
+mod retention;
+mod waits;
 
-use super::faults::{Fault, Plan, refused};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub(super) use retention::no_backup;
+
+use super::faults::{Fault, Plan, Witness, Witnessing, refused};
 use crate::{
-    Definition, ExecNo, ExecutionFilter, ExecutionRow, JournalRecord, NewExecution, OpenExecution, Request,
-    RequestKind, Status, StoreError, Write,
+    Definition, Delivery, EventRow, ExecNo, ExecutionRow, JournalRecord, NewExecution, Request, Status, StoreError,
+    WaitRow, Write,
 };
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) definitions: HashMap<String, Definition>,
+    /// The hashes in the order in which they came.
+    defined: Vec<String>,
     executions: BTreeMap<ExecNo, ExecutionRow>,
     numbers: HashMap<String, ExecNo>,
     journals: HashMap<ExecNo, BTreeMap<u64, JournalRecord>>,
+    /// Condensed segments by their first record: the record after the last, and what recovery reads.
+    segments: HashMap<ExecNo, BTreeMap<u64, (u64, JournalRecord)>>,
+    /// The highest number of a deleted execution.
+    high_water: i64,
+    /// Executions of which something is left.
+    deleting: BTreeSet<ExecNo>,
+    blobs: BTreeSet<(ExecNo, String)>,
+    /// Who has a key of a workflow, and the hash of its input.
+    start_keys: BTreeMap<(String, String), (ExecNo, bytes::Bytes)>,
+    paused: BTreeSet<String>,
+    waits: BTreeMap<(ExecNo, u64), WaitRow>,
+    deliveries: BTreeMap<i64, Delivery>,
+    last_delivery: i64,
+    events: BTreeMap<i64, EventRow>,
+    last_event: i64,
     requests: Vec<Request>,
     last_request: i64,
     /// Counts crashes: a writer belongs to the generation in which it was taken.
@@ -22,6 +45,7 @@ pub(super) struct State {
     writer_taken: bool,
     pub(super) commits: u64,
     pub(super) plan: Option<Plan>,
+    pub(super) witness: Option<Witnessing>,
     /// How many [`Hold`](super::Hold)s live.
     pub(super) held: usize,
     /// How many commits wait for them.
@@ -36,6 +60,19 @@ enum Undo {
     Record(ExecNo, u64),
     Row(ExecutionRow),
     Requests(Vec<Request>),
+    /// What is rare is undone by whatever it says.
+    By(Box<dyn FnOnce(&mut State) + Send>),
+}
+
+impl Undo {
+    fn by(undo: impl FnOnce(&mut State) + Send + 'static) -> Self {
+        Self::By(Box::new(undo))
+    }
+
+    /// The last of these first.
+    fn all(all: Vec<Self>) -> Self {
+        Self::by(|state| all.into_iter().rev().for_each(|undo| state.undo(undo)))
+    }
 }
 
 impl State {
@@ -70,7 +107,14 @@ impl State {
     }
 
     pub(super) fn next_exec(&self) -> ExecNo {
-        ExecNo(self.executions.last_key_value().map_or(0, |(last, _)| last.0) + 1)
+        let last = self.executions.last_key_value().map_or(0, |(last, _)| last.0);
+        ExecNo(last.max(self.high_water) + 1)
+    }
+
+    pub(super) fn tell(&self, what: Witness<'_>) {
+        if let Some(witness) = &self.witness {
+            witness(what);
+        }
     }
 
     pub(super) fn next_fault(&mut self) -> Option<Fault> {
@@ -107,6 +151,7 @@ impl State {
                     return Ok(Undo::Nothing);
                 }
                 self.definitions.insert(definition.hash.clone(), definition.clone());
+                self.defined.push(definition.hash.clone());
                 Ok(Undo::Definition(definition.hash.clone()))
             }
             Write::Start(new) => self.start(new),
@@ -124,13 +169,76 @@ impl State {
                 journal.insert(record.seq, record.clone());
                 Ok(Undo::Record(record.exec, record.seq))
             }
-            Write::Finish(finish) => self.set_status(finish.exec, finish.status, Some(finish.at)),
-            Write::Reopen(exec) => self.set_status(*exec, Status::Running, None),
+            Write::Finish(finish) => self.set_status(finish.exec, finish.status, Some(finish.at), None),
+            Write::Reopen(exec) | Write::Unpark(exec) => self.set_status(*exec, Status::Running, None, None),
+            Write::Park { exec, status, wake_at } => self.set_status(*exec, *status, None, *wake_at),
+            Write::WakeParent { id, at } => Ok(self.wake_parent(id, *at)),
+            Write::Redefine { exec, definition } => {
+                let row = self.executions.get_mut(exec).ok_or_else(|| unknown(*exec))?;
+                let before = row.clone();
+                row.definition.clone_from(definition);
+                Ok(Undo::Row(before))
+            }
+            Write::Request(kind) => {
+                let before = self.requests.clone();
+                self.request(kind);
+                Ok(Undo::Requests(before))
+            }
             Write::DropRequest(id) => {
                 let before = self.requests.clone();
                 self.requests.retain(|request| request.id != *id);
                 Ok(Undo::Requests(before))
             }
+            Write::OpenWait(row) => self.open_wait(row),
+            Write::CloseWait { exec, tag, state } => Ok(self.close_wait(*exec, *tag, *state)),
+            Write::Keep(delivery) => self.keep(delivery),
+            Write::DropDelivery(id) => Ok(self.drop_deliveries(vec![*id])),
+            Write::DropExpired { before, at_most } => Ok(self.drop_expired(*before, *at_most)),
+            Write::Emit(event) => self.emit(event),
+            Write::DropEvents { before, at_most } => Ok(self.drop_events(*before, *at_most)),
+            Write::ClaimKey {
+                workflow,
+                key,
+                exec,
+                input_hash,
+                replaces,
+            } => self.claim_key((workflow.clone(), key.clone()), *exec, input_hash, *replaces),
+            Write::PauseWorkflow(workflow) => Ok(if self.paused.insert(workflow.clone()) {
+                let workflow = workflow.clone();
+                Undo::by(move |state| {
+                    state.paused.remove(&workflow);
+                })
+            } else {
+                Undo::Nothing
+            }),
+            Write::UnpauseWorkflow(workflow) => Ok(if self.paused.remove(workflow) {
+                let workflow = workflow.clone();
+                Undo::by(move |state| {
+                    state.paused.insert(workflow);
+                })
+            } else {
+                Undo::Nothing
+            }),
+            Write::Condense {
+                exec,
+                from,
+                to,
+                at,
+                events,
+            } => {
+                let record = JournalRecord {
+                    exec: *exec,
+                    seq: *from,
+                    at: *at,
+                    events: events.clone(),
+                };
+                self.condense(record, *to)
+            }
+            Write::Reference { exec, blob } => self.reference(*exec, blob),
+            Write::Delete(exec) => self.delete(*exec, usize::MAX),
+            Write::DeleteSlice { exec, at_most } => self.delete(*exec, *at_most as usize),
+            // Memory is given back as it is freed.
+            Write::Shrink { .. } => Ok(Undo::Nothing),
         }
     }
 
@@ -150,20 +258,55 @@ impl State {
                 workflow: new.workflow.clone(),
                 definition: new.definition.clone(),
                 parent: new.parent.clone(),
+                origin: new.origin.clone(),
                 status: Status::Running,
                 started_at: new.started_at,
                 finished_at: None,
+                wake_at: None,
             },
         );
         Ok(Undo::Execution(new.exec))
     }
 
-    fn set_status(&mut self, exec: ExecNo, status: Status, finished_at: Option<i64>) -> Result<Undo, StoreError> {
+    fn set_status(
+        &mut self,
+        exec: ExecNo,
+        status: Status,
+        finished_at: Option<i64>,
+        wake_at: Option<i64>,
+    ) -> Result<Undo, StoreError> {
         let row = self.executions.get_mut(&exec).ok_or_else(|| unknown(exec))?;
         let before = row.clone();
         row.status = status;
         row.finished_at = finished_at;
+        row.wake_at = wake_at;
         Ok(Undo::Row(before))
+    }
+
+    fn wake_parent(&mut self, id: &str, at: i64) -> Undo {
+        let exec = self.numbers.get(id).copied();
+        exec.map_or(Undo::Nothing, |exec| self.wake(exec, at))
+    }
+
+    /// Wakes an execution at this time or before, if it is waiting.
+    fn wake(&mut self, exec: ExecNo, at: i64) -> Undo {
+        match self.executions.get_mut(&exec) {
+            Some(row) if row.status == Status::Waiting => {
+                let before = row.clone();
+                row.wake_at = Some(row.wake_at.map_or(at, |earlier| earlier.min(at)));
+                Undo::Row(before)
+            }
+            _ => Undo::Nothing,
+        }
+    }
+
+    /// The number of an execution that has to exist.
+    fn known(&self, exec: ExecNo) -> Result<(), StoreError> {
+        if self.executions.contains_key(&exec) {
+            Ok(())
+        } else {
+            Err(unknown(exec))
+        }
     }
 
     fn undo(&mut self, undo: Undo) {
@@ -171,6 +314,7 @@ impl State {
             Undo::Nothing => {}
             Undo::Definition(hash) => {
                 self.definitions.remove(&hash);
+                self.defined.pop();
             }
             Undo::Execution(exec) => {
                 if let Some(row) = self.executions.remove(&exec) {
@@ -186,100 +330,8 @@ impl State {
                 self.executions.insert(row.exec, row);
             }
             Undo::Requests(requests) => self.requests = requests,
+            Undo::By(undo) => undo(self),
         }
-    }
-
-    pub(super) fn execution(&self, id: &str) -> Option<&ExecutionRow> {
-        self.numbers.get(id).and_then(|exec| self.executions.get(exec))
-    }
-
-    pub(super) fn list(&self, filter: &ExecutionFilter) -> Vec<ExecutionRow> {
-        let end = filter.before.unwrap_or(ExecNo(i64::MAX));
-        self.executions
-            .range(..end)
-            .rev()
-            .map(|(_, row)| row)
-            .filter(|row| filter.status.is_none_or(|status| row.status == status))
-            .filter(|row| {
-                filter
-                    .workflow
-                    .as_ref()
-                    .is_none_or(|workflow| row.workflow == *workflow)
-            })
-            .filter(|row| filter.parent.is_none() || row.parent == filter.parent)
-            .filter(|row| {
-                filter
-                    .id_prefix
-                    .as_ref()
-                    .is_none_or(|prefix| row.id.starts_with(prefix.as_str()))
-            })
-            .take(filter.page())
-            .cloned()
-            .collect()
-    }
-
-    pub(super) fn journal(&self, exec: ExecNo, from: u64, limit: usize) -> Vec<JournalRecord> {
-        self.journals
-            .get(&exec)
-            .map(|journal| {
-                journal
-                    .range(from..)
-                    .take(limit)
-                    .map(|(_, record)| record.clone())
-                    .collect()
-            })
-            .unwrap_or_default()
-    }
-
-    pub(super) fn open(&self, after: ExecNo, limit: usize) -> Vec<OpenExecution> {
-        self.executions
-            .range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded))
-            .map(|(_, row)| row)
-            .filter(|row| row.status == Status::Running)
-            .take(limit)
-            .map(|row| OpenExecution {
-                row: row.clone(),
-                journal: self.journal(row.exec, 0, usize::MAX),
-            })
-            .collect()
-    }
-
-    pub(super) fn requests(&self, after: i64) -> Vec<Request> {
-        self.requests
-            .iter()
-            .filter(|request| request.id > after)
-            .cloned()
-            .collect()
-    }
-
-    pub(super) fn request(&mut self, kind: &RequestKind) {
-        self.last_request += 1;
-        self.requests.push(Request {
-            id: self.last_request,
-            kind: kind.clone(),
-        });
-    }
-
-    pub(super) fn check(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        for row in self.executions.values() {
-            let journal = self.journals.get(&row.exec);
-            let gap = journal.is_some_and(|journal| {
-                journal
-                    .last_key_value()
-                    .is_some_and(|(last, _)| *last != journal.len() as u64 - 1)
-            });
-            if gap {
-                found.push(format!("the journal of execution {} has gaps", row.id));
-            }
-            if !self.definitions.contains_key(&row.definition) {
-                found.push(format!(
-                    "the definition {} of execution {} is missing",
-                    row.definition, row.id
-                ));
-            }
-        }
-        found
     }
 }
 

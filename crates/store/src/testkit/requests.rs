@@ -1,7 +1,7 @@
 //! Cases about requests.
 
 use super::{Failure, Place, begin};
-use crate::{RequestKind, Store, Write};
+use crate::{CallbackAddress, PauseTarget, RequestKind, Store, Write};
 
 fn cancel(id: &str) -> RequestKind {
     RequestKind::Cancel {
@@ -35,6 +35,14 @@ pub(super) fn queue<P: Place>(place: &P) -> Result<(), Failure> {
         Write::DropRequest(ids[2]),
     ])?;
     assert_eq!(store.requests(0)?, []);
+    // One that follows from something else that is written.
+    writer.commit(&[Write::Request(cancel("own"))])?;
+    let own = store.requests(0)?;
+    assert_eq!(
+        own.iter().map(|request| request.kind.clone()).collect::<Vec<_>>(),
+        [cancel("own")]
+    );
+    writer.commit(&[Write::DropRequest(own[0].id)])?;
     drop(writer);
     drop(store);
 
@@ -46,6 +54,40 @@ pub(super) fn queue<P: Place>(place: &P) -> Result<(), Failure> {
         later.iter().map(|request| request.kind.clone()).collect::<Vec<_>>(),
         [cancel("d")]
     );
+    Ok(())
+}
+
+pub(super) fn kinds<P: Place>(place: &P) -> Result<(), Failure> {
+    let store = place.open()?;
+    let (name, key) = ("pay".to_owned(), "\"k\" 🦀".to_owned());
+    let callback = |address| RequestKind::Callback {
+        address,
+        answer: "{\"succeeded\":{\"output\":1.50}}".into(),
+    };
+    let all = [
+        cancel("a"),
+        callback(CallbackAddress::Token("bw_x".into())),
+        callback(CallbackAddress::Key { name, key }),
+        callback(CallbackAddress::Path {
+            execution: "a".into(),
+            path: "ask".into(),
+        }),
+        callback(CallbackAddress::Kept(7)),
+        RequestKind::Signal {
+            id: "a".into(),
+            name: "go".into(),
+            data: "null".into(),
+            signal: None,
+        },
+        RequestKind::Pause(PauseTarget::Execution("a".into())),
+        RequestKind::Unpause(PauseTarget::Workflow("flow".into())),
+    ];
+    for kind in &all {
+        store.request(kind)?;
+    }
+    drop(store);
+    let found = place.open()?.requests(0)?;
+    assert_eq!(found.into_iter().map(|request| request.kind).collect::<Vec<_>>(), all);
     Ok(())
 }
 

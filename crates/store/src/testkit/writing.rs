@@ -34,9 +34,11 @@ pub(super) fn life<P: Place>(place: &P) -> Result<(), Failure> {
         workflow: "flow".into(),
         definition: "a".repeat(64),
         parent: Some("above".into()),
+        origin: None,
         status: Status::Running,
         started_at: 1_001,
         finished_at: None,
+        wake_at: None,
     };
     assert_eq!(store.execution("first")?, Some(running.clone()));
     assert_eq!(

@@ -1,12 +1,16 @@
 //! The writer: batches as transactions, each durable when it returns.
 
+mod delete;
+mod executions;
+mod waits;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bowline_store::{Definition, ExecNo, JournalRecord, NewExecution, Status, StoreError, Write, Writer};
-use rusqlite::{CachedStatement, Connection, Error, Result};
+use bowline_store::{ExecNo, Finish, Status, StoreError, Write, Writer};
+use rusqlite::{Connection, Error};
 use tempfile::TempDir;
 
 use crate::checkpoint::{self, Checkpointer, Limits};
@@ -15,6 +19,9 @@ use crate::errors;
 use crate::files::Files;
 use crate::lock::WriterLock;
 use crate::options::Options;
+use crate::write::executions::{Programs, Statements};
+
+pub(crate) use delete::shrink;
 
 /// How long closing waits for readers before it leaves the log as it is.
 const CLOSING_PATIENCE: Duration = Duration::from_millis(500);
@@ -23,6 +30,7 @@ const CLOSING_PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) struct SqliteWriter {
     checkpointer: Checkpointer,
     connection: Connection,
+    programs: Programs,
     /// The log's length after the last commit.
     frames: Arc<AtomicU64>,
     /// Why it may not go on.
@@ -33,9 +41,11 @@ pub(crate) struct SqliteWriter {
 }
 
 /// Why a batch was not written.
-enum Refusal {
+pub(crate) enum Refusal {
     /// A write that the trait says is refused.
     Write(StoreError),
+    /// A write that makes no sense here.
+    Nonsense(String),
     /// SQLite refused, before the transaction was to be made durable.
     Before(Error),
     /// SQLite refused while it was made durable.
@@ -65,6 +75,15 @@ impl SqliteWriter {
                 Ok(())
             }))
             .map_err(|error| errors::sqlite(&files.database, "opening the database for writing", error))?;
+        let deleting: i64 = connection
+            .query_row("SELECT count(*) FROM deleting", [], |row| row.get(0))
+            .map_err(|error| errors::sqlite(&files.database, "opening the database for writing", error))?;
+        if deleting > 0 {
+            tracing::info!(
+                deleting,
+                "executions whose deletion was interrupted are still to be deleted in part"
+            );
+        }
         let checkpointer = Checkpointer::start(
             connect::writer(&files, options, durability, false)?,
             &files.database,
@@ -73,6 +92,7 @@ impl SqliteWriter {
         Ok(Self {
             checkpointer,
             connection,
+            programs: Programs::default(),
             frames,
             failed: None,
             files,
@@ -81,11 +101,11 @@ impl SqliteWriter {
         })
     }
 
-    fn write(&self, batch: &[Write]) -> std::result::Result<(), Refusal> {
+    fn write(&mut self, batch: &[Write]) -> std::result::Result<(), Refusal> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.raw_execute()?;
-        let mut statements = Statements::new(&self.connection);
+        let mut statements = Statements::new(&self.connection, &mut self.programs);
         for write in batch {
-            statements.write(write, &self.files)?;
+            write_one(&mut statements, write)?;
         }
         drop(statements);
         self.connection
@@ -97,6 +117,8 @@ impl SqliteWriter {
 
     /// Undoes what a refused batch has done. SQLite has done so already after some errors.
     fn roll_back(&mut self) {
+        // Some of these may have been made by the batch.
+        self.programs.clear();
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
@@ -122,7 +144,7 @@ impl Writer for SqliteWriter {
         let highest: i64 = self
             .connection
             .query_row(
-                "SELECT max((SELECT coalesce(max(exec_no), 0) FROM executions), \
+                "SELECT max((SELECT coalesce(max(exec_no), 0) FROM execution), \
                  (SELECT value FROM meta WHERE name = 'high_water'))",
                 [],
                 |row| row.get(0),
@@ -143,8 +165,9 @@ impl Writer for SqliteWriter {
         };
         self.roll_back();
         let doing = "writing";
-        Err(match refusal {
+        let error = match refusal {
             Refusal::Write(error) => error,
+            Refusal::Nonsense(what) => errors::other(&self.files.database, doing, what),
             Refusal::Before(error) => errors::sqlite(&self.files.database, doing, error),
             Refusal::AtCommit(error) => {
                 // The batch is in the log's file as a whole or not, and nobody can say which: whoever reads the log
@@ -155,7 +178,12 @@ impl Writer for SqliteWriter {
                 }
                 errors::sqlite(&self.files.database, doing, error)
             }
-        })
+        };
+        if matches!(error, StoreError::Full { .. }) {
+            // What is copied need not be in the log any more, so that the next attempt may find room there.
+            checkpoint::copy(&self.connection);
+        }
+        Err(error)
     }
 }
 
@@ -181,123 +209,50 @@ impl fmt::Debug for SqliteWriter {
     }
 }
 
-/// The statements that a batch needs, looked up once each, then bound by position.
-struct Statements<'c> {
-    connection: &'c Connection,
-    append: Option<CachedStatement<'c>>,
-    start: Option<CachedStatement<'c>>,
-    set_status: Option<CachedStatement<'c>>,
-    define: Option<CachedStatement<'c>>,
-    drop_requests: Option<CachedStatement<'c>>,
-}
-
-fn prepared<'s, 'c>(
-    slot: &'s mut Option<CachedStatement<'c>>,
-    connection: &'c Connection,
-    sql: &str,
-) -> Result<&'s mut CachedStatement<'c>> {
-    match slot {
-        Some(statement) => Ok(statement),
-        None => Ok(slot.insert(connection.prepare_cached(sql)?)),
+fn write_one(statements: &mut Statements<'_>, write: &Write) -> std::result::Result<(), Refusal> {
+    let connection = statements.connection();
+    match write {
+        Write::Append(record) => statements.append(record),
+        Write::Start(new) => statements.start(new),
+        Write::Finish(Finish { exec, status, at }) => statements.set_status(*exec, *status, Some(*at), None),
+        Write::Reopen(exec) | Write::Unpark(exec) => statements.set_status(*exec, Status::Running, None, None),
+        Write::Park { exec, status, wake_at } => statements.set_status(*exec, *status, None, *wake_at),
+        Write::WakeParent { id, at } => executions::wake_parent(connection, id, *at),
+        Write::Redefine { exec, definition } => statements.redefine(*exec, definition),
+        Write::Define(definition) => executions::define(connection, definition),
+        Write::Request(kind) => executions::leave_request(connection, kind),
+        Write::DropRequest(id) => executions::drop_request(connection, *id),
+        Write::OpenWait(row) => waits::open(connection, row),
+        Write::CloseWait { exec, tag, state } => waits::close(connection, *exec, *tag, *state),
+        Write::Keep(delivery) => waits::keep(connection, delivery),
+        Write::DropDelivery(id) => waits::drop_delivery(connection, *id),
+        Write::DropExpired { before, at_most } => waits::drop_expired(connection, *before, *at_most),
+        Write::Emit(event) => waits::emit(connection, event),
+        Write::DropEvents { before, at_most } => waits::drop_events(connection, *before, *at_most),
+        Write::ClaimKey {
+            workflow,
+            key,
+            exec,
+            input_hash,
+            replaces,
+        } => executions::claim_key(connection, (workflow, key), *exec, input_hash, *replaces),
+        Write::PauseWorkflow(workflow) => executions::pause(connection, workflow),
+        Write::UnpauseWorkflow(workflow) => executions::unpause(connection, workflow),
+        Write::Condense {
+            exec,
+            from,
+            to,
+            at,
+            events,
+        } => executions::condense(connection, *exec, (*from, *to), *at, events),
+        Write::Reference { exec, blob } => executions::reference(connection, *exec, blob),
+        Write::Delete(exec) => delete::delete(connection, *exec, i64::MAX),
+        Write::DeleteSlice { exec, at_most } => delete::delete(connection, *exec, i64::from(*at_most)),
+        Write::Shrink { pages } => Ok(shrink(connection, *pages)?),
     }
 }
 
-impl<'c> Statements<'c> {
-    fn new(connection: &'c Connection) -> Self {
-        Self {
-            connection,
-            append: None,
-            start: None,
-            set_status: None,
-            define: None,
-            drop_requests: None,
-        }
-    }
-
-    fn write(&mut self, write: &Write, files: &Files) -> std::result::Result<(), Refusal> {
-        match write {
-            Write::Append(record) => self.append(record).map_err(|error| {
-                if errors::is_unique_violation(&error) {
-                    Refusal::Write(StoreError::Conflict {
-                        exec: record.exec.0,
-                        seq: record.seq,
-                    })
-                } else {
-                    error.into()
-                }
-            }),
-            Write::Start(new) => self.start(new).map_err(|error| {
-                if errors::is_unique_violation(&error) {
-                    Refusal::Write(StoreError::Duplicate { id: new.id.clone() })
-                } else {
-                    error.into()
-                }
-            }),
-            Write::Finish(finish) => self.set_status(finish.exec, finish.status, Some(finish.at), files),
-            Write::Reopen(exec) => self.set_status(*exec, Status::Running, None, files),
-            Write::Define(definition) => Ok(self.define(definition)?),
-            Write::DropRequest(id) => {
-                let sql = "DELETE FROM requests WHERE id = ?1";
-                let statement = prepared(&mut self.drop_requests, self.connection, sql)?;
-                statement.raw_bind_parameter(1, id)?;
-                statement.raw_execute()?;
-                Ok(())
-            }
-        }
-    }
-
-    fn append(&mut self, record: &JournalRecord) -> Result<()> {
-        let sql = "INSERT INTO journal (exec_no, seq, at, events) VALUES (?1, ?2, ?3, ?4)";
-        let seq = i64::try_from(record.seq).map_err(|error| Error::ToSqlConversionFailure(Box::new(error)))?;
-        let statement = prepared(&mut self.append, self.connection, sql)?;
-        statement.raw_bind_parameter(1, record.exec.0)?;
-        statement.raw_bind_parameter(2, seq)?;
-        statement.raw_bind_parameter(3, record.at)?;
-        statement.raw_bind_parameter(4, &record.events[..])?;
-        statement.raw_execute()?;
-        Ok(())
-    }
-
-    fn start(&mut self, new: &NewExecution) -> Result<()> {
-        let sql = "INSERT INTO executions (exec_no, id, workflow, definition, parent, status, started_at) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, 'running', ?6)";
-        let statement = prepared(&mut self.start, self.connection, sql)?;
-        statement.raw_bind_parameter(1, new.exec.0)?;
-        statement.raw_bind_parameter(2, new.id.as_str())?;
-        statement.raw_bind_parameter(3, new.workflow.as_str())?;
-        statement.raw_bind_parameter(4, new.definition.as_str())?;
-        statement.raw_bind_parameter(5, new.parent.as_deref())?;
-        statement.raw_bind_parameter(6, new.started_at)?;
-        statement.raw_execute()?;
-        Ok(())
-    }
-
-    fn set_status(
-        &mut self,
-        exec: ExecNo,
-        status: Status,
-        finished_at: Option<i64>,
-        files: &Files,
-    ) -> std::result::Result<(), Refusal> {
-        let sql = "UPDATE executions SET status = ?2, finished_at = ?3 WHERE exec_no = ?1";
-        let statement = prepared(&mut self.set_status, self.connection, sql)?;
-        statement.raw_bind_parameter(1, exec.0)?;
-        statement.raw_bind_parameter(2, status.name())?;
-        statement.raw_bind_parameter(3, finished_at)?;
-        if statement.raw_execute()? == 0 {
-            let what = format!("there is no execution with the number {}", exec.0);
-            return Err(Refusal::Write(errors::other(&files.database, "writing", what)));
-        }
-        Ok(())
-    }
-
-    fn define(&mut self, definition: &Definition) -> Result<()> {
-        let sql = "INSERT INTO definitions (hash, workflow, content) VALUES (?1, ?2, ?3) ON CONFLICT (hash) DO NOTHING";
-        let statement = prepared(&mut self.define, self.connection, sql)?;
-        statement.raw_bind_parameter(1, definition.hash.as_str())?;
-        statement.raw_bind_parameter(2, definition.workflow.as_str())?;
-        statement.raw_bind_parameter(3, &definition.content[..])?;
-        statement.raw_execute()?;
-        Ok(())
-    }
+/// An execution that a write names and that is not there.
+fn unknown(exec: ExecNo) -> Refusal {
+    Refusal::Nonsense(format!("there is no execution with the number {}", exec.0))
 }
