@@ -3,26 +3,82 @@
 //! What completes first is decided by the journal: an operation wakes only its own branch, branches are
 //! polled in the order in which they were woken, and that order is the order of the journal's facts. The
 //! cost of an event does not depend on how many branches there are.
+//!
+//! `FuturesUnordered` would do nearly the same, but it gives way to others after some polls, and how many those are
+//! depends on what is inside of the branches. Where a scope has folded there is nothing inside on a replay, and the
+//! order would be another one. These are polled until none is woken.
 
-use std::future::Future;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
-
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// A branch of a program.
 pub type Branch<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Branches that have been woken, and who polls them.
+#[derive(Default)]
+struct Ready {
+    places: VecDeque<u64>,
+    waker: Option<Waker>,
+}
+
+/// Wakes one branch.
+struct BranchWaker {
+    place: u64,
+    woken: AtomicBool,
+    ready: Arc<Mutex<Ready>>,
+}
+
+impl Wake for BranchWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.woken.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let waker = {
+            let mut ready = lock(&self.ready);
+            ready.places.push_back(self.place);
+            ready.waker.clone()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+fn lock(ready: &Mutex<Ready>) -> std::sync::MutexGuard<'_, Ready> {
+    // Nothing panics while it is held.
+    ready.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Running<'a, T> {
+    number: usize,
+    branch: Branch<'a, T>,
+    woken: Arc<BranchWaker>,
+    waker: Waker,
+}
+
 /// Branches that run side by side and are taken as they end, in the journal's order. Dropping it cancels
-/// those that have not ended.
+/// those that have not ended, the newest first.
 pub struct Branches<'a, T> {
-    running: FuturesUnordered<Branch<'a, (usize, T)>>,
+    /// In the order in which they were added.
+    running: BTreeMap<u64, Running<'a, T>>,
+    added: u64,
+    ready: Arc<Mutex<Ready>>,
 }
 
 impl<T> Default for Branches<'_, T> {
     fn default() -> Self {
         Self {
-            running: FuturesUnordered::new(),
+            running: BTreeMap::new(),
+            added: 0,
+            ready: Arc::default(),
         }
     }
 }
@@ -30,12 +86,49 @@ impl<T> Default for Branches<'_, T> {
 impl<'a, T: Send + 'a> Branches<'a, T> {
     /// Adds a branch; `number` tells it apart.
     pub fn push(&mut self, number: usize, branch: impl Future<Output = T> + Send + 'a) {
-        self.running.push(Box::pin(async move { (number, branch.await) }));
+        let place = self.added;
+        self.added += 1;
+        let woken = Arc::new(BranchWaker {
+            place,
+            woken: AtomicBool::new(false),
+            ready: Arc::clone(&self.ready),
+        });
+        let waker = Waker::from(Arc::clone(&woken));
+        woken.wake_by_ref();
+        let running = Running {
+            number,
+            branch: Box::pin(branch),
+            woken,
+            waker,
+        };
+        self.running.insert(place, running);
     }
 
     /// The next branch that ends, with its number; none when all have.
     pub async fn next(&mut self) -> Option<(usize, T)> {
-        self.running.next().await
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<(usize, T)>> {
+        if self.is_empty() {
+            return Poll::Ready(None);
+        }
+        lock(&self.ready).waker = Some(cx.waker().clone());
+        loop {
+            let Some(place) = lock(&self.ready).places.pop_front() else {
+                return Poll::Pending;
+            };
+            // One that has ended may have been woken all the same.
+            let Some(running) = self.running.get_mut(&place) else {
+                continue;
+            };
+            running.woken.woken.store(false, Ordering::Relaxed);
+            if let Poll::Ready(result) = running.branch.as_mut().poll(&mut Context::from_waker(&running.waker)) {
+                let number = running.number;
+                self.running.remove(&place);
+                return Poll::Ready(Some((number, result)));
+            }
+        }
     }
 
     /// How many have not ended.
@@ -48,6 +141,12 @@ impl<'a, T: Send + 'a> Branches<'a, T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.running.is_empty()
+    }
+}
+
+impl<T> Drop for Branches<'_, T> {
+    fn drop(&mut self) {
+        while self.running.pop_last().is_some() {}
     }
 }
 

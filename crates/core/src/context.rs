@@ -4,27 +4,25 @@
 //! once; any other becomes a command when it is first polled. Dropping an unfinished one cancels the
 //! operation, so `race` and time limits are ordinary combinators.
 
-use std::fmt::Write as _;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::effect::StepBody;
-use crate::event::{Event, Path};
+use crate::event::Path;
+use crate::operation::{Ask, Operation};
 use crate::policy::StepOptions;
-use crate::state::{Asked, Group, OpenChild, OpenStep, Resolution, Resolved, Shared, What};
-use crate::{Payload, StepError, ids};
+use crate::state::{Group, Published, Shared};
+use crate::wait::{CallbackOptions, Filter, Wait};
+use crate::{Payload, ids};
 
 /// A place in an execution from which steps are asked for. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     prefix: Path,
-    shielded: bool,
-    group: Option<Arc<Group>>,
+    pub(crate) shielded: bool,
+    pub(crate) group: Option<Arc<Group>>,
 }
 
 /// Cancels what was asked for from one context; see [`Context::cancellable`].
@@ -54,6 +52,9 @@ pub struct Step {
     pub options: StepOptions,
     /// The path of the step that this one undoes: after that, a resumed execution runs both again.
     pub compensates: Option<Path>,
+    /// The path whose idempotency key it uses: of a step that is asked for again after it was verified that it was
+    /// not carried out, the first one's. None means its own.
+    pub key_of: Option<Path>,
     /// What it does.
     pub body: Arc<dyn StepBody>,
 }
@@ -114,7 +115,7 @@ impl Context {
         self.join(name)
     }
 
-    fn join(&self, name: &str) -> String {
+    pub(crate) fn join(&self, name: &str) -> String {
         let mut path = String::with_capacity(self.prefix.len() + name.len() + 1);
         path.push_str(&self.prefix);
         if !path.is_empty() {
@@ -165,6 +166,132 @@ impl Context {
         )
     }
 
+    /// Waits until whoever has the [token](Self::callback_token), or knows the reference that is given in the
+    /// options, answers; the result is the answer. Fails with what they report, with `callback.timeout`, or with
+    /// `callback.heartbeat-timeout`.
+    pub fn callback(&self, name: &str, options: CallbackOptions) -> Operation {
+        let CallbackOptions {
+            channel,
+            key,
+            approval,
+            timeout,
+            heartbeat,
+        } = options;
+        let wait = Wait::Callback {
+            name: channel,
+            key,
+            approval,
+        };
+        self.wait(name, wait, None, timeout, heartbeat)
+    }
+
+    /// The token that the next [`callback`](Self::callback) of this name in this scope answers to. Computed, so it
+    /// can be handed out before the wait begins.
+    #[must_use]
+    pub fn callback_token(&self, name: &str) -> String {
+        let state = self.shared.lock();
+        let tag = state.tag(&state.upcoming(&self.join(name)));
+        drop(state);
+        self.shared.tokens.token(self.shared.exec, tag)
+    }
+
+    /// Waits for a signal to this execution that `filter` takes; the result is what came with it. Signals that came
+    /// before are kept, and taken in the order in which they came. Fails with `signal.timeout`.
+    pub fn signal(&self, name: &str, signal: &str, filter: Option<Filter>, timeout: Option<Duration>) -> Operation {
+        self.wait(name, Wait::Signal { name: signal.into() }, filter, timeout, None)
+    }
+
+    /// Waits for an event that another execution emits, with this key if one is given, that `filter` takes; the
+    /// result is what came with it. One that an earlier, finished wait of this execution has taken, or that was
+    /// there before the execution began, does not count. Fails with `event.timeout`.
+    pub fn event(
+        &self,
+        name: &str,
+        event: &str,
+        key: Option<String>,
+        filter: Option<Filter>,
+        timeout: Option<Duration>,
+    ) -> Operation {
+        let wait = Wait::Event {
+            event: event.into(),
+            key,
+            after: 0,
+        };
+        self.wait(name, wait, filter, timeout, None)
+    }
+
+    fn wait(
+        &self,
+        name: &str,
+        wait: Wait,
+        filter: Option<Filter>,
+        timeout: Option<Duration>,
+        heartbeat: Option<Duration>,
+    ) -> Operation {
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Operation::new(
+            self,
+            Ask::Wait {
+                name: name.to_owned(),
+                wait,
+                filter,
+                timeout: timeout.map(ms),
+                heartbeat: heartbeat.map(ms),
+            },
+        )
+    }
+
+    /// Tells all executions that wait for such an event, now or later. The result is null, at once.
+    pub fn emit(&self, name: &str, event: &str, key: Option<String>, data: Payload) -> Operation {
+        Operation::new(
+            self,
+            Ask::Emit {
+                name: name.to_owned(),
+                event: event.into(),
+                key,
+                data,
+            },
+        )
+    }
+
+    /// Shows a value to those who ask for the state of the execution ([`Execution::published`]). Nothing is
+    /// recorded: a replay publishes it again.
+    ///
+    /// [`Execution::published`]: crate::Execution::published
+    pub fn publish(&self, name: &str, value: Payload) {
+        self.publish_lazily(name, move || value.clone());
+    }
+
+    /// The same for a value that is only made when somebody asks. `value` is called between the program's steps, on
+    /// any thread, and must not hold a context: the execution would never be freed.
+    pub fn publish_lazily(&self, name: &str, value: impl Fn() -> Payload + Send + Sync + 'static) {
+        let value: Published = Arc::new(value);
+        self.shared.lock().published.insert(name.to_owned(), value);
+    }
+
+    /// The path under which the next operation of this name in this scope is known.
+    #[must_use]
+    pub fn upcoming_path(&self, name: &str) -> Path {
+        self.shared.lock().upcoming(&self.join(name))
+    }
+
+    /// The idempotency key that the attempts of the step at this path have; see [`Attempt::idempotency_key`].
+    ///
+    /// [`Attempt::idempotency_key`]: crate::Attempt::idempotency_key
+    #[must_use]
+    pub fn idempotency_key(&self, path: &Path) -> String {
+        let redone = self.shared.lock().memory.redone.get(path).copied();
+        crate::Attempt {
+            execution: Arc::clone(&self.shared.id),
+            path: Arc::clone(path),
+            number: 1,
+            redone: redone.unwrap_or_default(),
+            keys: Arc::clone(&self.shared.keys),
+            key_of: Arc::clone(path),
+        }
+        .idempotency_key()
+    }
+
     /// The id of the execution.
     #[must_use]
     pub fn execution_id(&self) -> &Path {
@@ -196,7 +323,7 @@ impl Context {
         self.lost() || (!self.shielded && self.shared.lock().cancelled.is_some())
     }
 
-    fn lost(&self) -> bool {
+    pub(crate) fn lost(&self) -> bool {
         self.group.as_ref().is_some_and(|group| group.is_cancelled())
     }
 
@@ -210,231 +337,5 @@ impl Context {
     #[must_use]
     pub fn random(&self, name: &str) -> u64 {
         ids::entropy(&[&self.shared.id, "random", &self.join(name)])
-    }
-}
-
-enum Ask {
-    Step(Box<Step>),
-    Sleep {
-        name: String,
-        ms: i64,
-    },
-    SleepUntil {
-        name: String,
-        at: i64,
-    },
-    Child {
-        name: String,
-        workflow: Path,
-        input: Payload,
-        detached: bool,
-    },
-}
-
-/// A step, timer or child that the program waits for. Dropped before its end, it is cancelled.
-#[must_use = "an operation does nothing until it is awaited"]
-pub struct Operation {
-    context: Context,
-    ask: Option<Ask>,
-    /// Set while it is open.
-    path: Option<Path>,
-}
-
-impl Operation {
-    fn new(context: &Context, ask: Ask) -> Self {
-        Self {
-            context: context.clone(),
-            ask: Some(ask),
-            path: None,
-        }
-    }
-
-    fn begin(&mut self, ask: Ask, waker: &Waker) -> Poll<Resolved> {
-        let Context {
-            shared,
-            shielded,
-            group,
-            ..
-        } = &self.context;
-        let mut state = shared.lock();
-        if self.context.lost() || (!shielded && state.cancelled.is_some()) {
-            return Poll::Ready(Resolved {
-                result: Err(state.cancellation()),
-                attempts: 0,
-                asked_at: state.now,
-                ended_at: state.now,
-            });
-        }
-        let name = match &ask {
-            Ask::Step(step) => &step.name,
-            Ask::Sleep { name, .. } | Ask::SleepUntil { name, .. } | Ask::Child { name, .. } => name,
-        };
-        let path = state.unique(&self.context.join(name));
-        let now = state.now;
-        let (kind, what, command) = match ask {
-            Ask::Step(step) => {
-                let Step {
-                    kind,
-                    input,
-                    options,
-                    compensates,
-                    body,
-                    ..
-                } = *step;
-                let command = Event::StepScheduled {
-                    path: Arc::clone(&path),
-                    kind: Arc::clone(&kind),
-                    input,
-                    compensates,
-                };
-                let open = OpenStep {
-                    body,
-                    options,
-                    scheduled_at: now,
-                    attempt: 1,
-                    not_before: None,
-                };
-                (kind, What::Step(open), command)
-            }
-            Ask::Sleep { ms, .. } => {
-                let at = now.saturating_add(ms);
-                (
-                    "timer".into(),
-                    What::Timer { at },
-                    Event::TimerSet {
-                        path: Arc::clone(&path),
-                        at,
-                    },
-                )
-            }
-            Ask::SleepUntil { at, .. } => (
-                "timer".into(),
-                What::Timer { at },
-                Event::TimerSet {
-                    path: Arc::clone(&path),
-                    at,
-                },
-            ),
-            Ask::Child {
-                workflow,
-                input,
-                detached,
-                ..
-            } => {
-                let id: Path = ids::derived_id(now, &[&shared.id, &path]).into();
-                let command = Event::ChildStarted {
-                    path: Arc::clone(&path),
-                    id: Arc::clone(&id),
-                    workflow: Arc::clone(&workflow),
-                    input: input.clone(),
-                    detached,
-                };
-                let kind = Arc::clone(&workflow);
-                (
-                    kind,
-                    What::Child(OpenChild {
-                        id,
-                        workflow,
-                        input,
-                        detached,
-                    }),
-                    command,
-                )
-            }
-        };
-        if let Some(result) = state.remembered(&path, &kind) {
-            return Poll::Ready(result);
-        }
-        if let What::Child(OpenChild { id, detached: true, .. }) = &what {
-            // Nobody waits: the command and its effect go out, and the program goes on with the id.
-            let mut text = String::with_capacity(id.len() + 2);
-            let _ = write!(text, "\"{id}\"");
-            let ready = Payload::of(&**id)
-                .map_err(|error| StepError::permanent("child.id", "the id of the child is not JSON").caused_by(&error));
-            let asked = Asked {
-                what,
-                shielded: true,
-                group: None,
-            };
-            state.ask(Arc::clone(&path), asked, Waker::noop().clone(), command);
-            state.detach(&path);
-            return Poll::Ready(Resolved {
-                result: ready,
-                attempts: 1,
-                asked_at: now,
-                ended_at: now,
-            });
-        }
-        let asked = Asked {
-            what,
-            shielded: *shielded,
-            group: group.clone(),
-        };
-        state.ask(Arc::clone(&path), asked, waker.clone(), command);
-        drop(state);
-        self.path = Some(path);
-        Poll::Pending
-    }
-}
-
-impl Operation {
-    /// The same operation, telling also how many attempts it took and when it was asked for and ended.
-    pub fn detailed(self) -> Detailed {
-        Detailed(self)
-    }
-
-    fn poll_resolved(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Resolved> {
-        if let Some(ask) = self.ask.take() {
-            return self.begin(ask, cx.waker());
-        }
-        let Some(path) = self.path.clone() else {
-            // Polled after it was ready, which is the program's mistake.
-            return Poll::Pending;
-        };
-        let mut state = self.context.shared.lock();
-        if let Some(result) = state.resolved.remove(&path) {
-            drop(state);
-            self.path = None;
-            return Poll::Ready(result);
-        }
-        if let Some(open) = state.open.get_mut(&path) {
-            match &mut open.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
-        }
-        Poll::Pending
-    }
-}
-
-impl Future for Operation {
-    type Output = Resolution;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Resolution> {
-        self.poll_resolved(cx).map(|resolved| resolved.result)
-    }
-}
-
-/// An [`Operation`] that tells how it went.
-#[must_use = "an operation does nothing until it is awaited"]
-pub struct Detailed(Operation);
-
-impl Future for Detailed {
-    type Output = Resolved;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Resolved> {
-        self.0.poll_resolved(cx)
-    }
-}
-
-impl Drop for Operation {
-    fn drop(&mut self) {
-        if let Some(path) = self.path.take() {
-            let mut state = self.context.shared.lock();
-            if !state.closing {
-                state.resolved.remove(&path);
-                state.abandon(&path);
-            }
-        }
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Path;
+use crate::mutants::{Mutant, on};
+use crate::wait::Wait;
 use crate::{Payload, StepError, ids};
 
 /// A future that owns all it needs.
@@ -22,17 +24,25 @@ pub struct Attempt {
     pub number: u32,
     /// How often the step was completed and undone before (in an execution that was resumed).
     pub redone: u32,
+    /// The execution id that keys are made of: of an execution that was made from another one, that one's.
+    pub keys: Path,
+    /// The path that the key is made of; differs from `path` where a step is asked for again after it was
+    /// verified that it was not carried out.
+    pub key_of: Path,
 }
 
 impl Attempt {
-    /// The same for every attempt, replay and resumption of the step, and for nothing else. A step that was
+    /// The same for every attempt, replay, resumption and retry of the step, and for nothing else. A step that was
     /// undone and is done again gets another one: with the old one a service would answer with what it has
     /// undone since.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
+        if on(Mutant::ReuseIdempotencyKey) {
+            return ids::idempotency_key(&self.keys, "");
+        }
         match self.redone {
-            0 => ids::idempotency_key(&self.execution, &self.path),
-            times => ids::idempotency_key(&self.execution, &format!("{}\u{0}{times}", self.path)),
+            0 => ids::idempotency_key(&self.keys, &self.key_of),
+            times => ids::idempotency_key(&self.keys, &format!("{}\u{0}{times}", self.key_of)),
         }
     }
 }
@@ -73,9 +83,59 @@ pub enum Effect {
         /// Milliseconds since the Unix epoch.
         at: i64,
     },
+    /// Give the core [`Input::AttemptBegun`](crate::Input::AttemptBegun); once that is durable, its batch holds the
+    /// [`RunStep`](Effect::RunStep).
+    BeginAttempt {
+        /// The step's path.
+        path: Path,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// Not before this time (milliseconds since the Unix epoch); none means at once.
+        not_before: Option<i64>,
+    },
+    /// Report with [`Input::AttemptEnded`](crate::Input::AttemptEnded) and [`StepError::outcome_unknown`] that this
+    /// attempt was under way when the engine stopped.
+    ReportUnknown {
+        /// The step's path.
+        path: Path,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
+    /// Report what comes in for a wait with [`Input::WaitAnswered`](crate::Input::WaitAnswered), and its deadline
+    /// with [`Input::TimerFired`](crate::Input::TimerFired). Comes again, with another deadline, after a heartbeat.
+    /// Signals need nothing but the deadline: they come as [`Input::Signal`](crate::Input::Signal).
+    RegisterWait {
+        /// The wait's path.
+        path: Path,
+        /// What its token carries; tells it apart within the execution.
+        tag: u64,
+        /// What for.
+        wait: Wait,
+        /// The earliest of its deadlines (milliseconds since the Unix epoch); none means never.
+        until: Option<i64>,
+    },
+    /// Forget a wait.
+    CancelWait {
+        /// The wait's path.
+        path: Path,
+        /// Its tag.
+        tag: u64,
+    },
+    /// Tell those who wait for such an event, in the same commit as this execution's events. Not repeated after
+    /// a recovery.
+    Publish {
+        /// The path of the emission.
+        path: Path,
+        /// The event's type.
+        event: Path,
+        /// What it is about.
+        key: Option<String>,
+        /// What goes with it.
+        data: Payload,
+    },
     /// Start an execution (in the same commit as this execution's events), and unless it is detached
-    /// report its end with [`Input::ChildEnded`](crate::Input::ChildEnded). On recovery the child may
-    /// exist already; then only its end is to be reported.
+    /// report its end with [`Input::ChildEnded`](crate::Input::ChildEnded). On recovery and resumption the child
+    /// may exist already; then only its end is to be reported.
     StartChild {
         /// The child's path in this execution.
         path: Path,

@@ -35,6 +35,12 @@ impl ErrorKind {
     pub fn is_retryable(self) -> bool {
         !matches!(self, Self::Permanent | Self::Cancelled)
     }
+
+    /// Whether nobody knows if the attempt was carried out.
+    #[must_use]
+    pub fn is_unknown(self) -> bool {
+        matches!(self, Self::OutcomeUnknown | Self::Timeout)
+    }
 }
 
 /// Why a step, or a whole execution, failed.
@@ -100,6 +106,16 @@ impl StepError {
     #[must_use]
     pub fn timeout(limit: Duration) -> Self {
         Self::new("timeout", ErrorKind::Timeout, format!("no answer within {limit:?}"))
+    }
+
+    /// The error of an attempt that was under way when the engine stopped; its code is `step.outcome-unknown`.
+    #[must_use]
+    pub fn outcome_unknown() -> Self {
+        Self::new(
+            "step.outcome-unknown",
+            ErrorKind::OutcomeUnknown,
+            "the engine stopped while the attempt was under way, so it is not known whether it was carried out",
+        )
     }
 
     /// Adds a name under which the error may be matched too.

@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::origin::Origin;
+use crate::wait::Wait;
 use crate::{Payload, StepError};
 
-/// The stable name of a step, timer or child within its execution: `pay`, `notify[2]/send`.
+/// The stable name of a step, timer, child or wait within its execution: `pay`, `notify[2]/send`.
 pub type Path = Arc<str>;
 
 /// How an execution ended.
@@ -28,6 +30,36 @@ pub enum Outcome {
     Cancelled(StepError),
 }
 
+/// What a scope came to, and what has to be known of it when its inside is forgotten.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fold {
+    /// The scope: everything below `path/`.
+    pub path: Path,
+    /// With a range, everything at or below `path[i]` for these `i` (the end is not part of it).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<(u64, u64)>,
+    /// Its result.
+    pub output: Payload,
+    /// How many operations were asked for inside.
+    pub asks: u64,
+    /// How often the same scope was entered, this time included.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub entry: u32,
+    /// How often a path inside was asked for at most, by all entries; the next entry counts on from there.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub most: u32,
+}
+
+pub(crate) fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+pub(crate) fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
 /// One entry in an execution's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -36,6 +68,9 @@ pub enum Event {
     Started {
         /// What it was started with.
         input: Payload,
+        /// What it takes over from the execution that it was made from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Box<Origin>>,
     },
     /// Command: run a step.
     StepScheduled {
@@ -49,6 +84,14 @@ pub enum Event {
         /// The path of the step that this one undoes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         compensates: Option<Path>,
+    },
+    /// Fact: an attempt begins. Only of steps whose outcome must not be unknown: what was begun and has no result
+    /// may have been carried out.
+    AttemptBegun {
+        /// The step's path.
+        path: Path,
+        /// Which attempt it is, from 1.
+        attempt: u32,
     },
     /// Fact: an attempt failed and another one follows.
     AttemptFailed {
@@ -129,15 +172,112 @@ pub enum Event {
         /// The id of the child.
         id: Path,
     },
+    /// Command: wait for something from outside.
+    WaitRegistered {
+        /// Its path.
+        path: Path,
+        /// What for.
+        wait: Wait,
+        /// It fails at this time (milliseconds since the Unix epoch); none means never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+        /// It fails when nothing is heard for so many milliseconds; none means never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        heartbeat: Option<u64>,
+    },
+    /// Fact: what was waited for has come.
+    WaitCompleted {
+        /// Its path.
+        path: Path,
+        /// The answer, or the data of the signal or event.
+        output: Payload,
+        /// The number of the event or signal taken; none for callbacks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event: Option<i64>,
+    },
+    /// Fact: a wait failed: the other side said so, or the time is over.
+    WaitFailed {
+        /// Its path.
+        path: Path,
+        /// Why.
+        error: StepError,
+    },
+    /// Fact: the other side is still at work.
+    Heartbeat {
+        /// The path of the wait.
+        path: Path,
+        /// The next word is due by this time (milliseconds since the Unix epoch).
+        until: i64,
+    },
+    /// Command: something is no longer waited for.
+    WaitCancelled {
+        /// Its path.
+        path: Path,
+    },
+    /// Fact: a signal came. It is kept until something waits for it.
+    SignalReceived {
+        /// The signal's name.
+        name: Path,
+        /// What came with it.
+        data: Payload,
+        /// What tells it apart from others, as the sender said; a second one with the same is no event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// Which signal of the execution it is, from 1.
+        number: i64,
+    },
+    /// Command: tell other executions that something happened.
+    Emitted {
+        /// Its path.
+        path: Path,
+        /// The event's type.
+        event: Path,
+        /// What it is about, for those who wait for one key only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// What goes with it.
+        data: Payload,
+    },
+    /// Command: which way the program goes where its code was changed; see [`Context::version`](crate::Context::version).
+    VersionChosen {
+        /// The path of the change.
+        path: Path,
+        /// Which way.
+        version: u32,
+    },
+    /// Command: a scope has its result, and nothing asks for what is inside any more. Only a note: journals
+    /// without it replay too.
+    ScopeFolded(Fold),
+    /// Fact: a scope that folded, whose inside is no longer in these records. See [`condense`](crate::condense).
+    ScopeSkipped {
+        /// What the scope came to.
+        fold: Fold,
+        /// The numbers of the signals that were taken inside.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        signals: Vec<i64>,
+        /// The types of the events that were taken inside, each with the number of the last one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        taken: Vec<(Path, i64)>,
+        /// The ids of the children that were asked to stop inside.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stopped: Vec<Path>,
+    },
     /// Fact: somebody wants the execution to stop.
     CancelRequested {
         /// Why, as they said it.
         reason: String,
     },
-    /// Fact: a finished execution is taken up again. What is done stays done, unless it was undone.
+    /// Fact: an execution is taken up again from the top, most often a finished one. What is done stays done,
+    /// unless it was undone.
     Resumed {
         /// Why, as they said it.
         reason: String,
+        /// The hash of the definition that it goes on on, where that is another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        definition: Option<String>,
+        /// What was done and is done again all the same, because the other definition says something else there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        dropped: Vec<Path>,
     },
     /// Command: the execution ended.
     Finished {
@@ -158,6 +298,11 @@ impl Event {
                 | Self::TimerCancelled { .. }
                 | Self::ChildStarted { .. }
                 | Self::ChildCancelled { .. }
+                | Self::WaitRegistered { .. }
+                | Self::WaitCancelled { .. }
+                | Self::Emitted { .. }
+                | Self::VersionChosen { .. }
+                | Self::ScopeFolded(_)
                 | Self::Finished { .. }
         )
     }
@@ -176,8 +321,25 @@ impl Event {
             | Self::TimerCancelled { path }
             | Self::ChildStarted { path, .. }
             | Self::ChildEnded { path, .. }
-            | Self::ChildCancelled { path, .. } => Some(path),
-            Self::Started { .. } | Self::CancelRequested { .. } | Self::Resumed { .. } | Self::Finished { .. } => None,
+            | Self::ChildCancelled { path, .. }
+            | Self::AttemptBegun { path, .. }
+            | Self::WaitRegistered { path, .. }
+            | Self::WaitCompleted { path, .. }
+            | Self::WaitFailed { path, .. }
+            | Self::Heartbeat { path, .. }
+            | Self::WaitCancelled { path }
+            | Self::Emitted { path, .. }
+            | Self::VersionChosen { path, .. }
+            | Self::ScopeFolded(Fold { path, .. })
+            | Self::ScopeSkipped {
+                fold: Fold { path, .. },
+                ..
+            } => Some(path),
+            Self::Started { .. }
+            | Self::SignalReceived { .. }
+            | Self::CancelRequested { .. }
+            | Self::Resumed { .. }
+            | Self::Finished { .. } => None,
         }
     }
 
@@ -189,7 +351,7 @@ impl Event {
             Self::StepScheduled { path, kind, .. } => format!("step `{path}` ({kind})"),
             Self::AttemptFailed { path, attempt, .. } => format!("failed attempt {attempt} of `{path}`"),
             Self::StepCompleted { path, .. } => format!("result of `{path}`"),
-            Self::StepFailed { path, .. } => format!("failure of `{path}`"),
+            Self::StepFailed { path, .. } | Self::WaitFailed { path, .. } => format!("failure of `{path}`"),
             Self::StepCancelled { path } => format!("cancellation of step `{path}`"),
             Self::TimerSet { path, .. } => format!("timer `{path}`"),
             Self::TimerFired { path } => format!("firing of timer `{path}`"),
@@ -197,6 +359,19 @@ impl Event {
             Self::ChildStarted { path, workflow, .. } => format!("child `{path}` ({workflow})"),
             Self::ChildEnded { path, .. } => format!("end of child `{path}`"),
             Self::ChildCancelled { path, .. } => format!("cancellation of child `{path}`"),
+            Self::AttemptBegun { path, attempt } => format!("begin of attempt {attempt} of `{path}`"),
+            Self::WaitRegistered { path, wait, .. } => match (wait.kind(), wait.name()) {
+                (kind, "") => format!("{kind} `{path}`"),
+                (kind, name) => format!("wait `{path}` for {kind} {name}"),
+            },
+            Self::WaitCompleted { path, .. } => format!("answer for `{path}`"),
+            Self::Heartbeat { path, .. } => format!("heartbeat of `{path}`"),
+            Self::WaitCancelled { path } => format!("cancellation of wait `{path}`"),
+            Self::SignalReceived { name, .. } => format!("signal {name}"),
+            Self::Emitted { path, event, .. } => format!("event `{path}` ({event})"),
+            Self::VersionChosen { path, version } => format!("version {version} of `{path}`"),
+            Self::ScopeFolded(fold) => format!("result of scope `{}`", fold.path),
+            Self::ScopeSkipped { fold, .. } => format!("condensed scope `{}`", fold.path),
             Self::CancelRequested { .. } => "request to cancel".into(),
             Self::Resumed { .. } => "resumption".into(),
             Self::Finished {
@@ -223,7 +398,11 @@ impl Event {
                 Self::ChildStarted {
                     path: b, workflow: y, ..
                 },
-            ) => a == b && x == y,
+            )
+            | (Self::Emitted { path: a, event: x, .. }, Self::Emitted { path: b, event: y, .. }) => a == b && x == y,
+            (Self::WaitRegistered { path: a, wait: x, .. }, Self::WaitRegistered { path: b, wait: y, .. }) => {
+                a == b && x.is_like(y)
+            }
             (Self::Finished { outcome: a }, Self::Finished { outcome: b }) => {
                 std::mem::discriminant(a) == std::mem::discriminant(b)
             }
@@ -257,6 +436,7 @@ mod tests {
         let events = vec![
             Event::Started {
                 input: Payload::of(&serde_json::json!({"a": [1, "x"]})).unwrap(),
+                origin: None,
             },
             Event::StepScheduled {
                 path: "pay".into(),

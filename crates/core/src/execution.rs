@@ -6,19 +6,22 @@
 //! as they were live, and the commands that the program then issues must be those that the journal has.
 //! Nothing in here can tell the two apart, and nothing in here knows the time but from its inputs.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
-use std::time::Duration;
 
 use crate::context::Context;
-use crate::effect::{Attempt, BoxFuture, Effect};
+use crate::effect::{BoxFuture, Effect};
 use crate::event::{Event, Outcome, Path};
-use crate::memo::remember;
-use crate::state::{OpenStep, Shared, State, What, child_resolution};
-use crate::{ErrorKind, Payload, StepError, ids};
+use crate::open::effect;
+use crate::origin::Origin;
+use crate::polling::{self, Polling};
+use crate::state::{Rest, Shared, State};
+use crate::wait::Answer;
+use crate::{ErrorKind, Payload, StepError, TokenKey};
 
 /// What an execution runs: deterministic but for what it asks its [`Context`] for.
 pub trait Program: Send + Sync {
@@ -45,6 +48,10 @@ pub struct Identity {
     pub workflow: Path,
     /// When it began, in milliseconds since the Unix epoch.
     pub started_at: i64,
+    /// Its number in the store, which its tokens carry.
+    pub exec: i64,
+    /// What its tokens are made with.
+    pub tokens: TokenKey,
 }
 
 /// Something that happened outside.
@@ -59,10 +66,34 @@ pub enum Input {
         /// How.
         result: Result<Payload, StepError>,
     },
-    /// A timer's time has come.
-    TimerFired {
-        /// The timer's path.
+    /// An attempt is about to begin; the answer to [`Effect::BeginAttempt`].
+    AttemptBegun {
+        /// The step's path.
         path: Path,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// The time of a timer or the deadline of a wait has come. One that is not due is ignored.
+    TimerFired {
+        /// The path of the timer or wait.
+        path: Path,
+    },
+    /// Something came in for a wait. Ignored where it is not waited for (any more), or is not what the wait takes:
+    /// an event that its filter refuses, or one that was taken before.
+    WaitAnswered {
+        /// The path of the wait.
+        path: Path,
+        /// What.
+        answer: Answer,
+    },
+    /// A signal came. One with the same id as an earlier one is ignored.
+    Signal {
+        /// The signal's name.
+        name: Path,
+        /// What came with it.
+        data: Payload,
+        /// What tells it apart from others; none means that each counts.
+        id: Option<String>,
     },
     /// A child has ended.
     ChildEnded {
@@ -87,33 +118,6 @@ pub struct Batch {
     pub effects: Vec<Effect>,
 }
 
-/// Why a journal could not be replayed.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ReplayError {
-    /// The program asked for something else than it asked for when the journal was written.
-    #[error(
-        "the program no longer fits the journal at record {record}: the journal has {journaled}, the program asks for {asked}"
-    )]
-    Nondeterminism {
-        /// The record where they part.
-        record: u64,
-        /// The path concerned.
-        path: String,
-        /// What the journal has.
-        journaled: String,
-        /// What the program asks for.
-        asked: String,
-    },
-    /// The journal does not begin with a start, or goes on after its end.
-    #[error("the journal is damaged at record {record}: {detail}")]
-    Damaged {
-        /// The record.
-        record: u64,
-        /// What is wrong.
-        detail: String,
-    },
-}
-
 /// One record of a journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
@@ -123,107 +127,56 @@ pub struct Record {
     pub events: Vec<Event>,
 }
 
-struct RootWaker(AtomicBool);
+#[derive(Default)]
+struct RootWaker {
+    woken: AtomicBool,
+    /// Something has woken the program that is no operation of its context.
+    strayed: AtomicBool,
+}
 
 impl Wake for RootWaker {
     fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
+        if !polling::is_polling() {
+            self.strayed.store(true, Ordering::Relaxed);
+        }
+        self.woken.store(true, Ordering::Relaxed);
     }
 }
 
 /// One run of a program.
 pub struct Execution {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     future: Option<BoxFuture<Result<Payload, StepError>>>,
     woken: Arc<RootWaker>,
     waker: Waker,
-    outcome: Option<Outcome>,
+    pub(crate) outcome: Option<Outcome>,
 }
 
 impl Execution {
     /// Begins a new execution.
     pub fn start(identity: Identity, program: &dyn Program, input: Payload) -> (Self, Batch) {
-        let mut execution = Self::new(identity);
-        execution.open(program, input.clone());
-        let batch = execution.batch(vec![Event::Started { input }]);
+        Self::start_from(identity, program, input, None)
+    }
+
+    /// Begins a new execution that was made from another one, if there is an origin.
+    pub fn start_from(
+        identity: Identity,
+        program: &dyn Program,
+        input: Payload,
+        origin: Option<Origin>,
+    ) -> (Self, Batch) {
+        let started = Event::Started {
+            input: input.clone(),
+            origin: origin.map(Box::new),
+        };
+        let mut execution = Self::new(identity, &started);
+        execution.open(program, input);
+        let batch = execution.batch(vec![started]);
         (execution, batch)
-    }
-
-    /// Brings an execution back from its journal at the time `now`. The effects are those of everything
-    /// that is open; what is left of a total timeout is measured from `now`.
-    ///
-    /// # Errors
-    /// Where the program does not fit the journal, or the journal is damaged.
-    pub fn replay(
-        identity: Identity,
-        program: &dyn Program,
-        journal: &[Record],
-        now: i64,
-    ) -> Result<(Self, Vec<Effect>), ReplayError> {
-        let mut execution = Self::new(identity);
-        // Only the last life is replayed; what earlier ones completed is remembered by path.
-        let last_life = journal
-            .iter()
-            .rposition(|record| record.events.iter().any(|event| matches!(event, Event::Resumed { .. })));
-        let from = last_life.unwrap_or(0);
-        let Some(Event::Started { input }) = journal.first().and_then(|record| record.events.first()) else {
-            return Err(ReplayError::Damaged {
-                record: 0,
-                detail: "it does not begin with a start".into(),
-            });
-        };
-        {
-            let mut state = execution.shared.lock();
-            (state.memo, state.redone) = remember(&journal[..from]);
-        }
-        for (number, record) in journal.iter().enumerate().skip(from) {
-            {
-                // As live: a clock that was set back does not take the execution back.
-                let mut state = execution.shared.lock();
-                state.now = state.now.max(record.at);
-            }
-            for event in &record.events {
-                execution.replay_event(number as u64, event, program, input)?;
-            }
-            if let Some(asked) = execution.shared.lock().issued.front() {
-                return Err(nondeterminism(number as u64, None, Some(asked)));
-            }
-        }
-        let effects = execution.effects_after_replay(now);
-        Ok((execution, effects))
-    }
-
-    /// Takes up an execution that has ended: the program runs again from the top, and what was completed
-    /// and not undone keeps its result.
-    ///
-    /// # Errors
-    /// Where the journal is damaged.
-    pub fn resume(
-        identity: Identity,
-        program: &dyn Program,
-        journal: &[Record],
-        now: i64,
-        reason: String,
-    ) -> Result<(Self, Batch), ReplayError> {
-        let Some(Event::Started { input }) = journal.first().and_then(|record| record.events.first()) else {
-            return Err(ReplayError::Damaged {
-                record: 0,
-                detail: "it does not begin with a start".into(),
-            });
-        };
-        let mut execution = Self::new(identity);
-        {
-            let mut state = execution.shared.lock();
-            (state.memo, state.redone) = remember(journal);
-            state.now = now;
-        }
-        execution.open(program, input.clone());
-        let batch = execution.batch(vec![Event::Resumed { reason }]);
-        Ok((execution, batch))
     }
 
     /// Takes something that happened and says what follows.
@@ -249,7 +202,7 @@ impl Execution {
         self.outcome.as_ref()
     }
 
-    /// Whether the step, timer or child at this path is still waited for.
+    /// Whether the step, timer, child or wait at this path is still waited for.
     #[must_use]
     pub fn waits_for(&self, path: &str) -> bool {
         self.shared.lock().open.contains_key(path)
@@ -261,10 +214,55 @@ impl Execution {
         self.shared.lock().now
     }
 
-    fn new(identity: Identity) -> Self {
-        let woken = Arc::new(RootWaker(AtomicBool::new(false)));
+    /// When it began, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn started_at(&self) -> i64 {
+        self.shared.started_at
+    }
+
+    /// What it rests on. Costs next to nothing, however much is open.
+    #[must_use]
+    pub fn rest(&self) -> Rest {
+        self.shared.lock().rest()
+    }
+
+    /// When something is due first, in milliseconds since the Unix epoch; see [`Rest::next`].
+    #[must_use]
+    pub fn next_wake(&self) -> Option<i64> {
+        self.rest().next
+    }
+
+    /// What the program shows to those who ask ([`Context::publish`]), by name.
+    #[must_use]
+    pub fn published(&self) -> BTreeMap<String, Payload> {
+        let published = self.shared.lock().published.clone();
+        published.into_iter().map(|(name, value)| (name, value())).collect()
+    }
+
+    /// An execution that has not begun; `started` is the first event of its journal.
+    pub(crate) fn new(identity: Identity, started: &Event) -> Self {
+        let woken = Arc::<RootWaker>::default();
         let waker = Waker::from(Arc::clone(&woken));
-        let shared = Shared::new(identity.id, identity.workflow, identity.started_at);
+        let keys = match started {
+            Event::Started {
+                origin: Some(origin), ..
+            } => Arc::clone(&origin.keys),
+            _ => Arc::clone(&identity.id),
+        };
+        let mut state = State::default();
+        state.now = identity.started_at;
+        if let Event::Started { origin, .. } = started {
+            state.memory.take_over(origin.as_deref());
+        }
+        let shared = Arc::new(Shared {
+            id: identity.id,
+            workflow: identity.workflow,
+            started_at: identity.started_at,
+            exec: identity.exec,
+            tokens: identity.tokens,
+            keys,
+            state: Mutex::new(state),
+        });
         Self {
             shared,
             future: None,
@@ -274,185 +272,77 @@ impl Execution {
         }
     }
 
-    fn open(&mut self, program: &dyn Program, input: Payload) {
+    pub(crate) fn open(&mut self, program: &dyn Program, input: Payload) {
         self.future = Some(program.run(Context::root(Arc::clone(&self.shared)), input));
-        self.woken.0.store(true, Ordering::Relaxed);
+        self.wake();
         self.poll();
     }
 
-    /// Which event an input becomes; none if it is about something that is no longer open.
-    fn decide(&self, now: i64, input: Input) -> Option<Event> {
-        let state = self.shared.lock();
-        match input {
-            Input::AttemptEnded { path, attempt, result } => {
-                let What::Step(step) = &state.open.get(&path)?.what else {
-                    return None;
-                };
-                if step.attempt != attempt {
-                    return None;
-                }
-                Some(match result {
-                    Ok(output) => Event::StepCompleted { path, attempt, output },
-                    Err(error) => match next_attempt(&self.shared.id, &path, step, &error, now) {
-                        Some(next_at) => Event::AttemptFailed {
-                            path,
-                            attempt,
-                            error,
-                            next_at,
-                        },
-                        None => Event::StepFailed { path, attempt, error },
-                    },
-                })
-            }
-            Input::TimerFired { path } => match state.open.get(&path)?.what {
-                // A timer never fires early, whatever the caller's clock says.
-                What::Timer { at } if at <= now => Some(Event::TimerFired { path }),
-                _ => None,
-            },
-            Input::ChildEnded { path, outcome } => {
-                matches!(state.open.get(&path)?.what, What::Child(_)).then_some(Event::ChildEnded { path, outcome })
-            }
-            Input::Cancel { reason } => state.cancelled.is_none().then_some(Event::CancelRequested { reason }),
-        }
-    }
-
-    /// Applies a fact: the same code live and on replay.
-    fn apply(&mut self, fact: &Event) {
-        {
-            let mut state = self.shared.lock();
-            match fact {
-                Event::AttemptFailed {
-                    path, attempt, next_at, ..
-                } => {
-                    if let Some(What::Step(step)) = state.open.get_mut(path).map(|open| &mut open.what) {
-                        step.attempt = attempt + 1;
-                        step.not_before = Some(*next_at);
-                        state.fresh.push(Arc::clone(path));
-                    }
-                }
-                Event::StepCompleted { path, output, .. } => state.resolve(path, Ok(output.clone())),
-                Event::StepFailed { path, error, .. } => state.resolve(path, Err(error.clone())),
-                Event::TimerFired { path } => state.resolve(path, Ok(Payload::null())),
-                Event::ChildEnded { path, outcome } => state.resolve(path, child_resolution(outcome)),
-                Event::CancelRequested { reason } => {
-                    state.cancel(reason);
-                    // The program may be waiting for nothing that cancellation reaches; let it look.
-                    self.woken.0.store(true, Ordering::Relaxed);
-                }
-                _ => {}
-            }
-        }
-        self.poll();
+    /// Lets the program look, even where nothing that it waits for has ended.
+    pub(crate) fn wake(&self) {
+        self.woken.woken.store(true, Ordering::Relaxed);
     }
 
     /// Polls the program until it waits for something outside, or has ended.
-    fn poll(&mut self) {
-        while self.woken.0.swap(false, Ordering::Relaxed) {
+    pub(crate) fn poll(&mut self) {
+        while self.woken.woken.swap(false, Ordering::Relaxed) {
+            if self.woken.strayed.load(Ordering::Relaxed) && self.future.is_some() {
+                return self.end(Err(strayed()));
+            }
             let Some(future) = self.future.as_mut() else { return };
             let mut cx = std::task::Context::from_waker(&self.waker);
+            let _polling = Polling::begin(&self.shared);
             let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
-            let result = match polled {
-                Ok(Poll::Pending) => continue,
-                Ok(Poll::Ready(result)) => result,
-                Err(panic) => Err(panicked(panic.as_ref())),
-            };
-            // Dropping what is still open cancels it, before the end is told.
-            let dropped = catch_unwind(AssertUnwindSafe(|| self.future = None));
-            let result = dropped.map_or_else(|panic| Err(panicked(panic.as_ref())), |()| result);
-            let mut state = self.shared.lock();
-            let outcome = match result {
-                Ok(output) => Outcome::Succeeded(output),
-                Err(error) if error.kind == ErrorKind::Cancelled && state.cancelled.is_some() => {
-                    Outcome::Cancelled(error)
-                }
-                Err(error) => Outcome::Failed(error),
-            };
-            state.issued.push_back(Event::Finished {
-                outcome: outcome.clone(),
-            });
-            self.outcome = Some(outcome);
+            match polled {
+                Ok(Poll::Pending) => {}
+                Ok(Poll::Ready(result)) => self.end(result),
+                Err(panic) => self.end(Err(panicked(panic.as_ref()))),
+            }
+        }
+        if self.future.is_some() && self.shared.lock().open.is_empty() {
+            self.end(Err(stalled()));
         }
     }
 
-    /// The fact and the commands that followed from it, and the effects of what is now open.
-    fn batch(&mut self, mut events: Vec<Event>) -> Batch {
+    fn end(&mut self, result: Result<Payload, StepError>) {
+        // Dropping what is still open cancels it, before the end is told.
+        let dropped = catch_unwind(AssertUnwindSafe(|| self.future = None));
+        let result = dropped.map_or_else(|panic| Err(panicked(panic.as_ref())), |()| result);
         let mut state = self.shared.lock();
-        events.extend(state.issued.drain(..));
+        for (path, left) in state.memory.take_unfinished() {
+            state.end_unfinished(&path, left);
+        }
+        let outcome = match result {
+            Ok(output) => Outcome::Succeeded(output),
+            Err(error) if error.kind == ErrorKind::Cancelled && state.cancelled.is_some() => Outcome::Cancelled(error),
+            Err(error) => Outcome::Failed(error),
+        };
+        state.issued.push_back(Event::Finished {
+            outcome: outcome.clone(),
+        });
+        self.outcome = Some(outcome);
+    }
+
+    /// The fact and the commands that followed from it, and the effects of what is now open. Where something waits
+    /// for a signal that has come, that is the next fact, of the same record.
+    pub(crate) fn batch(&mut self, mut events: Vec<Event>) -> Batch {
+        loop {
+            events.extend(self.shared.lock().issued.drain(..));
+            let Some(fact) = self.signal_taken() else { break };
+            self.apply(&fact);
+            events.push(fact);
+        }
+        let mut state = self.shared.lock();
         let mut effects = std::mem::take(&mut state.settled);
         for path in std::mem::take(&mut state.fresh) {
             effects.extend(
                 state
                     .open
                     .get(&path)
-                    .map(|open| effect(&self.shared.id, &path, &open.what, &state)),
+                    .and_then(|open| effect(&self.shared, &path, &open.what, &state, false)),
             );
         }
         Batch { events, effects }
-    }
-
-    fn replay_event(
-        &mut self,
-        record: u64,
-        event: &Event,
-        program: &dyn Program,
-        input: &Payload,
-    ) -> Result<(), ReplayError> {
-        if self.outcome.is_some() && !event.is_command() {
-            return Err(ReplayError::Damaged {
-                record,
-                detail: format!("{} after the end", event.describe()),
-            });
-        }
-        if event.is_command() {
-            let mut state = self.shared.lock();
-            return match state.issued.front() {
-                Some(asked) if asked.same_command(event) => {
-                    if let Some(asked) = state.issued.pop_front() {
-                        adopt(&mut state, &asked, event);
-                    }
-                    if let (Event::Finished { outcome }, Some(own)) = (event, self.outcome.as_mut()) {
-                        *own = outcome.clone();
-                    }
-                    Ok(())
-                }
-                asked => Err(nondeterminism(record, Some(event), asked)),
-            };
-        }
-        if let Some(asked) = self.shared.lock().issued.front() {
-            return Err(nondeterminism(record, Some(event), Some(asked)));
-        }
-        match event {
-            Event::Started { .. } | Event::Resumed { .. } => self.open(program, input.clone()),
-            fact => {
-                if let Some(path) = fact.path()
-                    && !self.shared.lock().open.contains_key(path)
-                {
-                    return Err(nondeterminism(record, Some(event), None));
-                }
-                self.apply(fact);
-            }
-        }
-        Ok(())
-    }
-
-    fn effects_after_replay(&mut self, now: i64) -> Vec<Effect> {
-        let mut state = self.shared.lock();
-        state.now = state.now.max(now);
-        state.fresh.clear();
-        // Cancelling a child twice does no harm; not at all would leave it running.
-        let mut effects: Vec<Effect> = std::mem::take(&mut state.settled)
-            .into_iter()
-            .filter(|effect| matches!(effect, Effect::CancelChild { .. }))
-            .collect();
-        for path in state.order.values() {
-            effects.extend(
-                state
-                    .open
-                    .get(path)
-                    .map(|open| effect(&self.shared.id, path, &open.what, &state)),
-            );
-        }
-        effects
     }
 }
 
@@ -465,76 +355,22 @@ impl Drop for Execution {
     }
 }
 
-/// What the journal says about a command wins over what the program computes now.
-fn adopt(state: &mut State, asked: &Event, journaled: &Event) {
-    match (asked, journaled) {
-        (Event::TimerSet { path, .. }, Event::TimerSet { at: journaled_at, .. }) => {
-            if let Some(What::Timer { at }) = state.open.get_mut(path).map(|open| &mut open.what) {
-                *at = *journaled_at;
-            }
-        }
-        (Event::ChildStarted { path, .. }, Event::ChildStarted { id, .. }) => {
-            if let Some(What::Child(child)) = state.open.get_mut(path).map(|open| &mut open.what) {
-                child.id = Arc::clone(id);
-            }
-        }
-        _ => {}
-    }
+/// The error of a program that waits for something that nobody will tell it of.
+fn stalled() -> StepError {
+    StepError::permanent(
+        "program.stalled",
+        "the program waits for something that is no operation of its context, such as a timer or a request of the \
+         async runtime; what touches the world belongs into a step",
+    )
 }
 
-fn effect(execution: &Path, path: &Path, what: &What, state: &State) -> Effect {
-    match what {
-        What::Step(step) => Effect::RunStep {
-            attempt: Attempt {
-                execution: Arc::clone(execution),
-                path: Arc::clone(path),
-                number: step.attempt,
-                redone: state.redone.get(path).copied().unwrap_or_default(),
-            },
-            not_before: step.not_before,
-            timeout: attempt_timeout(step, step.not_before.unwrap_or(state.now).max(state.now)),
-            body: Arc::clone(&step.body),
-        },
-        What::Timer { at } => Effect::SetTimer {
-            path: Arc::clone(path),
-            at: *at,
-        },
-        What::Child(child) => child.start(path),
-    }
-}
-
-fn deadline(step: &OpenStep) -> Option<i64> {
-    let total = i64::try_from(step.options.total_timeout?.as_millis()).unwrap_or(i64::MAX);
-    Some(step.scheduled_at.saturating_add(total))
-}
-
-/// An attempt may take as long as its own timeout, and no longer than what is left of the total.
-fn attempt_timeout(step: &OpenStep, begins: i64) -> Option<Duration> {
-    let left = deadline(step).map(|deadline| Duration::from_millis(deadline.saturating_sub(begins).max(0) as u64));
-    match (step.options.timeout, left) {
-        (Some(timeout), Some(left)) => Some(timeout.min(left)),
-        (timeout, left) => timeout.or(left),
-    }
-}
-
-/// When the next attempt is due, or none if this failure is the last.
-fn next_attempt(execution: &str, path: &str, step: &OpenStep, error: &StepError, now: i64) -> Option<i64> {
-    let entropy = ids::entropy(&[execution, path, "pause", &step.attempt.to_string()]);
-    let pause = step.options.retry.pause(error, step.attempt, entropy)?;
-    let next_at = now.saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
-    deadline(step)
-        .is_none_or(|deadline| next_at < deadline)
-        .then_some(next_at)
-}
-
-fn nondeterminism(record: u64, journaled: Option<&Event>, asked: Option<&Event>) -> ReplayError {
-    let path = asked.and_then(Event::path).or_else(|| journaled.and_then(Event::path));
-    ReplayError::Nondeterminism {
-        record,
-        path: path.map(ToString::to_string).unwrap_or_default(),
-        journaled: journaled.map_or_else(|| "nothing more".into(), Event::describe),
-        asked: asked.map_or_else(|| "nothing".into(), Event::describe),
-    }
+/// The error of a program that was woken by something that no replay can repeat.
+fn strayed() -> StepError {
+    StepError::permanent(
+        "program.strayed",
+        "the program waits for something that is no operation of its context, such as a timer or a request of the \
+         async runtime, beside its operations; what touches the world belongs into a step",
+    )
 }
 
 /// The error of a program or step that panicked.

@@ -113,6 +113,21 @@ pub struct StepOptions {
     pub total_timeout: Option<Duration>,
     /// What follows a failed attempt.
     pub retry: RetryPolicy,
+    /// What follows an attempt of which nobody knows whether it was carried out.
+    pub on_unknown: OnUnknown,
+}
+
+/// What follows an attempt of which nobody knows whether it was carried out: its answer was lost, it took too
+/// long, or the engine stopped while it was under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnUnknown {
+    /// It is tried again with the same idempotency key, as after any other failure that may pass.
+    #[default]
+    Retry,
+    /// The step fails, with an error whose kind is unknown ([`ErrorKind::is_unknown`]). Each attempt is noted in
+    /// the journal before it begins, which costs a commit.
+    Fail,
 }
 
 impl Default for StepOptions {
@@ -122,6 +137,7 @@ impl Default for StepOptions {
             timeout: Some(Duration::from_secs(300)),
             total_timeout: None,
             retry: RetryPolicy::default(),
+            on_unknown: OnUnknown::Retry,
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bowline_core::{
-    Attempt, Batch, Context, Effect, Event, Execution, Identity, Input, Outcome, Payload, Record, RetryPolicy, Saga,
-    Step, StepError, StepOptions,
+    Attempt, Batch, Context, Effect, Event, Execution, Identity, Input, Outcome, Payload, Record, Resumption,
+    RetryPolicy, Saga, Step, StepError, StepOptions, TokenKey,
 };
 
 fn identity() -> Identity {
@@ -13,6 +13,8 @@ fn identity() -> Identity {
         id: "e".into(),
         workflow: "w".into(),
         started_at: 1000,
+        exec: 7,
+        tokens: TokenKey::new([1; 32]),
     }
 }
 
@@ -29,8 +31,10 @@ fn step(name: &str, compensates: Option<&str>) -> Step {
                 base_delay: Duration::from_secs(20),
                 ..RetryPolicy::default()
             },
+            ..StepOptions::default()
         },
         compensates: compensates.map(Into::into),
+        key_of: None,
         body: Arc::new(|_: Attempt| async { Ok(Payload::null()) }),
     }
 }
@@ -99,7 +103,8 @@ fn a_resumed_execution_redoes_what_was_undone_under_a_new_key_and_keeps_the_rest
         });
     }
     assert!(matches!(execution.outcome(), Some(Outcome::Failed(_))));
-    let (mut again, batch) = Execution::resume(identity(), &order, &journal, 2000, "mended".into()).unwrap();
+    let (mut again, batch) =
+        Execution::resume(identity(), &order, &journal, 2000, Resumption::because("mended")).unwrap();
     let redone = attempts(&batch);
     assert_eq!(redone.len(), 1);
     assert_eq!(redone[0].0, "charge", "reserve keeps its result");
