@@ -13,6 +13,14 @@ pub enum Clock {
     /// A clock that stands still while work is going on and jumps to the next due time when everything
     /// waits: two days pass in no time. For tests and rehearsals.
     Virtual(Arc<AtomicI64>),
+    /// The clock of the async runtime, counted from `base`, which is what it showed at `from`. With a runtime
+    /// whose time is paused, this is simulated time.
+    Runtime {
+        /// Milliseconds since the Unix epoch.
+        base: i64,
+        /// The moment at which it was `base`.
+        from: tokio::time::Instant,
+    },
 }
 
 impl Clock {
@@ -20,6 +28,15 @@ impl Clock {
     #[must_use]
     pub fn virtual_now() -> Self {
         Self::Virtual(Arc::new(AtomicI64::new(Self::System.now())))
+    }
+
+    /// The clock of the async runtime that this is called in, showing `base` now.
+    #[must_use]
+    pub fn runtime(base: i64) -> Self {
+        Self::Runtime {
+            base,
+            from: tokio::time::Instant::now(),
+        }
     }
 
     /// Milliseconds since the Unix epoch.
@@ -30,6 +47,10 @@ impl Clock {
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
             Self::Virtual(now) => now.load(Ordering::SeqCst),
+            Self::Runtime { base, from } => {
+                let passed = i64::try_from(from.elapsed().as_millis()).unwrap_or(i64::MAX);
+                base.saturating_add(passed)
+            }
         }
     }
 

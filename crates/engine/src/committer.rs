@@ -15,17 +15,27 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bowline_core::mutants::{Mutant, on};
 use bowline_store::{ExecNo, StoreError, Write, Writer};
 
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, oneshot};
 
+use crate::Simulation;
 use crate::driver::Message;
+use crate::engine::EngineError;
 
-/// What one driver wants to know about one execution's writes.
-#[derive(Clone, Copy)]
+/// Who is told of writes that are durable, or refused.
+pub(crate) enum Told {
+    /// A driver, about one execution.
+    Driver(usize, ExecNo),
+    /// A task that waits.
+    Task(oneshot::Sender<Result<(), Arc<StoreError>>>),
+}
+
+/// Writes that are written or refused together, and who is told.
 pub(crate) struct Ack {
-    pub(crate) driver: usize,
-    pub(crate) exec: ExecNo,
+    pub(crate) told: Told,
     /// How many of the queue's writes it stands for.
     pub(crate) writes: usize,
     /// Written or refused together with the one before: a child with the record that starts it.
@@ -48,9 +58,10 @@ impl Queue {
         self.acks.append(&mut other.acks);
     }
 
-    fn clear(&mut self) {
+    /// Empties it; what is left are those who are to be told.
+    fn take_acks(&mut self) -> Vec<Ack> {
         self.writes.clear();
-        self.acks.clear();
+        std::mem::take(&mut self.acks)
     }
 }
 
@@ -67,8 +78,17 @@ struct Waiting {
 struct Shared {
     queue: Mutex<Waiting>,
     ready: Condvar,
+    /// The same signal for a committer that is a task.
+    ready_task: Notify,
     /// None once the committer has ended.
     writer: Mutex<Option<Box<dyn Writer>>>,
+}
+
+impl Shared {
+    fn store(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let mut held = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_mut().map_or(Ok(()), |writer| writer.commit(writes))
+    }
 }
 
 /// The drivers' end of the committer.
@@ -80,6 +100,7 @@ impl Inbox {
         Self(Arc::new(Shared {
             queue: Mutex::default(),
             ready: Condvar::new(),
+            ready_task: Notify::new(),
             writer: Mutex::new(Some(writer)),
         }))
     }
@@ -109,6 +130,28 @@ impl Inbox {
         drop(guard);
         if idle {
             self.0.ready.notify_one();
+            self.0.ready_task.notify_one();
+        }
+    }
+
+    /// Writes, and returns when that is durable.
+    pub(crate) async fn write(&self, writes: Vec<Write>) -> Result<(), EngineError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let (told, done) = oneshot::channel();
+        let ack = Ack {
+            told: Told::Task(told),
+            writes: writes.len(),
+            with_previous: false,
+        };
+        self.submit(&mut Queue {
+            writes,
+            acks: vec![ack],
+        });
+        match done.await {
+            Ok(written) => written.map_err(EngineError::Store),
+            Err(_) => Err(EngineError::Stopped("nothing can be written any more".into())),
         }
     }
 
@@ -116,6 +159,7 @@ impl Inbox {
     pub(crate) fn close(&self) {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.0.ready.notify_one();
+        self.0.ready_task.notify_one();
     }
 
     /// Waits for something to write; false when there is nothing and nothing will come.
@@ -128,6 +172,14 @@ impl Inbox {
         into.append(&mut guard.queue);
         guard.busy = !into.is_empty();
         guard.busy
+    }
+
+    /// As [`Inbox::take`], without waiting; none when nothing will come.
+    fn try_take(&self, into: &mut Queue) -> Option<bool> {
+        let mut guard = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        into.append(&mut guard.queue);
+        guard.busy = !into.is_empty();
+        (guard.busy || !guard.closed).then_some(guard.busy)
     }
 }
 
@@ -146,20 +198,27 @@ pub(crate) fn spawn(
                 patience,
             };
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| committer.run(&inbox)));
-            // Lets go of the store.
-            *committer.shared.writer.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            let why = match ended {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => error.to_string(),
-                Err(panic) => bowline_core::panicked(panic.as_ref()).message,
-            };
-            tracing::error!(error = %why, "the committer stopped");
-            let why: Arc<str> = why.into();
-            for driver in &committer.drivers {
-                // A driver that is gone needs no telling.
-                let _ = driver.send(Message::CommitterStopped(Arc::clone(&why)));
-            }
+            committer.ended(ended.unwrap_or_else(|panic| Err(bowline_core::panicked(panic.as_ref()).message)));
         })
+}
+
+/// Starts the committer as a task, for simulation.
+pub(crate) fn spawn_simulated(
+    inbox: Inbox,
+    drivers: Vec<UnboundedSender<Message>>,
+    patience: Duration,
+    runtime: &tokio::runtime::Handle,
+    simulation: Simulation,
+) {
+    runtime.spawn(async move {
+        let committer = Committer {
+            shared: Arc::clone(&inbox.0),
+            drivers,
+            patience,
+        };
+        let ended = committer.simulate(&inbox, &simulation).await;
+        committer.ended(ended);
+    });
 }
 
 struct Committer {
@@ -169,26 +228,66 @@ struct Committer {
 }
 
 impl Committer {
-    fn run(&mut self, inbox: &Inbox) -> Result<(), StoreError> {
+    fn run(&mut self, inbox: &Inbox) -> Result<(), String> {
         let mut batch = Queue::default();
         while inbox.take(&mut batch) {
-            match self.write(&batch.writes) {
-                Ok(()) => self.acknowledge(&batch.acks),
-                Err(error) if concerns_one_execution(&error) => self.one_by_one(&batch)?,
-                Err(error) => return Err(error),
-            }
-            batch.clear();
+            self.commit(&mut batch).map_err(|error| error.to_string())?;
         }
         Ok(())
     }
 
+    /// The same in simulated time.
+    async fn simulate(&self, inbox: &Inbox, simulation: &Simulation) -> Result<(), String> {
+        let mut batch = Queue::default();
+        loop {
+            match inbox.try_take(&mut batch) {
+                None => return Ok(()),
+                Some(false) => inbox.0.ready_task.notified().await,
+                Some(true) => {
+                    let (before, after) = (simulation.commit)();
+                    if on(Mutant::AcknowledgeBeforeCommit) {
+                        self.acknowledge(std::mem::take(&mut batch.acks));
+                    }
+                    tokio::time::sleep(before).await;
+                    let written = self.shared.store(&batch.writes);
+                    tokio::time::sleep(after).await;
+                    match written {
+                        Ok(()) => self.acknowledge(batch.take_acks()),
+                        // Tries again, or finds out whom it concerns.
+                        Err(_) => self.commit(&mut batch).map_err(|error| error.to_string())?,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes a batch, tells everybody, and empties it.
+    fn commit(&self, batch: &mut Queue) -> Result<(), StoreError> {
+        match self.write(&batch.writes) {
+            Ok(()) => self.acknowledge(batch.take_acks()),
+            Err(error) if concerns_one_execution(&error) => self.one_by_one(batch)?,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Lets go of the store, and tells everybody where it did not end as it should.
+    fn ended(&self, ended: Result<(), String>) {
+        *self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let Err(why) = ended else { return };
+        tracing::error!(error = %why, "the committer stopped");
+        let why: Arc<str> = why.into();
+        for driver in &self.drivers {
+            // A driver that is gone needs no telling.
+            let _ = driver.send(Message::CommitterStopped(Arc::clone(&why)));
+        }
+    }
+
     /// Writes, and while the store has no space or cannot reach its disk tries again for a while.
-    fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+    fn write(&self, writes: &[Write]) -> Result<(), StoreError> {
         let began = Instant::now();
         loop {
-            let mut held = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(store) = held.as_mut() else { return Ok(()) };
-            match store.commit(writes) {
+            match self.shared.store(writes) {
                 Err(error) if may_pass(&error) && began.elapsed() < self.patience => {
                     tracing::warn!(%error, "a commit failed and is tried again");
                     // Space comes back or not; there is no signal to wait for.
@@ -201,9 +300,15 @@ impl Committer {
 
     /// One execution of a batch is refused (its id exists, or its journal is no longer ours): the others
     /// must not suffer for it.
-    fn one_by_one(&mut self, batch: &Queue) -> Result<(), StoreError> {
-        let mut rest = batch.writes.as_slice();
-        for group in batch.acks.chunk_by(|_, next| next.with_previous) {
+    fn one_by_one(&self, batch: &mut Queue) -> Result<(), StoreError> {
+        let all = std::mem::take(&mut batch.writes);
+        let mut rest = all.as_slice();
+        let mut acks = batch.take_acks().into_iter().peekable();
+        while let Some(first) = acks.next() {
+            let mut group = vec![first];
+            while let Some(next) = acks.next_if(|ack| ack.with_previous) {
+                group.push(next);
+            }
             let count: usize = group.iter().map(|ack| ack.writes).sum();
             let (writes, after) = rest.split_at(count.min(rest.len()));
             rest = after;
@@ -212,8 +317,13 @@ impl Committer {
                 Err(error) if concerns_one_execution(&error) => {
                     let error = Arc::new(error);
                     for ack in group {
-                        // A driver that is gone needs no telling.
-                        let _ = self.drivers[ack.driver].send(Message::Refused(ack.exec, Arc::clone(&error)));
+                        // Who is gone needs no telling.
+                        match ack.told {
+                            Told::Driver(driver, exec) => {
+                                let _ = self.drivers[driver].send(Message::Refused(exec, Arc::clone(&error)));
+                            }
+                            Told::Task(told) => drop(told.send(Err(Arc::clone(&error)))),
+                        }
                     }
                 }
                 Err(error) => return Err(error),
@@ -222,16 +332,19 @@ impl Committer {
         Ok(())
     }
 
-    fn acknowledge(&self, acks: &[Ack]) {
-        for (number, driver) in self.drivers.iter().enumerate() {
-            let durable: Vec<ExecNo> = acks
-                .iter()
-                .filter(|ack| ack.driver == number)
-                .map(|ack| ack.exec)
-                .collect();
-            if !durable.is_empty() {
+    fn acknowledge(&self, acks: Vec<Ack>) {
+        let mut durable: Vec<Vec<ExecNo>> = vec![Vec::new(); self.drivers.len()];
+        for ack in acks {
+            match ack.told {
+                Told::Driver(driver, exec) => durable[driver].push(exec),
+                // Who is gone needs no telling.
+                Told::Task(told) => drop(told.send(Ok(()))),
+            }
+        }
+        for (driver, execs) in self.drivers.iter().zip(durable) {
+            if !execs.is_empty() {
                 // A driver that is gone needs no telling.
-                let _ = driver.send(Message::Durable(durable));
+                let _ = driver.send(Message::Durable(execs));
             }
         }
     }

@@ -1,19 +1,22 @@
 //! The engine as its users hold it: start, recover, cancel, wait, stop.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bowline_core::{Outcome, Payload, StepError};
-use bowline_store::{Definition, SharedStore, StoreError};
+use bowline_core::{Input, Outcome, Payload, StepError};
+use bowline_store::{Definition, SharedStore, Status, StoreError};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::committer::{self, Inbox};
 use crate::driver::{Answer, Begin, Driver, Message};
-use crate::env::{Env, take_requests};
-use crate::{Options, Programs};
+use crate::env::{Env, Parts};
+use crate::keys::{Beginning, StartKey};
+use crate::recovery::Stuck;
+use crate::routing::Routed;
+use crate::{Options, Programs, audit, blobs, requests, waker};
 
 /// Why the engine could not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -27,9 +30,41 @@ pub enum EngineError {
     /// The engine has stopped or is about to. What was acknowledged is in the store; what was not may be.
     #[error("the engine has stopped: {0}")]
     Stopped(Arc<str>),
-    /// No execution has this id.
-    #[error("no execution has the id {0}")]
+    /// There is no such execution, or callback.
+    #[error("there is no execution {0}")]
     Unknown(String),
+    /// It has ended, so it takes nothing any more.
+    #[error("execution {id} has ended: {}", status.name())]
+    Ended {
+        /// Its id.
+        id: String,
+        /// How.
+        status: Status,
+    },
+    /// A token that this store did not make.
+    #[error("this is not a callback token of this data folder")]
+    BadToken,
+    /// A large payload could not be kept, or not be had.
+    #[error("a large payload: {0}")]
+    Blob(Arc<bowline_core::BlobError>),
+    /// What was given, or what is stored, cannot be used.
+    #[error("{0}")]
+    Invalid(String),
+    /// The execution cannot go on as it is.
+    #[error("execution {} cannot go on: {}", .0.id, .0.error)]
+    Stuck(Stuck),
+    /// An execution was started with this key before.
+    #[error("the key `{key}` of workflow {workflow} belongs to execution {execution}: {why}")]
+    KeyTaken {
+        /// The workflow.
+        workflow: String,
+        /// The key.
+        key: String,
+        /// The execution that has it.
+        execution: String,
+        /// Why that one is not the answer.
+        why: String,
+    },
     /// It cannot be taken up again.
     #[error("execution {id} cannot be resumed: {why}")]
     NotResumable {
@@ -58,6 +93,21 @@ pub struct StartRequest {
     pub definition: Definition,
     /// What it is started with.
     pub input: Payload,
+    /// Makes starting it idempotent.
+    pub key: Option<StartKey>,
+}
+
+impl StartRequest {
+    /// Starts `definition` with `input` under a new id.
+    #[must_use]
+    pub fn new(definition: Definition, input: Payload) -> Self {
+        Self {
+            id: None,
+            definition,
+            input,
+            key: None,
+        }
+    }
 }
 
 /// An execution that was started or taken up, durably.
@@ -92,14 +142,10 @@ impl Handle {
 /// Runs executions on one store.
 pub struct Engine {
     pub(crate) env: Arc<Env>,
-    pub(crate) drivers: Vec<UnboundedSender<Message>>,
-    pub(crate) places: Arc<Semaphore>,
-    inbox: Inbox,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     committer: Mutex<Option<std::thread::JoinHandle<()>>>,
-    ended: Arc<AtomicBool>,
-    next_driver: AtomicUsize,
-    draining: AtomicBool,
+    /// Set when the engine has ended: its tasks end too.
+    ended: tokio::sync::watch::Sender<bool>,
 }
 
 impl Engine {
@@ -120,83 +166,103 @@ impl Engine {
         };
         let mut writer = store.writer()?;
         let first_own = writer.next_exec()?;
-        let places = Arc::new(Semaphore::new(options.max_in_flight.clamp(1, Semaphore::MAX_PERMITS)));
-        let env = Arc::new(Env {
+        let inbox = Inbox::new(writer);
+        let channels: Vec<_> = (0..options.drivers).map(|_| unbounded_channel()).collect();
+        let drivers: Vec<UnboundedSender<Message>> = channels.iter().map(|(sender, _)| sender.clone()).collect();
+        let env = Arc::new(Env::new(Parts {
             store,
             programs,
-            runtime,
-            next_exec: AtomicI64::new(first_own.0),
-            defined: Mutex::default(),
-            loaded: Mutex::default(),
-            in_memory: AtomicUsize::new(0),
-            empty: Notify::new(),
-            stopped: OnceLock::new(),
-            driven: Mutex::default(),
-            first_own,
-            drivers: OnceLock::new(),
             options,
-        });
-        let inbox = Inbox::new(writer);
-        let channels: Vec<_> = (0..env.options.drivers).map(|_| unbounded_channel()).collect();
-        let drivers: Vec<UnboundedSender<Message>> = channels.iter().map(|(sender, _)| sender.clone()).collect();
-        // Set once, here.
-        let _ = env.drivers.set(drivers.clone());
-        let thread_error = |error: std::io::Error| EngineError::Thread(error.to_string());
-        let committer =
-            committer::spawn(inbox.clone(), drivers.clone(), env.options.commit_patience).map_err(thread_error)?;
+            runtime,
+            first_own,
+            drivers: drivers.clone(),
+            inbox: inbox.clone(),
+        })?);
+        let patience = env.options.commit_patience;
+        let committer = match &env.options.simulation {
+            Some(simulation) => {
+                committer::spawn_simulated(inbox.clone(), drivers, patience, &env.runtime, simulation.clone());
+                None
+            }
+            None => Some(
+                committer::spawn(inbox.clone(), drivers, patience)
+                    .map_err(|error| EngineError::Thread(error.to_string()))?,
+            ),
+        };
         let mut tasks = Vec::with_capacity(channels.len());
         for (number, (sender, receiver)) in channels.into_iter().enumerate() {
             let driver = Driver::new(number, Arc::clone(&env), sender, inbox.clone());
             tasks.push(env.runtime.spawn(driver.run(receiver)));
         }
-        let engine = Self {
+        let (ended, has_ended) = tokio::sync::watch::channel(false);
+        requests::watch(&env, has_ended.clone());
+        if !env.options.clock.is_virtual() {
+            waker::run(&env, has_ended.clone());
+        }
+        audit::run(&env, has_ended.clone());
+        audit::run_retention(&env, has_ended.clone());
+        blobs::run_collector(&env, has_ended);
+        Ok(Self {
             env,
-            drivers,
-            places,
-            inbox,
             tasks: Mutex::new(tasks),
-            committer: Mutex::new(Some(committer)),
-            ended: Arc::default(),
-            next_driver: AtomicUsize::new(0),
-            draining: AtomicBool::new(false),
-        };
-        engine.watch_requests();
-        Ok(engine)
+            committer: Mutex::new(committer),
+            ended,
+        })
     }
 
     /// Starts an execution and returns once that is durable. Waits while too many are in flight.
     ///
     /// # Errors
-    /// Where the definition cannot be run, the id exists, or the engine has stopped.
+    /// Where the definition cannot be run, the id exists, the key is taken, or the engine has stopped.
     pub async fn start(&self, request: StartRequest) -> Result<Handle, EngineError> {
+        match &request.key {
+            None => self.begin(request, Beginning::default()).await,
+            Some(_) => self.start_with_key(request).await,
+        }
+    }
+
+    pub(crate) async fn begin(&self, request: StartRequest, beginning: Beginning) -> Result<Handle, EngineError> {
         let (definition, program) = self.env.program(request.definition).map_err(EngineError::Definition)?;
-        let permit = self.place().await?;
+        let input = self.env.externalize(request.input).await?;
+        let permit = self.env.place().await?;
         let id = request.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
         let (accepted, is_accepted) = oneshot::channel();
         let (ended, has_ended) = oneshot::channel();
-        self.send(Message::Begin(Box::new(Begin {
+        let begin = Begin {
             id: id.as_str().into(),
             definition,
             program,
-            input: request.input,
+            input,
+            beginning,
             accepted,
             ended,
             permit,
-        })))?;
-        is_accepted.await.unwrap_or_else(|_| Err(self.stopped()))?;
+        };
+        self.env.send(self.env.pick(), Message::Begin(Box::new(begin)))?;
+        is_accepted.await.unwrap_or_else(|_| Err(self.env.stopped_error()))?;
         Ok(Handle::new(id, has_ended))
     }
 
-    /// Asks an execution of this engine to stop: what it waits for ends as cancelled, and its
-    /// compensations run. Does nothing if it is not running here.
-    pub fn cancel(&self, id: &str, reason: &str) {
-        for driver in &self.drivers {
-            // A driver that has gone has no executions.
-            let _ = driver.send(Message::Cancel {
-                id: id.into(),
-                reason: reason.to_owned(),
-            });
-        }
+    /// Waits for the end of an execution, whether it is in memory, waits, or has ended.
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`] where it does not exist.
+    pub async fn watch(&self, id: &str) -> Result<Handle, EngineError> {
+        let row = self.env.row(id).await?;
+        let (ended, has_ended) = oneshot::channel();
+        self.env.watch(row.exec, ended).await?;
+        Ok(Handle::new(id.to_owned(), has_ended))
+    }
+
+    /// Asks an execution to stop, bringing it into memory if need be: what it waits for ends as cancelled, and
+    /// its compensations run. Returns when the wish is recorded; false where it has ended or was asked before.
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`] where it does not exist.
+    pub async fn cancel(&self, id: &str, reason: &str) -> Result<bool, EngineError> {
+        let row = self.env.row(id).await?;
+        let reason = reason.to_owned();
+        Ok(self.env.route(row.exec, Input::Cancel { reason }).await? == Routed::Recorded)
     }
 
     /// Waits until no execution is in memory, or the engine has stopped.
@@ -227,9 +293,10 @@ impl Engine {
     /// Stops gently: no new attempts begin, those under way get `grace` to end and be recorded; then
     /// they are cut off. What is unfinished goes on at the next start.
     pub async fn stop(&self, grace: Duration) {
-        self.draining.store(true, Ordering::SeqCst);
-        self.places.close();
-        for driver in &self.drivers {
+        // Whoever has gone needs no telling.
+        let _ = self.ended.send(true);
+        self.env.places.close();
+        for driver in &self.env.drivers {
             // A driver that has gone needs no telling.
             let _ = driver.send(Message::Drain);
         }
@@ -241,7 +308,7 @@ impl Engine {
             }
         });
         if ended.await.is_err() {
-            for driver in &self.drivers {
+            for driver in &self.env.drivers {
                 let _ = driver.send(Message::Leave);
             }
             for task in tasks.iter_mut().filter(|task| !task.is_finished()) {
@@ -249,77 +316,31 @@ impl Engine {
             }
         }
         self.close_committer().await;
+        self.env.forget_watchers();
     }
 
     async fn close_committer(&self) {
-        self.inbox.close();
+        self.env.inbox.close();
         let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.ended.store(true, Ordering::SeqCst);
         if let Some(committer) = committer {
             // The writer is dropped with the thread, which lets go of the store.
             let _ = tokio::task::spawn_blocking(move || committer.join()).await;
         }
-    }
-
-    pub(crate) async fn place(&self) -> Result<tokio::sync::OwnedSemaphorePermit, EngineError> {
-        Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(|_| self.stopped())
-    }
-
-    pub(crate) fn stopped(&self) -> EngineError {
-        EngineError::Stopped(
-            self.env
-                .stopped
-                .get()
-                .cloned()
-                .unwrap_or_else(|| "it was asked to".into()),
-        )
-    }
-
-    fn send(&self, message: Message) -> Result<(), EngineError> {
-        let number = self.pick();
-        self.drivers[number].send(message).map_err(|_| self.stopped())
-    }
-
-    pub(crate) fn pick(&self) -> usize {
-        self.next_driver.fetch_add(1, Ordering::Relaxed) % self.drivers.len()
-    }
-
-    /// Looks for what other processes ask of this one.
-    fn watch_requests(&self) {
-        let (env, drivers, ended) = (Arc::clone(&self.env), self.drivers.clone(), Arc::clone(&self.ended));
-        let interval = env.options.request_interval;
-        self.env.runtime.spawn(async move {
-            let mut ticks = tokio::time::interval(interval);
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                if ended.load(Ordering::SeqCst) || env.stopped.get().is_some() {
-                    return;
-                }
-                let (env, drivers) = (Arc::clone(&env), drivers.clone());
-                let looked = tokio::task::spawn_blocking(move || take_requests(&env, &drivers)).await;
-                if let Ok(Err(error)) = looked {
-                    tracing::warn!(%error, "requests of other processes cannot be read");
-                }
-            }
-        });
     }
 }
 
 impl Drop for Engine {
     /// Leaves at once, as a crash would, but for telling the drivers. What they still send is not written.
     fn drop(&mut self) {
-        self.ended.store(true, Ordering::SeqCst);
-        for driver in &self.drivers {
-            // A driver that has gone needs no telling.
+        // Whoever has gone needs no telling.
+        let _ = self.ended.send(true);
+        for driver in &self.env.drivers {
             let _ = driver.send(Message::Leave);
         }
-        self.inbox.close();
+        self.env.inbox.close();
         if let Some(committer) = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = committer.join();
         }
+        self.env.forget_watchers();
     }
 }

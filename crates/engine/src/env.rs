@@ -1,19 +1,29 @@
 //! What all drivers of an engine share: the store, the programs, the clock, and who has which execution.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-use bowline_core::{Event, Outcome, Path, Program, StepError, decode};
+use bowline_core::{Event, Outcome, Program, StepError, TokenKey, decode};
 use bowline_store::{
-    Definition, ExecNo, ExecutionRow, JournalRecord, OpenExecution, RequestKind, SharedStore, Status, Store, StoreError,
+    Definition, DeliveryFilter, ExecNo, ExecutionRow, OpenExecution, RequestKind, SharedStore, Status, Store,
+    StoreError,
 };
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::audit::Audit;
+use crate::committer::Inbox;
 use crate::driver::Message;
 use crate::engine::EngineError;
+use crate::owners::{Claim, Owners};
+use crate::recovery::Stuck;
+use crate::running::Ended;
+use crate::wakes::Wakes;
 use crate::{Options, Programs};
+
+/// So many threads read the store at the same time.
+const READERS: usize = 4;
 
 /// A definition and what it runs.
 pub(crate) type Loaded = (Arc<Definition>, Arc<dyn Program>);
@@ -30,14 +40,192 @@ pub(crate) struct Env {
     pub(crate) in_memory: AtomicUsize,
     pub(crate) empty: Notify,
     pub(crate) stopped: OnceLock<Arc<str>>,
-    /// Executions that a driver of this process has, and earlier processes' executions that one has had.
-    pub(crate) driven: Mutex<(HashSet<ExecNo>, HashSet<ExecNo>)>,
+    /// Who drives what.
+    pub(crate) owners: Arc<Owners>,
     /// Executions from this number on are this process's own.
     pub(crate) first_own: ExecNo,
-    pub(crate) drivers: OnceLock<Vec<UnboundedSender<Message>>>,
+    pub(crate) drivers: Vec<UnboundedSender<Message>>,
+    next_driver: AtomicUsize,
+    /// The way to the committer.
+    pub(crate) inbox: Inbox,
+    /// Places in flight.
+    pub(crate) places: Arc<Semaphore>,
+    /// Reads at the same time.
+    readers: Semaphore,
+    /// When what has left memory comes back.
+    pub(crate) wakes: Wakes,
+    /// About how many callbacks are kept that nobody waited for: with none, nobody has to look.
+    pub(crate) kept: AtomicUsize,
+    /// The number that the next kept callback gets.
+    pub(crate) next_delivery: AtomicI64,
+    /// What token texts are made with.
+    pub(crate) tokens: TokenKey,
+    /// Who waits for the end of an execution that is not in memory.
+    watchers: Mutex<HashMap<ExecNo, Vec<Ended>>>,
+    /// Workflows that stand still.
+    pub(crate) paused: RwLock<HashSet<String>>,
+    /// What the self-audit has seen.
+    pub(crate) audit: Audit,
+    /// What earlier processes left has been taken up, so whatever has no owner is lost.
+    pub(crate) recovered: AtomicBool,
+    /// Looks for answers and events that are under way: a virtual clock stands still while there are any.
+    pub(crate) errands: AtomicUsize,
+    /// Executions that cannot go on.
+    pub(crate) stuck: Mutex<BTreeMap<ExecNo, Stuck>>,
+}
+
+/// A look for something that may have been missed; see [`Env::errands`].
+pub(crate) struct Errand(Arc<Env>);
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.errands.fetch_sub(1, Ordering::SeqCst);
+        if self.0.options.clock.is_virtual() {
+            // Whoever waited for the clock may go on. A driver that has ended needs to know nothing.
+            self.0
+                .drivers
+                .iter()
+                .for_each(|driver| drop(driver.send(Message::Nudge)));
+        }
+    }
+}
+
+/// What an engine's parts are made of.
+pub(crate) struct Parts {
+    pub(crate) store: SharedStore,
+    pub(crate) programs: Arc<dyn Programs>,
+    pub(crate) options: Options,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) first_own: ExecNo,
+    pub(crate) drivers: Vec<UnboundedSender<Message>>,
+    pub(crate) inbox: Inbox,
 }
 
 impl Env {
+    pub(crate) fn new(parts: Parts) -> Result<Self, StoreError> {
+        let Parts {
+            store,
+            programs,
+            options,
+            runtime,
+            first_own,
+            drivers,
+            inbox,
+        } = parts;
+        let kept = store.deliveries(&DeliveryFilter::default())?.len();
+        let paused = store.paused_workflows()?.into_iter().collect();
+        let places = options.max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
+        Ok(Self {
+            tokens: TokenKey::new(store.token_key()?),
+            next_delivery: AtomicI64::new(store.last_delivery()?.saturating_add(1)),
+            store,
+            programs,
+            options,
+            runtime,
+            next_exec: AtomicI64::new(first_own.0),
+            defined: Mutex::default(),
+            loaded: Mutex::default(),
+            in_memory: AtomicUsize::new(0),
+            empty: Notify::new(),
+            stopped: OnceLock::new(),
+            owners: Arc::new(Owners::new(first_own)),
+            first_own,
+            drivers,
+            next_driver: AtomicUsize::new(0),
+            inbox,
+            places: Arc::new(Semaphore::new(places)),
+            readers: Semaphore::new(READERS),
+            wakes: Wakes::new(),
+            kept: AtomicUsize::new(kept),
+            watchers: Mutex::default(),
+            paused: RwLock::new(paused),
+            audit: Audit::default(),
+            recovered: AtomicBool::new(false),
+            errands: AtomicUsize::new(0),
+            stuck: Mutex::default(),
+        })
+    }
+
+    /// Begins an errand, which lasts until what is returned is dropped.
+    pub(crate) fn errand(self: &Arc<Self>) -> Errand {
+        self.errands.fetch_add(1, Ordering::SeqCst);
+        Errand(Arc::clone(self))
+    }
+
+    /// How far away what an execution waits for must be for it to leave memory; none where nothing does.
+    pub(crate) fn park_beyond_ms(&self) -> Option<i64> {
+        if self.options.clock.is_virtual() {
+            return None;
+        }
+        let beyond = self.options.park_beyond?;
+        Some(i64::try_from(beyond.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    pub(crate) fn is_paused(&self, workflow: &str) -> bool {
+        self.paused
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(workflow)
+    }
+
+    /// Takes note of an execution that cannot go on, so that nobody tries again and again.
+    pub(crate) fn stuck(&self, stuck: &Stuck, exec: ExecNo) {
+        self.stuck
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(exec, stuck.clone());
+    }
+
+    pub(crate) fn is_stuck(&self, exec: ExecNo) -> bool {
+        self.stuck
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(&exec)
+    }
+
+    pub(crate) fn all_stuck(&self) -> Vec<Stuck> {
+        let stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        stuck.values().cloned().collect()
+    }
+
+    /// Keeps whoever waits for the end of an execution that is not in memory.
+    pub(crate) fn watch_parked(&self, exec: ExecNo, told: Ended) {
+        self.watchers().entry(exec).or_default().push(told);
+    }
+
+    /// Takes those who wait for the end of an execution.
+    pub(crate) fn watchers_of(&self, exec: ExecNo) -> Vec<Ended> {
+        self.watchers().remove(&exec).unwrap_or_default()
+    }
+
+    /// Nobody will tell them any more; they hear of it by this.
+    pub(crate) fn forget_watchers(&self) {
+        self.watchers().clear();
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, HashMap<ExecNo, Vec<Ended>>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn pick(&self) -> usize {
+        self.next_driver.fetch_add(1, Ordering::Relaxed) % self.drivers.len()
+    }
+
+    pub(crate) fn send(&self, driver: usize, message: Message) -> Result<(), EngineError> {
+        self.drivers[driver].send(message).map_err(|_| self.stopped_error())
+    }
+
+    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit, EngineError> {
+        Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|_| self.stopped_error())
+    }
+
+    pub(crate) fn stopped_error(&self) -> EngineError {
+        EngineError::Stopped(self.stopped.get().cloned().unwrap_or_else(|| "it was asked to".into()))
+    }
+
     pub(crate) fn take_exec(&self) -> ExecNo {
         ExecNo(self.next_exec.fetch_add(1, Ordering::SeqCst))
     }
@@ -80,52 +268,53 @@ impl Env {
         Ok(all.entry(loaded.0.hash.clone()).or_insert(loaded).clone())
     }
 
+    /// As [`Env::stored_definition`], for callers that must not block.
+    pub(crate) async fn definition_of(self: &Arc<Self>, hash: &str) -> Result<Result<Loaded, StepError>, EngineError> {
+        if let Some(found) = self.cached(hash) {
+            return Ok(Ok(found));
+        }
+        let wanted = hash.to_owned();
+        Ok(self.blocking(move |env| env.stored_definition(&wanted)).await??)
+    }
+
     pub(crate) fn child_program(&self, parent: &Definition, workflow: &str) -> Result<Loaded, StepError> {
         self.program(self.programs.child(parent, workflow)?)
     }
 
-    /// Takes the driving of an execution; false where a driver has it. What is known of it must be read
-    /// after this, or it may be what was before another driver's end.
-    pub(crate) fn claim(&self, exec: ExecNo) -> bool {
-        self.driven
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .insert(exec)
-    }
-
-    /// As [`Env::claim`], for an execution whose journal was read before: false also where a driver has
-    /// had it since the engine began.
-    pub(crate) fn claim_as_read(&self, exec: ExecNo) -> bool {
-        let mut driven = self.driven.lock().unwrap_or_else(PoisonError::into_inner);
-        !driven.1.contains(&exec) && driven.0.insert(exec)
-    }
-
-    pub(crate) fn release(&self, exec: ExecNo) {
-        let mut driven = self.driven.lock().unwrap_or_else(PoisonError::into_inner);
-        driven.0.remove(&exec);
-        if exec < self.first_own {
-            driven.1.insert(exec);
+    /// Runs what blocks (reading the store) where it may.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
+        if self.options.simulation.is_some() {
+            return Ok(work(self));
         }
+        // More would not be faster, and each has a connection of its own with its own memory.
+        let Ok(_turn) = self.readers.acquire().await else {
+            return Err(self.stopped_error());
+        };
+        let env = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&env))
+            .await
+            .map_err(|error| EngineError::Stopped(error.to_string().into()))
     }
 
     /// What is to be done about a child that a recovered parent waits for.
-    pub(crate) fn stored_child(&self, id: &str) -> Result<Stored, EngineError> {
+    pub(crate) fn stored_child(&self, id: &str, driver: usize) -> Result<Stored, EngineError> {
         let Some(mut row) = self.store.execution(id)? else {
             return Ok(Stored::Unknown);
         };
+        // Its end wakes its parent.
+        if matches!(row.status, Status::Waiting | Status::Paused) {
+            return Ok(Stored::Driven);
+        }
         if row.status == Status::Running {
-            if !self.claim(row.exec) {
+            let Some(claim) = self.owners.claim(row.exec, driver) else {
                 return Ok(Stored::Driven);
-            }
-            match self.take_up(&row) {
-                Ok(Some(open)) => return Ok(open),
-                // It has ended since.
-                Ok(None) => self.release(row.exec),
-                Err(error) => {
-                    self.release(row.exec);
-                    return Err(error);
-                }
+            };
+            // Where it has ended since, the claim is given up.
+            if let Some(open) = self.take_up(&row, claim)? {
+                return Ok(open);
             }
             if let Some(again) = self.store.execution(id)? {
                 row = again;
@@ -136,17 +325,15 @@ impl Env {
     }
 
     /// A claimed execution as it is now; none where it has ended.
-    fn take_up(&self, row: &ExecutionRow) -> Result<Option<Stored>, EngineError> {
-        match self.store.execution(&row.id)? {
-            Some(row) if row.status == Status::Running => {
-                let journal = whole_journal(self.store.as_ref(), row.exec)?;
-                let definition = self
-                    .stored_definition(&row.definition)?
-                    .map_err(EngineError::Definition)?;
-                Ok(Some(Stored::Open(Box::new(OpenExecution { row, journal }), definition)))
-            }
-            _ => Ok(None),
-        }
+    fn take_up(&self, row: &ExecutionRow, claim: Claim) -> Result<Option<Stored>, EngineError> {
+        let open = self.store.open_execution(row.exec)?;
+        let Some(open) = open.filter(|open| open.row.status == Status::Running) else {
+            return Ok(None);
+        };
+        let definition = self
+            .stored_definition(&open.row.definition)?
+            .map_err(EngineError::Definition)?;
+        Ok(Some(Stored::Open(Box::new(open), definition, claim)))
     }
 
     /// A definition of the store and its program.
@@ -159,17 +346,6 @@ impl Env {
             return Ok(Err(StepError::permanent("definition.missing", message)));
         };
         Ok(self.program(definition))
-    }
-
-    /// Tells the other drivers of the end of a child, one of which may have its parent.
-    pub(crate) fn tell_others(&self, number: usize, parent: &Path, child: &Path, outcome: &Outcome) {
-        for (other, driver) in self.drivers.get().into_iter().flatten().enumerate() {
-            if other != number {
-                let (parent, child, outcome) = (Arc::clone(parent), Arc::clone(child), outcome.clone());
-                // A driver that has gone has no parent either.
-                let _ = driver.send(Message::ChildEnded { parent, child, outcome });
-            }
-        }
     }
 
     pub(crate) fn entered(&self) {
@@ -190,6 +366,7 @@ impl Env {
         // Only the first reason is kept: the others follow from it.
         let _ = self.stopped.set(Arc::clone(why));
         self.empty.notify_waiters();
+        self.forget_watchers();
     }
 }
 
@@ -197,29 +374,17 @@ impl Env {
 pub(crate) enum Stored {
     /// It has not begun.
     Unknown,
-    /// It runs in this process.
+    /// It runs in this process, or waits: its end will be told.
     Driven,
     /// It was waiting to be taken up, and is claimed.
-    Open(Box<OpenExecution>, Loaded),
+    Open(Box<OpenExecution>, Loaded, Claim),
     /// It has ended.
     Ended(Outcome),
 }
 
-/// All records of an execution, in order.
-pub(crate) fn whole_journal(store: &dyn Store, exec: ExecNo) -> Result<Vec<JournalRecord>, StoreError> {
-    let mut journal = Vec::new();
-    loop {
-        let page = store.journal(exec, journal.len() as u64, 1000)?;
-        if page.is_empty() {
-            return Ok(journal);
-        }
-        journal.extend(page);
-    }
-}
-
 /// How an execution ended, from the last record of its journal.
 pub(crate) fn outcome_of(store: &dyn Store, row: &ExecutionRow) -> Result<Option<Outcome>, StoreError> {
-    let last = whole_journal(store, row.exec)?.pop();
+    let last = store.last_record(row.exec)?;
     let events = last
         .map(|record| decode(&record.events))
         .transpose()
@@ -235,35 +400,11 @@ pub(crate) fn outcome_of(store: &dyn Store, row: &ExecutionRow) -> Result<Option
     }))
 }
 
-/// Passes requests on. One is forgotten only when what it asks for has come about, so that none is lost
-/// by a crash; passing it on twice does no harm.
-pub(crate) fn take_requests(env: &Env, drivers: &[UnboundedSender<Message>]) -> Result<(), StoreError> {
-    for request in env.store.requests(0)? {
-        let RequestKind::Cancel { id, reason } = &request.kind;
-        let open = env
-            .store
-            .execution(id)?
-            .is_some_and(|row| row.status == Status::Running);
-        if open {
-            for driver in drivers {
-                // A driver that has gone has no executions.
-                let _ = driver.send(Message::Cancel {
-                    id: id.as_str().into(),
-                    reason: reason.clone(),
-                });
-            }
-        } else if let Some(driver) = drivers.first() {
-            let _ = driver.send(Message::DropRequest(request.id));
-        }
-    }
-    Ok(())
-}
-
 /// The requests that are about an execution.
 pub(crate) fn requests_about(store: &dyn Store, wanted: &str) -> Result<Vec<i64>, StoreError> {
-    let about = store.requests(0)?.into_iter().filter(|request| {
-        let RequestKind::Cancel { id, .. } = &request.kind;
-        id == wanted
-    });
+    let about = store
+        .requests(0)?
+        .into_iter()
+        .filter(|request| matches!(&request.kind, RequestKind::Cancel { id, .. } if id == wanted));
     Ok(about.map(|request| request.id).collect())
 }

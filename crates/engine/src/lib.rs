@@ -11,21 +11,42 @@
 //! Invariant: no effect is performed, and nobody is told of a start or an end, before the events it
 //! follows from are durable.
 
+mod audit;
+mod blobs;
 mod clock;
 mod committer;
 mod driver;
 mod engine;
 mod env;
+mod keys;
 mod observe;
 mod options;
+mod outside;
+mod owners;
+mod pause;
 mod programs;
 mod recovery;
+mod requests;
+mod retention;
+mod retry;
+mod routing;
 mod running;
+mod segments;
+mod simulation;
 mod timers;
+mod waker;
+mod wakes;
 
+pub use audit::AuditReport;
 pub use clock::Clock;
 pub use engine::{Engine, EngineError, Handle, StartRequest};
+pub use keys::{Conflict, Reuse, StartKey};
 pub use observe::{Committed, Observer};
 pub use options::Options;
-pub use programs::Programs;
+pub use outside::Delivered;
+pub use programs::{Migration, Programs};
 pub use recovery::{RecoveryReport, Stuck};
+pub use retention::Retention;
+pub use retry::Retry;
+pub use segments::{read_journal, read_record};
+pub use simulation::Simulation;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Clock, Observer};
+use bowline_core::BlobStore;
+
+use crate::{Clock, Observer, Retention, Simulation};
 
 /// Settings of an [`Engine`](crate::Engine).
 #[derive(Clone)]
@@ -23,6 +25,25 @@ pub struct Options {
     pub clock: Clock,
     /// Who is told what has become durable.
     pub observer: Option<Arc<dyn Observer>>,
+    /// An execution that waits only for what is further away than this leaves memory; what wakes it brings it
+    /// back from its journal. One that waits for less leaves when it has done nothing for as long. Default 10 s;
+    /// none keeps everything in memory, as a virtual clock does.
+    pub park_beyond: Option<Duration>,
+    /// A callback that nobody waits for is kept for so long. Default 7 days.
+    pub keep_callbacks: Duration,
+    /// An event is kept for so long for executions that began before it and wait for it later. Default 7 days.
+    pub keep_events: Duration,
+    /// Where payloads of more than 64 KiB are kept, beside the store. None keeps everything in the journal.
+    pub blobs: Option<Arc<dyn BlobStore>>,
+    /// Which finished executions are kept. Default: all, for ever.
+    pub retention: Vec<Retention>,
+    /// How often finished executions are looked at for that. Default 1 minute.
+    pub retention_interval: Duration,
+    /// How often the self-audit looks at the next part of the store, and old events and callbacks are dropped.
+    /// Default 10 s.
+    pub audit_interval: Duration,
+    /// Runs everything on one thread in simulated time.
+    pub simulation: Option<Simulation>,
 }
 
 impl Default for Options {
@@ -34,6 +55,14 @@ impl Default for Options {
             request_interval: Duration::from_millis(250),
             clock: Clock::System,
             observer: None,
+            park_beyond: Some(Duration::from_secs(10)),
+            keep_callbacks: Duration::from_secs(7 * 86_400),
+            keep_events: Duration::from_secs(7 * 86_400),
+            blobs: None,
+            retention: Vec::new(),
+            retention_interval: Duration::from_secs(60),
+            audit_interval: Duration::from_secs(10),
+            simulation: None,
         }
     }
 }

@@ -18,4 +18,27 @@ pub trait Programs: Send + Sync {
     /// # Errors
     /// Where there is none.
     fn child(&self, parent: &Definition, workflow: &str) -> Result<Definition, StepError>;
+
+    /// How executions of `old` go on on `new`. The default refuses.
+    ///
+    /// # Errors
+    /// Where that is not possible at all.
+    fn migrate(&self, old: &Definition, new: &Definition) -> Result<Migration, StepError> {
+        let message = format!(
+            "workflow {} cannot be moved from {} to {}",
+            old.workflow, old.hash, new.hash
+        );
+        Err(StepError::permanent("definition.immovable", message))
+    }
+}
+
+/// How an execution goes on on another definition.
+#[derive(Clone)]
+pub struct Migration {
+    /// Whether what was done at this path is the same in the new definition, so that its result is kept. Whatever
+    /// is not kept runs again.
+    pub keep: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Whether the new definition has no place for what was done at this path: its result would be lost, and
+    /// nothing would undo it.
+    pub missing: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }

@@ -4,15 +4,17 @@
 //! so memory does not grow with how many there are.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use bowline_core::{Path, StepError};
-use bowline_store::{ExecNo, OpenExecution, Status};
+use bowline_core::{Origin, Path, StepError};
+use bowline_store::{Definition, ExecNo, JournalRecord, OpenExecution, Status, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::driver::{Message, Recover};
+use crate::driver::{Message, Recover, Resume};
 use crate::engine::{Engine, EngineError, Handle};
-use crate::env::{Loaded, requests_about, whole_journal};
+use crate::env::{Env, requests_about};
+use crate::segments::read_journal;
+use crate::{Migration, waker};
 
 const PAGE: usize = 512;
 
@@ -48,49 +50,61 @@ impl Engine {
         let mut summary = RecoveryReport::default();
         let mut drivers: HashMap<String, usize> = HashMap::new();
         let mut sent = 0;
+        let env = &self.env;
         let read = |after: ExecNo| {
-            let store = Arc::clone(&self.env.store);
-            tokio::task::spawn_blocking(move || store.open_executions(after, PAGE))
+            let env = Arc::clone(env);
+            let reading = async move { env.blocking(move |env| env.store.open_executions(after, PAGE)).await };
+            env_task(&self.env, reading)
         };
         let mut next = read(ExecNo(0));
         loop {
-            let page = next
-                .await
-                .map_err(|error| EngineError::Stopped(error.to_string().into()))??;
+            let page = next.await???;
             let Some(last) = page.last() else { break };
             // Read while this page is being replayed.
             next = read(last.row.exec);
             for open in page {
-                if open.row.exec >= self.env.first_own || !self.env.claim_as_read(open.row.exec) {
+                if open.row.exec >= env.first_own {
                     continue;
                 }
                 let driver = open.row.parent.as_ref().and_then(|parent| drivers.get(parent).copied());
                 let permit = match driver {
                     Some(_) => None,
-                    None => Some(self.place().await?),
+                    None => Some(env.place().await?),
                 };
-                let driver = driver.unwrap_or_else(|| self.pick());
+                let driver = driver.unwrap_or_else(|| env.pick());
+                let Some(claim) = env.owners.claim_as_read(open.row.exec, driver) else {
+                    continue;
+                };
                 drivers.insert(open.row.id.clone(), driver);
-                match self.definition_of(&open.row.definition).await? {
+                match env.definition_of(&open.row.definition).await? {
                     Err(error) => {
-                        self.env.release(open.row.exec);
-                        summary.stuck.push(stuck(&open, &error));
+                        let stuck = stuck(&open, &error);
+                        env.stuck(&stuck, open.row.exec);
+                        summary.stuck.push(stuck);
                     }
                     Ok((definition, program)) => {
                         let report = report.clone();
+                        let records = match env.loaded_records(&open).await {
+                            Ok(records) => records,
+                            Err(stuck) => {
+                                env.stuck(&stuck, open.row.exec);
+                                summary.stuck.push(stuck);
+                                continue;
+                            }
+                        };
                         let recover = Recover {
                             open,
+                            records,
                             definition,
                             program,
                             permit,
                             ended: None,
                             resume: None,
                             forget: Vec::new(),
+                            claim,
                             report,
                         };
-                        self.drivers[driver]
-                            .send(Message::Recover(Box::new(recover)))
-                            .map_err(|_| self.stopped())?;
+                        env.send(driver, Message::Recover(Box::new(recover)))?;
                         sent += 1;
                     }
                 }
@@ -103,7 +117,23 @@ impl Engine {
         }
         // Those without an answer were running here already.
         tracing::debug!(unanswered = sent, "recovery is done");
+        if env.options.clock.is_virtual() {
+            self.wake_all().await?;
+        }
+        env.spawn_bring_together();
         Ok(summary)
+    }
+
+    /// With a virtual clock nothing leaves memory, so that it is known what is due next.
+    async fn wake_all(&self) -> Result<(), EngineError> {
+        let mut after = (i64::MIN, ExecNo(i64::MIN));
+        loop {
+            let page = self.env.blocking(move |env| env.store.due(after, PAGE)).await??;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = *last;
+            let execs = page.into_iter().map(|(_, exec)| exec).collect();
+            waker::bring_back(&self.env, execs, i64::MAX).await?;
+        }
     }
 
     /// Takes up one execution: an unfinished one goes on where it was; a failed or cancelled one runs
@@ -112,89 +142,146 @@ impl Engine {
     /// # Errors
     /// Where it does not exist, has succeeded, is running here, or does not fit its definition.
     pub async fn resume(&self, id: &str, reason: &str) -> Result<Handle, EngineError> {
-        let refuse = |why: String| EngineError::NotResumable { id: id.to_owned(), why };
-        let (env, wanted) = (Arc::clone(&self.env), id.to_owned());
-        let found = tokio::task::spawn_blocking(move || {
-            let Some(row) = env.store.execution(&wanted)? else {
-                return Ok(None);
-            };
-            if !env.claim(row.exec) {
-                return Ok(Some(None));
-            }
-            // Read again, because it is ours only now.
-            let read = || {
-                let row = env.store.execution(&wanted)?;
-                row.map(|row| Ok((whole_journal(env.store.as_ref(), row.exec)?, row)))
-                    .transpose()
-            };
-            let read = read();
-            if !matches!(read, Ok(Some(_))) {
-                env.release(row.exec);
-            }
-            Ok::<_, bowline_store::StoreError>(read?.map(|(journal, row)| Some(OpenExecution { row, journal })))
-        })
-        .await
-        .map_err(|error| EngineError::Stopped(error.to_string().into()))??;
-        let open = match found {
-            None => return Err(EngineError::Unknown(id.to_owned())),
-            Some(None) => return Err(refuse("it is running already".into())),
-            Some(Some(open)) => open,
-        };
-        let exec = open.row.exec;
-        let taken = self.take_up(id, reason, open).await;
-        if taken.is_err() {
-            self.env.release(exec);
-        }
-        taken
+        self.take_up(id, reason, None).await
     }
 
-    /// Goes on with a claimed execution.
-    async fn take_up(&self, id: &str, reason: &str, open: OpenExecution) -> Result<Handle, EngineError> {
+    /// Takes up one execution on another definition. It runs again from the top: what was done and is the same in
+    /// the new definition keeps its result, everything else runs. An unfinished one is paused first.
+    ///
+    /// # Errors
+    /// As [`Engine::resume`]; and where something was done that the new definition has no place for, with the list.
+    pub async fn resume_on(&self, id: &str, definition: Definition, reason: &str) -> Result<Handle, EngineError> {
+        self.env.pause(id).await?;
+        self.take_up(id, reason, Some(definition)).await
+    }
+
+    async fn take_up(&self, id: &str, reason: &str, onto: Option<Definition>) -> Result<Handle, EngineError> {
         let refuse = |why: String| EngineError::NotResumable { id: id.to_owned(), why };
-        let resume = match open.row.status {
-            Status::Succeeded => return Err(refuse("it has succeeded".into())),
-            Status::Running => None,
-            Status::Failed | Status::Cancelled => Some(reason.to_owned()),
+        let env = &self.env;
+        let row = env.row(id).await?;
+        let driver = env.pick();
+        let claim = env
+            .owners
+            .claim(row.exec, driver)
+            .ok_or_else(|| refuse("it is running already".into()))?;
+        // Read now that it is ours.
+        let (exec, whole) = (row.exec, onto.is_some() || row.status.is_finished());
+        let open = env
+            .blocking(move |env| {
+                let Some(mut open) = env.store.open_execution(exec)? else {
+                    return Ok(None);
+                };
+                if whole {
+                    // What earlier lives did is in the whole journal only.
+                    open.journal = whole_journal(env.store.as_ref(), exec)?;
+                }
+                Ok::<_, StoreError>(Some(open))
+            })
+            .await??
+            .ok_or_else(|| EngineError::Unknown(id.to_owned()))?;
+        let hash = onto.as_ref().map_or(&open.row.definition, |onto| &onto.hash).clone();
+        let resume = match (&onto, open.row.status) {
+            (_, Status::Succeeded) => return Err(refuse("it has succeeded".into())),
+            (None, Status::Running | Status::Waiting | Status::Paused) => None,
+            (None, Status::Failed | Status::Cancelled) => Some(Resume {
+                reason: reason.to_owned(),
+                onto: None,
+            }),
+            (Some(onto), _) => Some(Resume {
+                reason: reason.to_owned(),
+                onto: Some(self.migration(&open, onto).await?),
+            }),
         };
-        let (definition, program) = self
-            .definition_of(&open.row.definition)
-            .await?
-            .map_err(EngineError::Definition)?;
-        let (env, about) = (Arc::clone(&self.env), id.to_owned());
-        let forget = tokio::task::spawn_blocking(move || requests_about(env.store.as_ref(), &about))
-            .await
-            .map_err(|error| EngineError::Stopped(error.to_string().into()))??;
-        let permit = Some(self.place().await?);
+        let (definition, program) = match onto {
+            Some(onto) => env.program(onto).map_err(EngineError::Definition)?,
+            None => env.definition_of(&hash).await?.map_err(EngineError::Definition)?,
+        };
+        let about = id.to_owned();
+        let forget = env
+            .blocking(move |env| requests_about(env.store.as_ref(), &about))
+            .await??;
+        let permit = Some(env.place().await?);
         let (ended, has_ended) = oneshot::channel();
         let (report, mut reports) = mpsc::unbounded_channel();
+        env.stuck.lock().unwrap_or_else(PoisonError::into_inner).remove(&exec);
+        let records = env.loaded_records(&open).await.map_err(|stuck| refuse(stuck.error))?;
         let recover = Recover {
             open,
+            records,
             definition,
             program,
             permit,
             ended: Some(ended),
             resume,
             forget,
+            claim,
             report,
         };
-        let driver = self.pick();
-        self.drivers[driver]
-            .send(Message::Recover(Box::new(recover)))
-            .map_err(|_| self.stopped())?;
+        env.send(driver, Message::Recover(Box::new(recover)))?;
         match reports.recv().await {
             Some(Ok(_)) => Ok(Handle::new(id.to_owned(), has_ended)),
             Some(Err(stuck)) => Err(refuse(stuck.error)),
-            None => Err(refuse("it is running already".into())),
+            None => Err(self.env.stopped_error()),
         }
     }
 
-    async fn definition_of(&self, hash: &str) -> Result<Result<Loaded, StepError>, EngineError> {
-        if let Some(found) = self.env.cached(hash) {
-            return Ok(Ok(found));
+    /// How an execution goes on on another definition, if nothing that it did is lost by that.
+    async fn migration(&self, open: &OpenExecution, onto: &Definition) -> Result<Migration, EngineError> {
+        let env = &self.env;
+        let refuse = |why: String| EngineError::NotResumable {
+            id: open.row.id.clone(),
+            why,
+        };
+        if onto.workflow != open.row.workflow {
+            return Err(refuse(format!(
+                "it is an execution of workflow {}, and the definition is of {}",
+                open.row.workflow, onto.workflow
+            )));
         }
-        let (env, wanted) = (Arc::clone(&self.env), hash.to_owned());
-        let found = tokio::task::spawn_blocking(move || env.stored_definition(&wanted)).await;
-        Ok(found.map_err(|error| EngineError::Stopped(error.to_string().into()))??)
+        let (old, _) = env
+            .definition_of(&open.row.definition)
+            .await?
+            .map_err(EngineError::Definition)?;
+        let migration = env.programs.migrate(&old, onto).map_err(EngineError::Definition)?;
+        let records =
+            read_journal(&open.journal).map_err(|error| refuse(format!("its journal cannot be read: {error}")))?;
+        let kept = Origin::of(&open.row.id.as_str().into(), &records, String::new(), &|_| true).kept;
+        let missing: Vec<&str> = kept
+            .iter()
+            .map(|kept| &*kept.path)
+            .filter(|path| (migration.missing)(path))
+            .collect();
+        if missing.is_empty() {
+            return Ok(migration);
+        }
+        Err(refuse(format!(
+            "the new definition has no place for what was done at {}; keep these steps, with their types, or start anew",
+            missing.join(", ")
+        )))
+    }
+}
+
+/// A task of the engine's runtime.
+fn env_task<T: Send + 'static>(
+    env: &Arc<Env>,
+    work: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = Result<T, EngineError>> {
+    let task = env.runtime.spawn(work);
+    async move {
+        task.await
+            .map_err(|error| EngineError::Stopped(error.to_string().into()))
+    }
+}
+
+/// All records of an execution, in order.
+pub(crate) fn whole_journal(store: &dyn Store, exec: ExecNo) -> Result<Vec<JournalRecord>, StoreError> {
+    let mut journal = Vec::new();
+    loop {
+        let page = store.journal(exec, journal.len() as u64, 1000)?;
+        if page.is_empty() {
+            return Ok(journal);
+        }
+        journal.extend(page);
     }
 }
 
@@ -207,7 +294,7 @@ impl RecoveryReport {
     }
 }
 
-fn stuck(open: &OpenExecution, error: &StepError) -> Stuck {
+pub(crate) fn stuck(open: &OpenExecution, error: &StepError) -> Stuck {
     Stuck {
         id: open.row.id.clone(),
         workflow: open.row.workflow.clone(),

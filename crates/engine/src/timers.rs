@@ -16,6 +16,10 @@ pub(crate) enum Due {
     Timer(Path),
     /// The next attempt of a step.
     Attempt(Path, u32),
+    /// The next attempt of a step that is noted before it begins.
+    Begin(Path, u32),
+    /// To see whether it has rested long enough to leave memory.
+    Rest,
 }
 
 #[derive(Default)]
@@ -29,6 +33,13 @@ impl Timers {
         // Those due at the same time fire in the order in which they were added.
         self.entries += 1;
         self.heap.push(Reverse((at, self.entries, exec, due)));
+    }
+
+    /// Forgets what belongs to executions that are no longer here, when that is most of what there is.
+    pub(crate) fn sweep(&mut self, here: usize, is_here: impl Fn(ExecNo) -> bool) {
+        if self.heap.len() > here.saturating_mul(4).saturating_add(4096) {
+            self.heap.retain(|Reverse((_, _, exec, _))| is_here(*exec));
+        }
     }
 
     /// When the next entry is due. Forgets those at the head that nobody waits for any more.

@@ -52,6 +52,7 @@ fn step(
             ..StepOptions::default()
         },
         compensates: None,
+        key_of: None,
         body: Arc::new(move |attempt: Attempt| {
             calls
                 .lock()
@@ -178,11 +179,7 @@ fn open(store: &MemoryStore, world: &World, clock: Clock) -> Engine {
 }
 
 fn request(name: &str, input: &str) -> StartRequest {
-    StartRequest {
-        id: None,
-        definition: definition(name),
-        input: Payload::of(input).unwrap(),
-    }
+    StartRequest::new(definition(name), Payload::of(input).unwrap())
 }
 
 fn text(outcome: &Outcome) -> String {
@@ -277,7 +274,7 @@ async fn cancellation_ends_a_wait_also_when_another_process_asks() {
     let (store, world) = (MemoryStore::new(), World::default());
     let engine = open(&store, &world, Clock::System);
     let first = engine.start(request("wait", "x")).await.unwrap();
-    engine.cancel(first.id(), "enough");
+    assert!(engine.cancel(first.id(), "enough").await.unwrap());
     let Outcome::Cancelled(error) = first.outcome().await.unwrap() else {
         panic!()
     };

@@ -7,8 +7,10 @@ use bowline_store::{Definition, ExecNo};
 use tokio::sync::mpsc;
 
 use super::{Driver, Recover};
+use crate::blobs::{is_absent, refers_to_payloads};
 use crate::engine::EngineError;
 use crate::env::Stored;
+use crate::keys::Beginning;
 
 /// A child to begin or to find.
 pub(super) struct Child {
@@ -45,23 +47,33 @@ impl Driver {
             return;
         }
         if child.recovered {
-            match self.io.env.stored_child(&child.id) {
+            match self.io.env.stored_child(&child.id, self.io.number) {
                 Ok(Stored::Unknown) => {}
                 // Somebody else drives it and will tell.
                 Ok(Stored::Driven) => return,
-                Ok(Stored::Open(open, (definition, program))) => {
+                Ok(Stored::Open(open, _, claim)) if refers_to_payloads(&open) => {
+                    // It is read in peace, and comes back by itself.
+                    drop(claim);
+                    return self.io.env.spawn_bring_back(open.row.exec);
+                }
+                Ok(Stored::Open(open, (definition, program), claim)) => {
                     let (report, _) = mpsc::unbounded_channel();
                     let recover = Recover {
                         open: *open,
+                        records: None,
                         definition,
                         program,
                         permit: None,
                         ended: None,
                         resume: None,
                         forget: Vec::new(),
+                        claim,
                         report,
                     };
                     return self.recover(recover);
+                }
+                Ok(Stored::Ended(outcome)) if is_absent(&outcome) => {
+                    return self.io.env.spawn_child_ended(child.parent_id, child.id, outcome);
                 }
                 Ok(Stored::Ended(outcome)) => {
                     return self.io.follow_ups.push_back((
@@ -88,7 +100,14 @@ impl Driver {
         match self.io.env.child_program(&child.definition, &child.workflow) {
             Ok((definition, program)) => {
                 let place = self.io.gathered.acks.len();
-                let running = self.fresh(child.id, Some(child.parent_id), definition, &program, child.input);
+                let running = self.fresh(
+                    child.id,
+                    Some(child.parent_id),
+                    definition,
+                    &program,
+                    child.input,
+                    Beginning::default(),
+                );
                 if !child.recovered
                     && place > 0
                     && let Some(ack) = self.io.gathered.acks.get_mut(place)

@@ -2,20 +2,21 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bowline_core::{
-    Attempt, Batch, Effect, Event, Input, Outcome, Path, Payload, StepBody, StepError, encode, panicked,
-};
-use bowline_store::{ExecNo, Finish, JournalRecord, Status, Write};
+use bowline_core::mutants::{Mutant, on};
+use bowline_core::{Attempt, Effect, Input, Path, Payload, StepBody, StepError, Wait, panicked};
+use bowline_store::ExecNo;
 use futures_util::FutureExt;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Message;
 use super::children::Child;
-use crate::committer::{Ack, Inbox, Queue};
+use crate::blobs::keep_result;
+use crate::committer::{Inbox, Queue};
 use crate::env::Env;
-use crate::running::{Awaiting, Running, Waiting};
+use crate::running::{Running, Waiting};
 use crate::timers::{Due, Timers};
 
 /// What the handling of one execution uses beside the execution itself.
@@ -44,76 +45,13 @@ impl Io {
         self.draining && self.attempts == 0 && self.pending == 0
     }
 
-    /// Gathers what an execution wants written and what follows once it is.
-    pub(super) fn record(&mut self, exec: ExecNo, running: &mut Running, batch: Batch, at: i64, first: Vec<Write>) {
-        let Batch { events, effects } = batch;
-        let (children, effects): (Vec<Effect>, Vec<Effect>) = effects
-            .into_iter()
-            .partition(|effect| matches!(effect, Effect::StartChild { .. }));
-        // Before whatever else waits, so that it stands right behind this record.
-        for child in children.into_iter().rev() {
-            self.child(exec, running, child, false);
-        }
-        let mut writes = first.len() + 1;
-        self.gathered.writes.extend(first);
-        let encoded = encode(&events).unwrap_or_else(|error| {
-            // Events are made of types that always have a JSON form; if one had not, this record would
-            // read as damaged and the execution would be reported, instead of going on unrecorded.
-            tracing::error!(id = %running.id, %error, "an event has no journal form");
-            Vec::new()
-        });
-        self.gathered.writes.push(Write::Append(JournalRecord {
-            exec,
-            seq: running.seq,
-            at,
-            events: encoded.into(),
-        }));
-        running.seq += 1;
-        if let Some(finish) = finish(exec, &events, at) {
-            writes += 1;
-            self.gathered.writes.push(finish);
-        }
-        self.gathered.acks.push(Ack {
-            driver: self.number,
-            exec,
-            writes,
-            with_previous: false,
-        });
-        self.pending += 1;
-        let events = if self.env.options.observer.is_some() {
-            events
-        } else {
-            Vec::new()
-        };
-        running.awaiting.push_back(Awaiting { at, events, effects });
-    }
-
-    pub(super) fn finish_again(&mut self, exec: ExecNo, running: &mut Running, at: i64) {
-        let event = running
-            .execution
-            .outcome()
-            .cloned()
-            .map(|outcome| Event::Finished { outcome });
-        if let Some(write) = finish(exec, event.as_slice(), at) {
-            self.gathered.writes.push(write);
-            self.gathered.acks.push(Ack {
-                driver: self.number,
-                exec,
-                writes: 1,
-                with_previous: false,
-            });
-            self.pending += 1;
-            running.awaiting.push_back(Awaiting {
-                at,
-                events: Vec::new(),
-                effects: Vec::new(),
-            });
-        }
-    }
-
     /// Does what the core wants done. Everything that it follows from is durable.
     pub(super) fn perform(&mut self, exec: ExecNo, running: &mut Running, effects: Vec<Effect>, recovered: bool) {
         for effect in effects {
+            // A pause holds back what begins something; it is still open when the execution goes on.
+            if running.paused && begins_something(&effect) || is_under_way(running, &effect) {
+                continue;
+            }
             match effect {
                 Effect::RunStep {
                     attempt,
@@ -130,6 +68,7 @@ impl Io {
                     }
                     _ => self.attempt(exec, running, attempt, timeout, body),
                 },
+                Effect::SetTimer { .. } if recovered && on(Mutant::DropTimerAtCrash) => {}
                 Effect::SetTimer { path, at } => self.timers.add(at, exec, Due::Timer(path)),
                 child @ Effect::StartChild { .. } => self.child(exec, running, child, recovered),
                 Effect::CancelStep { path } => {
@@ -139,8 +78,32 @@ impl Io {
                         self.attempts -= 1;
                     }
                 }
-                // Ignored by the core when it comes due.
-                Effect::CancelTimer { .. } => {}
+                // A timer is ignored by the core when it comes due; the row of a wait is closed with the record.
+                Effect::CancelTimer { .. } | Effect::CancelWait { .. } => {}
+                Effect::RegisterWait { path, tag, wait, until } => {
+                    if let Some(at) = until {
+                        self.timers.add(at, exec, Due::Timer(Arc::clone(&path)));
+                    }
+                    running.waits.insert(Arc::clone(&path), tag);
+                    self.look_for_answers(exec, running, path, tag, &wait);
+                }
+                Effect::Publish { event, key, .. } => self.env.spawn_publish(event, key, running.touched),
+                Effect::BeginAttempt {
+                    path,
+                    attempt,
+                    not_before,
+                } => match not_before {
+                    Some(at) if at > self.env.options.clock.now() => {
+                        self.timers.add(at, exec, Due::Begin(path, attempt));
+                    }
+                    _ if self.draining => {}
+                    _ => self.follow_ups.push_back((exec, Input::AttemptBegun { path, attempt })),
+                },
+                Effect::ReportUnknown { path, attempt } => {
+                    let result = Err(StepError::outcome_unknown());
+                    self.follow_ups
+                        .push_back((exec, Input::AttemptEnded { path, attempt, result }));
+                }
                 Effect::CancelChild { id } => {
                     running.children.remove(&id);
                     self.cancellations.push_back(id);
@@ -149,9 +112,38 @@ impl Io {
         }
     }
 
+    /// What has left memory needs of its effects only this: an answer may have come before the wait.
+    pub(super) fn leave_with(&mut self, exec: ExecNo, running: &Running, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::RegisterWait { path, tag, wait, .. } => {
+                    self.look_for_answers(exec, running, Arc::clone(path), *tag, wait);
+                }
+                Effect::Publish { event, key, .. } => {
+                    self.env.spawn_publish(Arc::clone(event), key.clone(), running.touched);
+                }
+                Effect::CancelChild { id } => self.cancellations.push_back(Arc::clone(id)),
+                _ => {}
+            }
+        }
+    }
+
+    /// An answer that came before somebody waited for it was kept.
+    fn look_for_answers(&self, exec: ExecNo, running: &Running, path: Path, tag: u64, wait: &Wait) {
+        let looks = match wait {
+            Wait::Callback { .. } => self.env.kept.load(Ordering::SeqCst) > 0,
+            Wait::Event { .. } => true,
+            Wait::Signal { .. } => false,
+        };
+        if looks {
+            self.env
+                .spawn_look_for_answers(exec, path, tag, wait.clone(), running.execution.started_at());
+        }
+    }
+
     /// Queues a child. It is begun before anything gathered is handed over, so that its start is in the same
     /// commit as what its parent recorded of it.
-    fn child(&mut self, exec: ExecNo, running: &mut Running, effect: Effect, recovered: bool) {
+    pub(super) fn child(&mut self, exec: ExecNo, running: &mut Running, effect: Effect, recovered: bool) {
         if let Effect::StartChild {
             path,
             id,
@@ -190,17 +182,20 @@ impl Io {
         timeout: Option<Duration>,
         body: Arc<dyn StepBody>,
     ) {
-        if self.draining {
+        // One that was noted to have begun does: otherwise nobody would know that it has not.
+        if self.draining && !running.begun.contains(&attempt.path) {
             return;
         }
+        running.begun.remove(&attempt.path);
         if let Some(observer) = &self.env.options.observer {
             observer.attempt(&running.id, &attempt.path, attempt.number);
         }
         let (path, number) = (Arc::clone(&attempt.path), attempt.number);
         let sender = self.sender.clone();
+        let blobs = self.env.options.blobs.clone();
         let task = self.env.runtime.spawn(async move {
             let path = Arc::clone(&attempt.path);
-            let result = run_body(body, attempt, timeout).await;
+            let result = keep_result(blobs, run_body(body, attempt, timeout).await).await;
             // A driver that has gone leaves the attempt to the next start.
             let _ = sender.send(Message::Input(
                 exec,
@@ -216,6 +211,27 @@ impl Io {
     }
 }
 
+/// What a pause holds back.
+fn begins_something(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::RunStep { .. } | Effect::SetTimer { .. } | Effect::StartChild { .. } | Effect::BeginAttempt { .. }
+    )
+}
+
+/// After a pause, attempts that were not held back by it.
+fn is_under_way(running: &Running, effect: &Effect) -> bool {
+    let (path, number) = match effect {
+        Effect::RunStep { attempt, .. } => (&attempt.path, attempt.number),
+        Effect::ReportUnknown { path, attempt } | Effect::BeginAttempt { path, attempt, .. } => (path, *attempt),
+        _ => return false,
+    };
+    running
+        .attempts
+        .get(path)
+        .is_some_and(|(under_way, _)| *under_way == number)
+}
+
 async fn run_body(body: Arc<dyn StepBody>, attempt: Attempt, timeout: Option<Duration>) -> Result<Payload, StepError> {
     let guarded = std::panic::AssertUnwindSafe(async move { body.run(attempt).await }).catch_unwind();
     let ended = match timeout {
@@ -226,16 +242,4 @@ async fn run_body(body: Arc<dyn StepBody>, attempt: Attempt, timeout: Option<Dur
         },
     };
     ended.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
-}
-
-fn finish(exec: ExecNo, events: &[Event], at: i64) -> Option<Write> {
-    let Some(Event::Finished { outcome }) = events.last() else {
-        return None;
-    };
-    let status = match outcome {
-        Outcome::Succeeded(_) => Status::Succeeded,
-        Outcome::Failed(_) => Status::Failed,
-        Outcome::Cancelled(_) => Status::Cancelled,
-    };
-    Some(Write::Finish(Finish { exec, status, at }))
 }

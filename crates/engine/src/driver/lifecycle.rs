@@ -1,17 +1,19 @@
 //! How executions come to a driver and leave it: begun, recovered, ended, refused.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use bowline_core::{Execution, Identity, Outcome, Path, Payload, Program, Record, StepError, decode};
-use bowline_store::{Definition, ExecNo, NewExecution, OpenExecution, StoreError, Write};
+use bowline_core::{Execution, Identity, Outcome, Path, Payload, Program, Resumption, StepError};
+use bowline_store::{Definition, ExecNo, NewExecution, OpenExecution, Status, StoreError, Write};
 
 use super::io::Io;
-use super::{Begin, Driver, Recover};
+use super::{Begin, Driver, Recover, Resume};
 use crate::engine::EngineError;
+use crate::keys::Beginning;
 use crate::observe::Committed;
 use crate::recovery::Stuck;
-use crate::running::{Awaiting, Running};
+use crate::running::{Awaiting, Marks, Parked, Running};
+use crate::segments::{Condensed, read_journal};
 
 impl Driver {
     pub(super) fn begin(&mut self, begin: Begin) {
@@ -20,6 +22,7 @@ impl Driver {
             definition,
             program,
             input,
+            beginning,
             accepted,
             ended,
             permit,
@@ -31,9 +34,9 @@ impl Driver {
             let _ = accepted.send(Err(error.into()));
             return;
         }
-        let mut running = self.fresh(id, None, definition, &program, input);
+        let mut running = self.fresh(id, None, definition, &program, input, beginning);
         running.1.accepted = Some(accepted);
-        running.1.ended = Some(ended);
+        running.1.ended.push(ended);
         running.1.permit = Some(permit);
         self.admit(running);
     }
@@ -46,6 +49,7 @@ impl Driver {
         definition: Arc<Definition>,
         program: &Arc<dyn Program>,
         input: Payload,
+        beginning: Beginning,
     ) -> (ExecNo, Running) {
         let exec = self.io.env.take_exec();
         let now = self.io.env.options.clock.now();
@@ -54,8 +58,11 @@ impl Driver {
             id: Arc::clone(&id),
             workflow: Arc::clone(&workflow),
             started_at: now,
+            exec: exec.0,
+            tokens: self.io.env.tokens.clone(),
         };
-        let (execution, batch) = Execution::start(identity, program.as_ref(), input);
+        let origin = beginning.origin.as_ref().map(|origin| origin.execution.to_string());
+        let (execution, batch) = Execution::start_from(identity, program.as_ref(), input, beginning.origin);
         let mut first = Vec::with_capacity(4);
         let defines = self.io.env.must_define(&definition.hash);
         if defines {
@@ -67,17 +74,22 @@ impl Driver {
             workflow: definition.workflow.clone(),
             definition: definition.hash.clone(),
             parent: parent.as_deref().map(str::to_owned),
+            origin,
             started_at: now,
         }));
+        if let Some(key) = beginning.key {
+            first.push(key.write(&definition.workflow, exec));
+        }
         let mut running = running(id, workflow, parent, definition, execution, 0);
-        running.defines = defines;
+        running.marks.defines = defines;
+        running.paused = self.io.env.is_paused(&running.workflow);
         self.io.record(exec, &mut running, batch, now, first);
         (exec, running)
     }
 
     pub(super) fn admit(&mut self, (exec, running): (ExecNo, Running)) {
         self.io.env.entered();
-        self.io.env.claim(exec);
+        self.io.env.owners.admit(exec, self.io.number);
         self.ids.insert(Arc::clone(&running.id), exec);
         self.executions.insert(exec, running);
     }
@@ -86,18 +98,30 @@ impl Driver {
     pub(super) fn recover(&mut self, recover: Recover) {
         let Recover {
             open,
+            records,
             definition,
             program,
             permit,
             ended,
             resume,
             forget,
+            claim,
             report,
         } = recover;
-        let OpenExecution { row, journal } = open;
+        let records = records.map_or_else(|| read_journal(&open.journal), Ok);
+        let condensed = Condensed::of(&open);
+        let OpenExecution { row, next_seq, .. } = open;
         // What was asked of its life before is not asked of this one.
         let mut first = vec![Write::Reopen(row.exec)];
         first.extend(forget.into_iter().map(Write::DropRequest));
+        let onto = resume.as_ref().and_then(|resume| resume.onto.clone());
+        if onto.is_some() {
+            first.push(Write::Define(Definition::clone(&definition)));
+            first.push(Write::Redefine {
+                exec: row.exec,
+                definition: definition.hash.clone(),
+            });
+        }
         let id: Path = row.id.as_str().into();
         let stuck = |error: String| Stuck {
             id: row.id.clone(),
@@ -109,18 +133,23 @@ impl Driver {
             id: Arc::clone(&id),
             workflow: row.workflow.as_str().into(),
             started_at: row.started_at,
+            exec: row.exec.0,
+            tokens: self.io.env.tokens.clone(),
         };
-        let records: Result<Vec<Record>, _> = journal
-            .iter()
-            .map(|record| decode(&record.events).map(|events| Record { at: record.at, events }))
-            .collect();
         let brought_back = match records {
             Err(error) => Err(stuck(format!("its journal cannot be read: {error}"))),
             Ok(records) => match resume {
                 None => Execution::replay(identity, program.as_ref(), &records, now)
                     .map(|(execution, effects)| (execution, Ok(effects))),
-                Some(reason) => Execution::resume(identity, program.as_ref(), &records, now, reason)
-                    .map(|(execution, batch)| (execution, Err(batch))),
+                Some(Resume { reason, onto }) => {
+                    let resumption = Resumption {
+                        reason,
+                        definition: onto.is_some().then(|| definition.hash.clone()),
+                        keep: &|path| onto.as_ref().is_none_or(|onto| (onto.keep)(path)),
+                    };
+                    Execution::resume(identity, program.as_ref(), &records, now, resumption)
+                        .map(|(execution, batch)| (execution, Err(batch)))
+                }
             }
             .map_err(|error| stuck(error.to_string())),
         };
@@ -128,24 +157,37 @@ impl Driver {
             Ok(brought_back) => brought_back,
             Err(stuck) => {
                 tracing::error!(id = %stuck.id, error = %stuck.error, "an execution cannot go on");
-                self.io.env.release(row.exec);
+                self.io.env.stuck(&stuck, row.exec);
                 // Nobody may be listening any more.
                 let _ = report.send(Err(stuck));
                 return;
             }
         };
         let parent = row.parent.as_deref().map(Path::from);
-        let seq = journal.len() as u64;
         let mut running = running(
             Arc::clone(&id),
             row.workflow.as_str().into(),
             parent,
             definition,
             execution,
-            seq,
+            next_seq,
         );
         running.permit = permit;
-        running.ended = ended;
+        running.ended = self.io.env.watchers_of(row.exec);
+        running.ended.extend(ended);
+        running.condensed = Arc::new(condensed);
+        running.touched = now;
+        running.marks.resumed = todo.is_err();
+        running.paused = (row.status == Status::Paused && todo.is_ok()) || self.io.env.is_paused(&running.workflow);
+        running.parked = match row.status {
+            // Another life begins: its first record reopens the row.
+            _ if todo.is_err() => None,
+            Status::Waiting | Status::Paused => Some(Parked {
+                status: row.status,
+                wake_at: row.wake_at,
+            }),
+            _ => None,
+        };
         match todo {
             Ok(effects) => {
                 self.io.perform(row.exec, &mut running, effects, true);
@@ -156,6 +198,8 @@ impl Driver {
             }
             Err(batch) => self.io.record(row.exec, &mut running, batch, now, first),
         }
+        self.io.rest(row.exec, &mut running);
+        claim.keep();
         self.admit((row.exec, running));
         // Nobody may be listening any more.
         let _ = report.send(Ok(id));
@@ -166,7 +210,15 @@ impl Driver {
         let Some(running) = self.executions.get_mut(&exec) else {
             return;
         };
-        let Some(Awaiting { at, events, effects }) = running.awaiting.pop_front() else {
+        let Some(Awaiting {
+            at,
+            events,
+            effects,
+            begins,
+            told,
+            ..
+        }) = running.awaiting.pop_front()
+        else {
             return;
         };
         if let Some(observer) = &self.io.env.options.observer {
@@ -178,18 +230,64 @@ impl Driver {
                 events: &events,
             });
         }
-        if std::mem::take(&mut running.defines) {
+        if std::mem::take(&mut running.marks.defines) {
             self.io.env.defined(&running.definition.hash);
         }
         if let Some(accepted) = running.accepted.take() {
             // Whoever started it may have gone.
             let _ = accepted.send(Ok(()));
         }
+        if running.marks.folds {
+            let durable = running.seq - running.awaiting.iter().filter(|awaiting| awaiting.is_record).count() as u64;
+            if running.condensed.is_time(durable) {
+                running.marks.folds = false;
+                self.io
+                    .env
+                    .spawn_condense(exec, Arc::clone(&running.condensed), durable);
+            }
+        }
+        for (told, handled) in told {
+            // Whoever asked may have gone.
+            let _ = told.send(handled);
+        }
+        let goes_on = running.awaiting.is_empty() && std::mem::take(&mut running.goes_on);
+        if !goes_on && self.io.leaves(exec, running) {
+            self.io.leave_with(exec, running, &effects);
+            return self.leave_memory(exec);
+        }
+        let paused = running.paused;
+        running.paused = paused && !begins;
         self.io.perform(exec, running, effects, false);
+        running.paused = paused;
         if running.awaiting.is_empty()
             && let Some(outcome) = running.execution.outcome().cloned()
         {
             self.ended(exec, outcome);
+        }
+        if goes_on {
+            self.go_on(exec);
+        }
+    }
+
+    /// It only waits, and its row says so: what wakes it brings it back.
+    pub(super) fn leave_memory(&mut self, exec: ExecNo) {
+        let Some(running) = self.executions.remove(&exec) else {
+            return;
+        };
+        self.ids.remove(&running.id);
+        self.io.env.left();
+        for told in running.ended {
+            if !told.is_closed() {
+                self.io.env.watch_parked(exec, told);
+            }
+        }
+        self.io.env.owners.release(exec);
+        if let Some(Parked {
+            status: Status::Waiting,
+            wake_at: Some(at),
+        }) = running.parked
+        {
+            self.io.env.wakes.add(at, exec);
         }
     }
 
@@ -201,17 +299,19 @@ impl Driver {
         running.abort_attempts();
         self.ids.remove(&running.id);
         self.io.env.left();
-        self.io.env.release(exec);
+        self.io.env.owners.release(exec);
         if let Some(parent) = &running.parent {
             if self.ids.contains_key(parent) {
                 self.child_ended(parent, &running.id, outcome.clone());
             } else {
-                self.io.env.tell_others(self.io.number, parent, &running.id, &outcome);
+                let (parent, child) = (Arc::clone(parent), Arc::clone(&running.id));
+                self.io.env.spawn_child_ended(parent, child, outcome.clone());
             }
         }
-        if let Some(ended) = running.ended.take() {
+        running.ended.extend(self.io.env.watchers_of(exec));
+        for ended in running.ended.drain(..) {
             // Whoever started it may have gone.
-            let _ = ended.send(Ok(outcome));
+            let _ = ended.send(Ok(outcome.clone()));
         }
     }
 
@@ -227,7 +327,7 @@ impl Driver {
         self.io.attempts -= running.attempts.len();
         running.abort_attempts();
         self.ids.remove(&running.id);
-        self.io.env.release(exec);
+        self.io.env.owners.release(exec);
         self.io.env.left();
         if let Some(parent) = &running.parent {
             let message = format!("the store refused execution {}", running.id);
@@ -239,8 +339,8 @@ impl Driver {
             // Whoever started it may have gone.
             let _ = accepted.send(Err(error.clone()));
         }
-        if let Some(ended) = running.ended.take() {
-            let _ = ended.send(Err(error));
+        for ended in running.ended.drain(..) {
+            let _ = ended.send(Err(error.clone()));
         }
     }
 
@@ -252,8 +352,8 @@ impl Driver {
                 // Whoever started it may have gone.
                 let _ = accepted.send(Err(error.clone()));
             }
-            if let Some(ended) = running.ended.take() {
-                let _ = ended.send(Err(error));
+            for ended in running.ended.drain(..) {
+                let _ = ended.send(Err(error.clone()));
             }
             self.io.env.left();
         }
@@ -290,9 +390,18 @@ fn running(
         attempts: HashMap::new(),
         waiting: HashMap::new(),
         children: HashMap::new(),
-        defines: false,
         accepted: None,
-        ended: None,
+        ended: Vec::new(),
+        marks: Marks::default(),
+        parked: None,
+        touched: 0,
+        resting: false,
+        condensed: Arc::default(),
+        paused: false,
+        goes_on: false,
+        begun: HashSet::new(),
+        continued: Vec::new(),
+        waits: HashMap::new(),
         permit: None,
     }
 }

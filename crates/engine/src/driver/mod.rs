@@ -10,23 +10,32 @@
 mod children;
 mod io;
 mod lifecycle;
+mod pause;
+mod record;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bowline_core::{Input, Outcome, Path, Payload, Program};
-use bowline_store::{Definition, ExecNo, OpenExecution, StoreError, Write};
+use bowline_core::{Input, Outcome, Path, Payload, Program, Record};
+use bowline_store::{Definition, ExecNo, OpenExecution, StoreError};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::committer::{Ack, Inbox, Queue};
+use crate::Migration;
+use crate::committer::{Inbox, Queue, Told};
 use crate::engine::EngineError;
 use crate::env::Env;
+use crate::keys::Beginning;
+use crate::owners::Claim;
 use crate::recovery::Stuck;
+use crate::routing::Handled;
 use crate::running::{Accepted, Ended, Running};
 use crate::timers::{Due, Timers};
 use io::Io;
+pub(crate) use pause::Pause;
+use record::status_of;
 
 /// A long wait is cut into pieces of this length, so that a system clock that was set is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -40,6 +49,7 @@ pub(crate) struct Begin {
     pub(crate) definition: Arc<Definition>,
     pub(crate) program: Arc<dyn Program>,
     pub(crate) input: Payload,
+    pub(crate) beginning: Beginning,
     pub(crate) accepted: Accepted,
     pub(crate) ended: Ended,
     pub(crate) permit: OwnedSemaphorePermit,
@@ -47,15 +57,43 @@ pub(crate) struct Begin {
 
 pub(crate) struct Recover {
     pub(crate) open: OpenExecution,
+    /// What its journal says, if that has been read already.
+    pub(crate) records: Option<Vec<Record>>,
     pub(crate) definition: Arc<Definition>,
     pub(crate) program: Arc<dyn Program>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     pub(crate) ended: Option<Ended>,
-    /// A finished execution that is taken up again, and why.
-    pub(crate) resume: Option<String>,
+    /// An execution that begins another life, and how.
+    pub(crate) resume: Option<Resume>,
     /// Requests of other processes that a resumption makes void.
     pub(crate) forget: Vec<i64>,
+    /// The right to drive it.
+    pub(crate) claim: Claim,
     pub(crate) report: mpsc::UnboundedSender<Result<Path, Stuck>>,
+}
+
+/// How an execution begins another life.
+pub(crate) struct Resume {
+    pub(crate) reason: String,
+    /// It goes on on this definition, which keeps results at these paths.
+    pub(crate) onto: Option<Migration>,
+}
+
+/// Something from outside, and who is told what became of it.
+pub(crate) struct Deliver {
+    pub(crate) exec: ExecNo,
+    pub(crate) what: Delivered,
+    pub(crate) told: oneshot::Sender<Handled>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Delivered {
+    Input(Input),
+    /// A child that another driver has had.
+    ChildEnded {
+        child: Path,
+        outcome: Outcome,
+    },
 }
 
 pub(crate) enum Message {
@@ -67,17 +105,18 @@ pub(crate) enum Message {
     /// The store refuses what this execution wants written.
     Refused(ExecNo, Arc<StoreError>),
     CommitterStopped(Arc<str>),
-    Cancel {
-        id: Path,
-        reason: String,
+    /// Something from outside, for an execution that this driver has.
+    Deliver(Box<Deliver>),
+    /// Tell the outcome; or give the sender back, if this driver no longer has the execution.
+    Watch {
+        exec: ExecNo,
+        told: Ended,
+        back: oneshot::Sender<Ended>,
     },
-    /// A child of another driver has ended.
-    ChildEnded {
-        parent: Path,
-        child: Path,
-        outcome: Outcome,
-    },
-    DropRequest(i64),
+    /// Stop beginning anything for executions, or go on.
+    Pause(Pause),
+    /// Look whether something is due now.
+    Nudge,
     /// Begin no further attempts; end when those under way have been recorded.
     Drain,
     /// End now; attempts under way are cut off.
@@ -128,6 +167,8 @@ impl Driver {
                 Wake::End => return self.leave(),
             }
             self.fire_due();
+            let Self { executions, io, .. } = &mut self;
+            io.timers.sweep(executions.len(), |exec| executions.contains_key(&exec));
             self.write();
             // Others have their turn: the attempts that were just begun, for one.
             tokio::task::yield_now().await;
@@ -141,8 +182,10 @@ impl Driver {
                 break;
             };
             for ack in acks {
-                self.durable(ack.exec);
-                self.follow_up();
+                if let Told::Driver(_, exec) = ack.told {
+                    self.durable(exec);
+                    self.follow_up();
+                }
             }
         }
         let Io { inbox, gathered, .. } = &mut self.io;
@@ -170,7 +213,8 @@ impl Driver {
                 if at <= now {
                     return Wake::Due;
                 }
-                if clock.is_virtual() && self.io.attempts == 0 && self.io.pending == 0 {
+                let busy = self.io.attempts + self.io.pending + self.io.env.errands.load(Ordering::SeqCst);
+                if clock.is_virtual() && busy == 0 {
                     clock.advance_to(at);
                     return Wake::Due;
                 }
@@ -194,7 +238,8 @@ impl Driver {
         let Self { executions, io, .. } = self;
         io.timers.next_at(|exec, due| {
             executions.get(&exec).is_some_and(|running| match due {
-                Due::Timer(path) => running.execution.waits_for(path),
+                Due::Rest => running.resting,
+                Due::Begin(path, _) | Due::Timer(path) => running.execution.waits_for(path),
                 Due::Attempt(path, number) => running
                     .waiting
                     .get(path)
@@ -212,6 +257,8 @@ impl Driver {
             Message::Durable(execs) => {
                 for exec in execs {
                     self.durable(exec);
+                    // At once: one that is told something must not leave memory before it has heard it.
+                    self.follow_up();
                 }
             }
             Message::Refused(exec, error) => self.refused(exec, error),
@@ -219,28 +266,62 @@ impl Driver {
                 self.fail_all(&why);
                 return false;
             }
-            Message::Cancel { id, reason } => {
-                if let Some(exec) = self.ids.get(&id) {
-                    self.input(*exec, Input::Cancel { reason });
-                }
-            }
-            Message::ChildEnded { parent, child, outcome } => self.child_ended(&parent, &child, outcome),
-            Message::DropRequest(id) => {
-                self.io.gathered.writes.push(Write::DropRequest(id));
-                // Acknowledged to no execution.
-                self.io.gathered.acks.push(Ack {
-                    driver: self.io.number,
-                    exec: ExecNo(0),
-                    writes: 1,
-                    with_previous: false,
-                });
-                self.io.pending += 1;
-            }
+            Message::Deliver(deliver) => self.deliver(*deliver),
+            Message::Watch { exec, told, back } => match self.executions.get_mut(&exec) {
+                Some(running) => running.ended.push(told),
+                // Whoever asked may have gone.
+                None => drop(back.send(told)),
+            },
+            Message::Pause(pause) => self.pause(pause),
+            Message::Nudge => {}
             Message::Drain => self.io.draining = true,
             Message::Leave => return false,
         }
         self.follow_up();
         true
+    }
+
+    fn deliver(&mut self, deliver: Deliver) {
+        let Deliver { exec, what, told } = deliver;
+        let known = self.executions.contains_key(&exec);
+        if known {
+            let input = match what {
+                Delivered::Input(input) => Some(input),
+                Delivered::ChildEnded { child, outcome } => self
+                    .executions
+                    .get_mut(&exec)
+                    .and_then(|running| running.children.remove(&child))
+                    .map(|path| Input::ChildEnded { path, outcome }),
+            };
+            // It has ended, and the record of that is on its way.
+            let ended = self
+                .executions
+                .get(&exec)
+                .and_then(|running| running.execution.outcome())
+                .map(status_of);
+            let before = self.awaiting(exec);
+            if let Some(input) = input {
+                self.input(exec, input);
+            }
+            let Some(running) = self.executions.get_mut(&exec) else {
+                return;
+            };
+            let changed = running.awaiting.len() > before;
+            match running.awaiting.back_mut() {
+                Some(last) if changed => last.told.push((told, Handled::Recorded)),
+                // What made it void must be durable before that is said.
+                Some(last) => last.told.push((told, ended.map_or(Handled::Ignored, Handled::Ended))),
+                // Whoever asked may have gone.
+                None => drop(told.send(Handled::Ignored)),
+            }
+        } else {
+            // Whoever asked may have gone.
+            let _ = told.send(Handled::Gone);
+        }
+    }
+
+    fn awaiting(&self, exec: ExecNo) -> usize {
+        self.executions.get(&exec).map_or(0, |running| running.awaiting.len())
     }
 
     /// What the last message led to for other executions of this driver.
@@ -249,13 +330,10 @@ impl Driver {
             if let Some(child) = self.io.children.pop_front() {
                 self.child(child);
             } else if let Some(id) = self.io.cancellations.pop_front() {
-                if let Some(exec) = self.ids.get(&id) {
-                    self.input(
-                        *exec,
-                        Input::Cancel {
-                            reason: "its parent was cancelled".into(),
-                        },
-                    );
+                let reason = "its parent was cancelled".to_owned();
+                match self.ids.get(&id) {
+                    Some(exec) => self.input(*exec, Input::Cancel { reason }),
+                    None => self.io.env.spawn_cancel(id, reason),
                 }
             } else if let Some((exec, input)) = self.io.follow_ups.pop_front() {
                 self.input(exec, input);
@@ -288,6 +366,14 @@ impl Driver {
         }
     }
 
+    fn rested(&mut self, exec: ExecNo) {
+        if let Some(running) = self.executions.get_mut(&exec)
+            && self.io.rested(exec, running)
+        {
+            self.leave_memory(exec);
+        }
+    }
+
     fn fire_due(&mut self) {
         loop {
             let now = self.io.env.options.clock.now();
@@ -295,7 +381,17 @@ impl Driver {
                 return;
             };
             match due {
-                Due::Timer(path) => self.input_at(exec, Input::TimerFired { path }, now),
+                Due::Rest => self.rested(exec),
+                Due::Timer(path) => {
+                    if self.executions.get(&exec).is_some_and(|running| !running.paused) {
+                        self.input_at(exec, Input::TimerFired { path }, now);
+                    }
+                }
+                Due::Begin(path, attempt) => {
+                    if !self.io.draining && self.executions.get(&exec).is_some_and(|running| !running.paused) {
+                        self.input_at(exec, Input::AttemptBegun { path, attempt }, now);
+                    }
+                }
                 Due::Attempt(path, number) => {
                     if let Some(running) = self.executions.get_mut(&exec)
                         && running

@@ -1,0 +1,605 @@
+//! What comes from outside for executions: callbacks, signals, events of others.
+//!
+//! A callback that finds its wait is answered when the execution has recorded it. One that does not (it came
+//! early, or nobody knows the reference) is kept, durably, and looked for by each wait that is registered
+//! later. Keeping and registering are both followed by a look at the other, so one of them sees the other.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bowline_core::mutants::{Mutant, on};
+use bowline_core::{Answer, Input, Path, Payload, Wait};
+use bowline_store::{
+    CallbackAddress, Delivery, DeliveryFilter, EventRow, ExecNo, ExecutionRow, Status, WaitFilter, WaitKind, WaitRow,
+    WaitState, Write,
+};
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::driver::Delivered as Inside;
+use crate::engine::{Engine, EngineError};
+use crate::env::Env;
+use crate::routing::Routed;
+
+/// Events that are offered at once.
+const EVENTS: usize = 100;
+
+/// What became of a callback, durably.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "outcome")]
+pub enum Delivered {
+    /// The execution has recorded it.
+    Accepted {
+        /// The execution's id.
+        execution: String,
+    },
+    /// It was answered before: this changed nothing.
+    Duplicate {
+        /// The execution's id.
+        execution: String,
+    },
+    /// The execution no longer waits for it: it has ended, or went another way. This changed nothing.
+    Late {
+        /// The execution's id.
+        execution: String,
+        /// Where it stands.
+        status: Status,
+    },
+    /// Nobody waits for it yet. It is kept, and delivered to the first wait that it fits.
+    Kept {
+        /// The number under which it is kept.
+        id: i64,
+        /// The execution that will wait for it, where that is known.
+        execution: Option<String>,
+        /// Until when, in milliseconds since the Unix epoch.
+        expires_at: i64,
+    },
+    /// A heartbeat that nobody waits for. It is not kept.
+    NotAwaited,
+}
+
+impl Engine {
+    /// Hands an answer to the callback that waits for it. Returns when what became of it is durable, so whoever
+    /// sent it can be told.
+    ///
+    /// # Errors
+    /// [`EngineError::BadToken`] for a token that this store did not make, [`EngineError::Unknown`] for an
+    /// execution or kept callback that does not exist; where the store cannot be read or written.
+    pub async fn deliver(&self, address: &CallbackAddress, answer: Answer) -> Result<Delivered, EngineError> {
+        self.env.deliver(address, answer).await
+    }
+
+    /// Tries a kept callback again, at `to` if that is given and otherwise where it was sent. It is forgotten
+    /// when an execution has taken it.
+    ///
+    /// # Errors
+    /// As [`Engine::deliver`].
+    pub async fn deliver_kept(&self, id: i64, to: Option<&CallbackAddress>) -> Result<Delivered, EngineError> {
+        self.env.deliver_kept(id, to).await
+    }
+
+    /// Forgets a kept callback.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub async fn drop_kept(&self, id: i64) -> Result<(), EngineError> {
+        self.env.inbox.write(vec![Write::DropDelivery(id)]).await
+    }
+
+    /// Sends a signal to an execution. Two with the same `signal` id are one. Returns when it is recorded; false
+    /// where that signal was recorded before.
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`] for an execution that does not exist, [`EngineError::Ended`] for one that has
+    /// ended.
+    pub async fn signal(
+        &self,
+        id: &str,
+        name: &str,
+        data: Payload,
+        signal: Option<String>,
+    ) -> Result<bool, EngineError> {
+        let row = self.env.row(id).await?;
+        let input = Input::Signal {
+            name: name.into(),
+            data,
+            id: signal,
+        };
+        match self.env.route(row.exec, input).await? {
+            Routed::Recorded => Ok(true),
+            Routed::Ignored => Ok(false),
+            Routed::Ended(status) => Err(EngineError::Ended {
+                id: id.to_owned(),
+                status,
+            }),
+            Routed::Unknown => Err(EngineError::Unknown(id.to_owned())),
+        }
+    }
+}
+
+/// Where a callback leads.
+enum Found {
+    Open(WaitRow),
+    /// It is answered, or will not be waited for any more.
+    Closed(WaitRow),
+    /// The execution has not asked for it yet.
+    Early(ExecutionRow, u64),
+    Ended(ExecutionRow),
+    Nowhere,
+}
+
+impl Env {
+    pub(crate) async fn row(self: &Arc<Self>, id: &str) -> Result<ExecutionRow, EngineError> {
+        let wanted = id.to_owned();
+        self.blocking(move |env| env.store.execution(&wanted))
+            .await??
+            .ok_or_else(|| EngineError::Unknown(id.to_owned()))
+    }
+
+    pub(crate) async fn deliver(
+        self: &Arc<Self>,
+        address: &CallbackAddress,
+        answer: Answer,
+    ) -> Result<Delivered, EngineError> {
+        if let CallbackAddress::Kept(id) = address {
+            return self.deliver_kept(*id, None).await;
+        }
+        loop {
+            let found = self.find(address).await?;
+            match found {
+                Found::Open(wait) => {
+                    let (exec, tag) = (wait.exec, wait.tag);
+                    if let Some(delivered) = self.answer(wait, answer.clone()).await? {
+                        return Ok(delivered);
+                    }
+                    // Another answer was first; or the wait was registered and its row is about to be closed.
+                    if self
+                        .blocking(move |env| env.store.wait(exec, tag))
+                        .await??
+                        .is_some_and(|now| now.state == WaitState::Open)
+                    {
+                        return Ok(Delivered::Duplicate {
+                            execution: self.id_of(exec).await?,
+                        });
+                    }
+                }
+                Found::Closed(wait) => {
+                    let row = self.blocking(move |env| env.store.execution_by_no(wait.exec)).await??;
+                    let row = row.ok_or_else(|| EngineError::Unknown(format!("number {}", wait.exec.0)))?;
+                    return Ok(match wait.state {
+                        WaitState::Cancelled => Delivered::Late {
+                            execution: row.id,
+                            status: row.status,
+                        },
+                        _ => Delivered::Duplicate { execution: row.id },
+                    });
+                }
+                Found::Ended(row) => {
+                    return Ok(Delivered::Late {
+                        execution: row.id,
+                        status: row.status,
+                    });
+                }
+                Found::Early(..) | Found::Nowhere if matches!(answer, Answer::Heartbeat) => {
+                    return Ok(Delivered::NotAwaited);
+                }
+                Found::Early(row, tag) => return self.keep(address, Some((row, tag)), answer).await,
+                Found::Nowhere => return self.keep(address, None, answer).await,
+            }
+        }
+    }
+
+    /// Gives an answer to an open wait; none where it changed nothing.
+    async fn answer(self: &Arc<Self>, wait: WaitRow, answer: Answer) -> Result<Option<Delivered>, EngineError> {
+        let input = Input::WaitAnswered {
+            path: wait.path.as_str().into(),
+            answer,
+        };
+        let execution = self.id_of(wait.exec).await?;
+        Ok(match self.route(wait.exec, input).await? {
+            Routed::Recorded => Some(Delivered::Accepted { execution }),
+            Routed::Ignored => None,
+            Routed::Ended(status) => Some(Delivered::Late { execution, status }),
+            Routed::Unknown => return Err(EngineError::Unknown(execution)),
+        })
+    }
+
+    async fn id_of(self: &Arc<Self>, exec: ExecNo) -> Result<String, EngineError> {
+        let row = self.blocking(move |env| env.store.execution_by_no(exec)).await??;
+        row.map(|row| row.id)
+            .ok_or_else(|| EngineError::Unknown(format!("number {}", exec.0)))
+    }
+
+    async fn find(self: &Arc<Self>, address: &CallbackAddress) -> Result<Found, EngineError> {
+        match address {
+            CallbackAddress::Token(token) => {
+                let (exec, tag) = self.tokens.read(token).ok_or(EngineError::BadToken)?;
+                self.blocking(move |env| {
+                    let exec = ExecNo(exec);
+                    let Some(row) = env.store.execution_by_no(exec)? else {
+                        return Err(EngineError::Unknown(format!("number {}", exec.0)));
+                    };
+                    Ok(match env.store.wait(exec, tag)? {
+                        Some(wait) if wait.state == WaitState::Open && !row.status.is_finished() => Found::Open(wait),
+                        Some(wait) if wait.state != WaitState::Open => Found::Closed(wait),
+                        _ if row.status.is_finished() => Found::Ended(row),
+                        _ => Found::Early(row, tag),
+                    })
+                })
+                .await?
+            }
+            CallbackAddress::Key { name, key } => {
+                let (name, key) = (name.clone(), key.clone());
+                self.blocking(move |env| {
+                    let waits = env.store.waits_by_key(WaitKind::Callback, &name, &key)?;
+                    Ok(match waits.into_iter().next() {
+                        Some(wait) if wait.state == WaitState::Open => Found::Open(wait),
+                        Some(wait) => Found::Closed(wait),
+                        None => Found::Nowhere,
+                    })
+                })
+                .await?
+            }
+            CallbackAddress::Path { execution, path } => {
+                let row = self.row(execution).await?;
+                let path = path.clone();
+                self.blocking(move |env| {
+                    let filter = WaitFilter {
+                        exec: Some(row.exec),
+                        kind: Some(WaitKind::Callback),
+                        limit: usize::MAX,
+                        ..WaitFilter::default()
+                    };
+                    let found = env.store.waits(&filter)?.into_iter().find(|wait| wait.path == path);
+                    Ok(match found {
+                        Some(wait) if wait.state == WaitState::Open => Found::Open(wait),
+                        Some(wait) => Found::Closed(wait),
+                        None => return Err(EngineError::Unknown(format!("{} with a callback at {path}", row.id))),
+                    })
+                })
+                .await?
+            }
+            CallbackAddress::Kept(_) => Ok(Found::Nowhere),
+        }
+    }
+
+    /// Keeps a callback that nobody waits for yet.
+    async fn keep(
+        self: &Arc<Self>,
+        address: &CallbackAddress,
+        early: Option<(ExecutionRow, u64)>,
+        answer: Answer,
+    ) -> Result<Delivered, EngineError> {
+        let now = self.options.clock.now();
+        let expires_at = now.saturating_add(i64::try_from(self.options.keep_callbacks.as_millis()).unwrap_or(i64::MAX));
+        let (name, key) = match address {
+            CallbackAddress::Key { name, key } => (name.clone(), Some(key.clone())),
+            _ => (String::new(), None),
+        };
+        let answer_text = serde_json::to_vec(&answer).map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let id = self.next_delivery.fetch_add(1, Ordering::SeqCst);
+        let execution = early.as_ref().map(|(row, _)| row.id.clone());
+        let delivery = Delivery {
+            id,
+            exec: early.as_ref().map(|(row, _)| row.exec),
+            tag: early.as_ref().map(|(_, tag)| *tag),
+            name,
+            key,
+            answer: Bytes::from(answer_text),
+            received_at: now,
+            expires_at,
+        };
+        self.inbox.write(vec![Write::Keep(delivery)]).await?;
+        if !on(Mutant::LoseEarlyCallbacks) {
+            self.kept.fetch_add(1, Ordering::SeqCst);
+        }
+        // Somebody may have begun to wait in between, and not have seen it.
+        if let Found::Open(wait) = self.find(address).await? {
+            let taken = self.answer(wait, answer).await?;
+            if let Some(delivered) = taken {
+                self.forget(id).await?;
+                return Ok(delivered);
+            }
+        }
+        Ok(Delivered::Kept {
+            id,
+            execution,
+            expires_at,
+        })
+    }
+
+    async fn forget(self: &Arc<Self>, id: i64) -> Result<(), EngineError> {
+        // Not counted down: two may forget the same one. The audit counts.
+        self.inbox.write(vec![Write::DropDelivery(id)]).await
+    }
+
+    pub(crate) async fn deliver_kept(
+        self: &Arc<Self>,
+        id: i64,
+        to: Option<&CallbackAddress>,
+    ) -> Result<Delivered, EngineError> {
+        let filter = DeliveryFilter {
+            id: Some(id),
+            ..DeliveryFilter::default()
+        };
+        let kept = self.blocking(move |env| env.store.deliveries(&filter)).await??;
+        let kept = kept
+            .into_iter()
+            .next()
+            .ok_or_else(|| EngineError::Unknown(format!("kept callback {id}")))?;
+        let answer = read_answer(&kept)?;
+        let address = match (to, kept.exec, kept.tag, kept.key) {
+            (Some(to), ..) => to.clone(),
+            (None, Some(exec), Some(tag), _) => CallbackAddress::Token(self.tokens.token(exec.0, tag)),
+            (None, _, _, Some(key)) => CallbackAddress::Key { name: kept.name, key },
+            (None, ..) => return Err(EngineError::Invalid(format!("kept callback {id} leads nowhere"))),
+        };
+        if let Found::Open(wait) = self.find(&address).await?
+            && let Some(delivered) = self.answer(wait, answer).await?
+        {
+            self.forget(id).await?;
+            return Ok(delivered);
+        }
+        let execution = match kept.exec {
+            Some(exec) => Some(self.id_of(exec).await?),
+            None => None,
+        };
+        Ok(Delivered::Kept {
+            id,
+            execution,
+            expires_at: kept.expires_at,
+        })
+    }
+
+    /// A wait was registered: whether what it waits for has come before.
+    pub(crate) fn spawn_look_for_answers(self: &Arc<Self>, exec: ExecNo, path: Path, tag: u64, wait: Wait, since: i64) {
+        let (env, errand) = (Arc::clone(self), self.errand());
+        self.runtime.spawn(async move {
+            let _errand = errand;
+            let looked = match &wait {
+                Wait::Callback { name, key, .. } => env.look_for_callback(exec, &path, tag, name.clone(), key.clone()).await,
+                Wait::Event { event, key, after } => {
+                    let since = if *after == 0 { since } else { 0 };
+                    env.offer_events(exec, &path, event, key.as_deref(), *after, since).await
+                }
+                Wait::Signal { .. } => Ok(()),
+            };
+            if let Err(error) = looked {
+                tracing::warn!(%error, path = %path, "what a wait may have missed cannot be read; it is looked for again later");
+            }
+        });
+    }
+
+    async fn look_for_callback(
+        self: &Arc<Self>,
+        exec: ExecNo,
+        path: &Path,
+        tag: u64,
+        name: Option<Path>,
+        key: Option<String>,
+    ) -> Result<(), EngineError> {
+        let kept = self
+            .blocking(move |env| {
+                env.store
+                    .deliveries_for(exec, tag, name.as_deref().unwrap_or_default(), key.as_deref())
+            })
+            .await??;
+        for delivery in kept {
+            let answer = read_answer(&delivery)?;
+            let input = Input::WaitAnswered {
+                path: Arc::clone(path),
+                answer,
+            };
+            let routed = self.route(exec, input).await?;
+            // By token it is for this wait and no other; by reference another execution may have a use for it.
+            if routed == Routed::Recorded || delivery.exec.is_some() {
+                self.forget(delivery.id).await?;
+            }
+            if routed == Routed::Recorded {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Offers events to one wait, oldest first, until it takes one.
+    async fn offer_events(
+        self: &Arc<Self>,
+        exec: ExecNo,
+        path: &Path,
+        event: &Path,
+        key: Option<&str>,
+        after: i64,
+        since: i64,
+    ) -> Result<(), EngineError> {
+        let mut after = after;
+        loop {
+            let (name, key) = (Arc::clone(event), key.map(str::to_owned));
+            let page = self
+                .blocking(move |env| env.store.events_after(&name, key.as_deref(), after, since, EVENTS))
+                .await??;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.id;
+            for row in page {
+                let answer = Answer::Succeeded {
+                    output: envelope(&row)?,
+                    event: Some(row.id),
+                };
+                let input = Input::WaitAnswered {
+                    path: Arc::clone(path),
+                    answer,
+                };
+                if self.route(exec, input).await? != Routed::Ignored {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Brings together what a process that died has left apart: waits that were registered just before, and what
+    /// had come for them earlier.
+    pub(crate) fn spawn_bring_together(self: &Arc<Self>) {
+        let env = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let brought = async {
+                env.bring_kept_to_waits().await?;
+                env.bring_events_to_waits().await?;
+                crate::audit::take_up_left(&env).await
+            };
+            let brought = brought.await;
+            // From now on whatever has no owner is lost.
+            env.recovered.store(true, Ordering::SeqCst);
+            match brought {
+                Ok(()) | Err(EngineError::Stopped(_)) => {}
+                Err(error) => tracing::warn!(%error, "what had come for executions that wait cannot be read"),
+            }
+        });
+    }
+
+    async fn bring_kept_to_waits(self: &Arc<Self>) -> Result<(), EngineError> {
+        let mut filter = DeliveryFilter::default();
+        loop {
+            let wanted = filter.clone();
+            let page = self.blocking(move |env| env.store.deliveries(&wanted)).await??;
+            let Some(last) = page.last() else { return Ok(()) };
+            filter.after = last.id;
+            for kept in page {
+                match self.deliver_kept(kept.id, None).await {
+                    // Its execution is gone, or has taken it meanwhile.
+                    Ok(_) | Err(EngineError::Unknown(_)) => {}
+                    Err(error @ EngineError::Stopped(_)) => return Err(error),
+                    Err(error) => tracing::warn!(%error, id = kept.id, "a kept callback cannot be delivered"),
+                }
+            }
+        }
+    }
+
+    async fn bring_events_to_waits(self: &Arc<Self>) -> Result<(), EngineError> {
+        let mut filter = WaitFilter {
+            kind: Some(WaitKind::Event),
+            state: Some(WaitState::Open),
+            ..WaitFilter::default()
+        };
+        loop {
+            let wanted = filter.clone();
+            let page = self.blocking(move |env| env.store.waits(&wanted)).await??;
+            let Some(last) = page.last() else { return Ok(()) };
+            filter.after = Some((last.exec, last.tag));
+            for wait in page {
+                let exec = wait.exec;
+                let row = self.blocking(move |env| env.store.execution_by_no(exec)).await??;
+                // One that is in memory has looked by itself.
+                if let Some(row) = row.filter(|row| row.status == Status::Waiting) {
+                    let after = event_after(&wait);
+                    let since = if after == 0 { row.started_at } else { 0 };
+                    let (path, event): (Path, Path) = (wait.path.as_str().into(), wait.name.as_str().into());
+                    self.offer_events(exec, &path, &event, wait.key.as_deref(), after, since)
+                        .await?;
+                }
+            }
+        }
+    }
+
+    /// Tells those who wait of events that were emitted at this time.
+    pub(crate) fn spawn_publish(self: &Arc<Self>, event: Path, key: Option<String>, at: i64) {
+        let (env, errand) = (Arc::clone(self), self.errand());
+        self.runtime.spawn(async move {
+            let _errand = errand;
+            if let Err(error) = env.publish(&event, key, at).await {
+                tracing::warn!(%error, %event, "an event could not be passed on; those who wait for it are woken later");
+            }
+        });
+    }
+
+    async fn publish(self: &Arc<Self>, event: &Path, key: Option<String>, at: i64) -> Result<(), EngineError> {
+        let (name, wanted) = (Arc::clone(event), key.clone());
+        let waits = self
+            .blocking(move |env| env.store.event_waits(&name, wanted.as_deref()))
+            .await??;
+        for (exec, tag, path) in waits {
+            let wait = self.blocking(move |env| env.store.wait(exec, tag)).await??;
+            let Some(wait) = wait.filter(|wait| wait.state == WaitState::Open) else {
+                continue;
+            };
+            let after = event_after(&wait);
+            let path: Path = path.into();
+            self.offer_events(exec, &path, event, wait.key.as_deref(), after, at)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A child has ended whose parent is not on the same driver.
+    pub(crate) fn spawn_child_ended(self: &Arc<Self>, parent: Path, child: Path, outcome: bowline_core::Outcome) {
+        let env = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let told = async {
+                let row = env.row(&parent).await?;
+                if row.status.is_finished() {
+                    return Ok(());
+                }
+                let outcome = env.load_outcome(outcome).await?;
+                env.route_any(row.exec, Inside::ChildEnded { child, outcome }).await.map(drop)
+            };
+            if let Err(error) = told.await {
+                tracing::warn!(%error, %parent, "the end of a child could not be told to its parent; it is woken later");
+            }
+        });
+    }
+
+    /// Asks an execution to stop that this driver does not have.
+    pub(crate) fn spawn_cancel(self: &Arc<Self>, id: Path, reason: String) {
+        let env = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let told = async {
+                let row = env.row(&id).await?;
+                env.route(row.exec, Input::Cancel { reason }).await.map(drop)
+            };
+            if let Err(error) = told.await {
+                tracing::warn!(%error, %id, "an execution could not be asked to stop");
+            }
+        });
+    }
+}
+
+/// The number of the last event that a wait does not take.
+fn event_after(wait: &WaitRow) -> i64 {
+    wait.detail
+        .as_deref()
+        .and_then(|after| std::str::from_utf8(after).ok())
+        .and_then(|after| after.parse().ok())
+        .unwrap_or_default()
+}
+
+fn read_answer(kept: &Delivery) -> Result<Answer, EngineError> {
+    serde_json::from_slice(&kept.answer)
+        .map_err(|error| EngineError::Invalid(format!("kept callback {} cannot be read: {error}", kept.id)))
+}
+
+/// What a wait for an event is given.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    id: i64,
+    #[serde(rename = "type")]
+    event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    data: serde_json::Value,
+    source: &'a str,
+    at: i64,
+}
+
+fn envelope(row: &EventRow) -> Result<Payload, EngineError> {
+    let data = serde_json::from_slice(&row.data)
+        .map_err(|error| EngineError::Invalid(format!("event {} cannot be read: {error}", row.id)))?;
+    Payload::of(&Envelope {
+        id: row.id,
+        event: &row.event,
+        key: row.key.as_deref(),
+        data,
+        source: &row.source,
+        at: row.at,
+    })
+    .map_err(|error| EngineError::Invalid(error.to_string()))
+}

@@ -1,0 +1,150 @@
+//! Forgetting finished executions, by age and by count, while everything else goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bowline_store::{ExecNo, Write};
+
+use crate::engine::{Engine, EngineError};
+use crate::env::Env;
+
+/// Records that one commit deletes at most, so that no other commit waits for long.
+const SLICE: u32 = 2000;
+/// Executions that are looked up at once.
+const PAGE: usize = 200;
+/// Executions whose deletion one commit begins.
+const TOGETHER: usize = 20;
+/// Pages that one commit gives back at most.
+const PAGES: u32 = 2000;
+
+/// Which finished executions of a workflow are kept. With both bounds, what either of them lets go is forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// The workflow; none means every one that has no rule of its own.
+    pub workflow: Option<String>,
+    /// Those that ended longer ago than this are forgotten; none keeps them however old they are.
+    pub after: Option<Duration>,
+    /// All but so many, those that ended last, are forgotten; none keeps them however many there are.
+    pub keep: Option<usize>,
+}
+
+impl Engine {
+    /// Forgets finished executions as the rule says: rows, journals, callbacks, keys, and what they refer to. How
+    /// many those are; with `dry_run` nothing is forgotten. Gives the space back.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub async fn prune(&self, rule: &Retention, dry_run: bool) -> Result<usize, EngineError> {
+        let count = self.env.prune(rule, &[], dry_run).await?;
+        if !dry_run {
+            self.env.give_back().await?;
+        }
+        Ok(count)
+    }
+}
+
+impl Env {
+    /// Applies all rules of the options once, and gives space back.
+    pub(crate) async fn retain(self: &Arc<Self>) -> Result<(), EngineError> {
+        // What a crash left in the middle.
+        self.finish_deleting().await?;
+        let rules = &self.options.retention;
+        let own: Vec<&str> = rules.iter().filter_map(|rule| rule.workflow.as_deref()).collect();
+        let mut count = 0;
+        for rule in rules {
+            count += self.prune(rule, &own, false).await?;
+        }
+        if count > 0 {
+            tracing::info!(count, "finished executions were forgotten");
+        }
+        self.give_back().await
+    }
+
+    /// `own` are workflows that a rule for all leaves alone.
+    async fn prune(self: &Arc<Self>, rule: &Retention, own: &[&str], dry_run: bool) -> Result<usize, EngineError> {
+        let workflows = if let Some(workflow) = &rule.workflow {
+            vec![workflow.clone()]
+        } else {
+            let mut all = self.blocking(|env| env.store.workflows()).await??;
+            all.retain(|workflow| !own.contains(&workflow.as_str()));
+            all
+        };
+        let mut count = 0;
+        for workflow in workflows {
+            count += self.prune_one(&workflow, rule, dry_run).await?;
+        }
+        Ok(count)
+    }
+
+    async fn prune_one(
+        self: &Arc<Self>,
+        workflow: &str,
+        rule: &Retention,
+        dry_run: bool,
+    ) -> Result<usize, EngineError> {
+        let by_age = rule.after.map(|after| {
+            let after = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+            self.options.clock.now().saturating_sub(after)
+        });
+        let by_count = match rule.keep {
+            Some(keep) => {
+                let name = workflow.to_owned();
+                self.blocking(move |env| env.store.kept_from(&name, keep)).await??
+            }
+            None => None,
+        };
+        let Some(before) = by_age.max(by_count) else {
+            return Ok(0);
+        };
+        let mut count = 0;
+        loop {
+            let name = workflow.to_owned();
+            let limit = if dry_run { usize::MAX } else { PAGE };
+            let page = self
+                .blocking(move |env| env.store.finished(&name, before, limit))
+                .await??;
+            count += page.len();
+            if dry_run || page.is_empty() {
+                return Ok(count);
+            }
+            for some in page.chunks(TOGETHER) {
+                let slices = some.iter().map(|row| slice(row.exec, SLICE / TOGETHER as u32));
+                self.inbox.write(slices.collect()).await?;
+            }
+            self.finish_deleting().await?;
+        }
+    }
+
+    /// Deletes what is left of executions whose rows are gone.
+    async fn finish_deleting(self: &Arc<Self>) -> Result<(), EngineError> {
+        loop {
+            let left = self.blocking(|env| env.store.deleting(PAGE)).await??;
+            if left.is_empty() {
+                return Ok(());
+            }
+            for exec in left {
+                self.inbox.write(vec![slice(exec, SLICE)]).await?;
+            }
+        }
+    }
+
+    /// Gives free pages back to the system, some at a time.
+    async fn give_back(self: &Arc<Self>) -> Result<(), EngineError> {
+        loop {
+            let found = self.blocking(|env| env.store.housekeeping()).await??;
+            // A little room is used again sooner than it is given back.
+            if found.free_bytes <= found.total_bytes / 8 {
+                return Ok(());
+            }
+            self.inbox.write(vec![Write::Shrink { pages: PAGES }]).await?;
+            let after = self.blocking(|env| env.store.housekeeping()).await??;
+            if after.free_bytes >= found.free_bytes {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn slice(exec: ExecNo, at_most: u32) -> Write {
+    Write::DeleteSlice { exec, at_most }
+}

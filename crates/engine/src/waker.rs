@@ -1,0 +1,140 @@
+//! Brings back what is due, in the order in which it is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bowline_store::{ExecNo, OpenExecution, Status};
+use tokio::sync::mpsc;
+use tokio::sync::watch::Receiver;
+
+use crate::driver::{Message, Recover};
+use crate::engine::EngineError;
+use crate::env::Env;
+use crate::owners::Claim;
+
+/// So many journals are read at once.
+const BATCH: usize = 64;
+/// A long wait is cut into pieces of this length, so that a system clock that was set is noticed.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// What cannot be read is tried again after this.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Wakes what is due until the engine has ended.
+pub(crate) fn run(env: &Arc<Env>, mut ended: Receiver<bool>) {
+    let of_task = Arc::clone(env);
+    env.runtime.spawn(async move {
+        let env = of_task;
+        loop {
+            let changed = env.wakes.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let pause = match wake_due(&env, env.options.clock.now()).await {
+                Ok(Some(pause)) => pause,
+                Ok(None) => LONGEST_WAIT,
+                Err(EngineError::Stopped(_)) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "what is due cannot be read; it is tried again");
+                    PAUSE
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = ended.wait_for(|ended| *ended) => return,
+                () = changed => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    });
+}
+
+/// Wakes all that is due; how long it is then until the next is.
+async fn wake_due(env: &Arc<Env>, now: i64) -> Result<Option<Duration>, EngineError> {
+    loop {
+        let due = env
+            .blocking(move |env| env.wakes.due(env.store.as_ref(), now, BATCH))
+            .await??;
+        if due.is_empty() {
+            break;
+        }
+        bring_back(env, due.into_iter().map(|(_, exec)| exec).collect(), now).await?;
+    }
+    let next = env.blocking(|env| env.wakes.next_at(env.store.as_ref())).await??;
+    let now = env.options.clock.now();
+    Ok(next.map(|at| Duration::from_millis(at.saturating_sub(now).max(0) as u64).min(LONGEST_WAIT)))
+}
+
+/// Brings executions back that are due by `now`, in this order. Those that somebody has are left to them.
+pub(crate) async fn bring_back(env: &Arc<Env>, execs: Vec<ExecNo>, now: i64) -> Result<(), EngineError> {
+    let claimed: Vec<(ExecNo, usize, Claim)> = execs
+        .into_iter()
+        .filter_map(|exec| {
+            let driver = env.pick();
+            env.owners.claim(exec, driver).map(|claim| (exec, driver, claim))
+        })
+        .collect();
+    let read = env
+        .blocking(move |env| {
+            claimed
+                .into_iter()
+                .map(|(exec, driver, claim)| (env.store.open_execution(exec), driver, claim))
+                .collect::<Vec<_>>()
+        })
+        .await?;
+    // Stuck ones are told by the driver.
+    let (report, _reports) = mpsc::unbounded_channel();
+    for (open, driver, claim) in read {
+        let Some(open) = open?.filter(|open| is_due(open, now)) else {
+            continue;
+        };
+        let permit = env.place_for(&open).await?;
+        let (definition, program) = match env.definition_of(&open.row.definition).await? {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                env.stuck(&crate::recovery::stuck(&open, &error), open.row.exec);
+                continue;
+            }
+        };
+        let records = match env.loaded_records(&open).await {
+            Ok(records) => records,
+            Err(stuck) => {
+                env.stuck(&stuck, open.row.exec);
+                continue;
+            }
+        };
+        let recover = Recover {
+            open,
+            records,
+            definition,
+            program,
+            permit,
+            ended: None,
+            resume: None,
+            forget: Vec::new(),
+            claim,
+            report: report.clone(),
+        };
+        env.send(driver, Message::Recover(Box::new(recover)))?;
+    }
+    Ok(())
+}
+
+fn is_due(open: &OpenExecution, now: i64) -> bool {
+    match open.row.status {
+        Status::Running => true,
+        Status::Waiting => open.row.wake_at.is_some_and(|at| at <= now),
+        _ => false,
+    }
+}
+
+impl Env {
+    /// Brings one execution back that has no owner, beside everything else.
+    pub(crate) fn spawn_bring_back(self: &Arc<Self>, exec: ExecNo) {
+        let (env, errand) = (Arc::clone(self), self.errand());
+        self.runtime.spawn(async move {
+            let _errand = errand;
+            if let Err(error) = bring_back(&env, vec![exec], i64::MAX).await {
+                tracing::warn!(%error, "an execution could not be brought back; the self-audit will");
+            }
+        });
+    }
+}

@@ -1,0 +1,288 @@
+//! Callbacks in every order, signals, events.
+
+use std::time::Duration;
+
+use bowline_core::{Answer, Outcome, StepError};
+use bowline_engine::{Delivered, EngineError};
+use bowline_store::{CallbackAddress, DeliveryFilter, MemoryStore, Status, Store, WaitFilter, WaitState};
+
+use crate::world::{World, begun, code, json, open, request, succeeded, until};
+
+fn ok(text: &str) -> Answer {
+    Answer::Succeeded {
+        output: json(text),
+        event: None,
+    }
+}
+
+fn reference(key: &str) -> CallbackAddress {
+    CallbackAddress::Key {
+        name: String::new(),
+        key: key.into(),
+    }
+}
+
+/// The token that the step `ask` was given, which the program had it return.
+fn token_of(store: &MemoryStore, id: &str) -> CallbackAddress {
+    let exec = store.execution(id).unwrap().unwrap().exec;
+    let events: Vec<_> = store
+        .journal(exec, 0, 100)
+        .unwrap()
+        .iter()
+        .flat_map(|record| bowline_core::decode(&record.events).unwrap())
+        .collect();
+    let token = events.iter().find_map(|event| match event {
+        bowline_core::Event::StepCompleted { path, output, .. } if &**path == "ask" => output.parse().ok(),
+        _ => None,
+    });
+    CallbackAddress::Token(token.unwrap())
+}
+
+#[tokio::test]
+async fn a_wait_leaves_memory_and_an_answer_brings_it_back_also_in_another_process() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let handle = engine.start(request("valuation", &"K-1")).await.unwrap();
+    let id = handle.id().to_owned();
+    until(&store, &id, Status::Waiting).await;
+    engine.idle().await.unwrap();
+    assert_eq!(engine.in_flight(), 0);
+    engine.stop(Duration::from_secs(1)).await;
+    assert!(matches!(handle.outcome().await, Err(EngineError::Stopped(_))));
+
+    let engine = open(&store, &world);
+    engine.recover().await.unwrap();
+    assert_eq!(engine.in_flight(), 0, "what waits stays where it is");
+    let handle = engine.watch(&id).await.unwrap();
+    let told = engine.deliver(&reference("K-1"), ok("250000")).await.unwrap();
+    assert_eq!(told, Delivered::Accepted { execution: id.clone() });
+    assert_eq!(succeeded(&handle.outcome().await.unwrap()), r#""\"250000\"""#);
+    assert_eq!((world.called("ask"), world.called("book")), (1, 1));
+    // It has ended: watching tells at once.
+    assert!(engine.watch(&id).await.unwrap().outcome().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_second_answer_changes_nothing_and_one_after_the_end_is_late() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let handle = engine.start(request("valuation", &"K-1")).await.unwrap();
+    let id = handle.id().to_owned();
+    until(&store, &id, Status::Waiting).await;
+    let token = token_of(&store, &id);
+    engine.deliver(&token, ok("1")).await.unwrap();
+    for address in [&token, &reference("K-1")] {
+        let told = engine.deliver(address, ok("2")).await.unwrap();
+        assert_eq!(told, Delivered::Duplicate { execution: id.clone() });
+    }
+    assert_eq!(succeeded(&handle.outcome().await.unwrap()), r#""\"1\"""#);
+
+    let cancelled = engine.start(request("valuation", &"K-2")).await.unwrap();
+    let id = cancelled.id().to_owned();
+    until(&store, &id, Status::Waiting).await;
+    assert!(engine.cancel(&id, "enough").await.unwrap());
+    assert!(matches!(cancelled.outcome().await.unwrap(), Outcome::Cancelled(_)));
+    let late = Delivered::Late {
+        execution: id.clone(),
+        status: Status::Cancelled,
+    };
+    assert_eq!(engine.deliver(&reference("K-2"), ok("3")).await.unwrap(), late);
+    assert_eq!(engine.deliver(&token_of(&store, &id), ok("3")).await.unwrap(), late);
+    let made_up = CallbackAddress::Token("bw_AAAA".into());
+    assert!(matches!(
+        engine.deliver(&made_up, ok("4")).await,
+        Err(EngineError::BadToken)
+    ));
+}
+
+#[tokio::test]
+async fn what_comes_early_is_kept_through_a_restart_and_delivered_once_somebody_waits() {
+    for by_token in [false, true] {
+        let (store, world) = (MemoryStore::new(), World::default());
+        let engine = open(&store, &world);
+        let handle = engine.start(request("slow", &())).await.unwrap();
+        let id = handle.id().to_owned();
+        let address = if by_token {
+            begun(&world, "work").await;
+            token_of(&store, &id)
+        } else {
+            reference("R-1")
+        };
+        let told = engine.deliver(&address, ok("early")).await.unwrap();
+        assert!(matches!(told, Delivered::Kept { .. }), "{told:?}");
+        assert_eq!(
+            engine.deliver(&address, Answer::Heartbeat).await.unwrap(),
+            Delivered::NotAwaited
+        );
+        engine.stop(Duration::ZERO).await;
+
+        let engine = open(&store, &world);
+        engine.recover().await.unwrap();
+        let handle = engine.watch(&id).await.unwrap();
+        world.gate.notify_one();
+        assert_eq!(succeeded(&handle.outcome().await.unwrap()), "\"early\"");
+        let forgotten = async {
+            while !store.deliveries(&DeliveryFilter::default()).unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), forgotten).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_listed_and_can_be_delivered_by_hand() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let handle = engine.start(request("valuation", &"K-1")).await.unwrap();
+    until(&store, handle.id(), Status::Waiting).await;
+    let told = engine.deliver(&reference("K-typo"), ok("1")).await.unwrap();
+    let Delivered::Kept {
+        id, execution: None, ..
+    } = told
+    else {
+        panic!("{told:?}");
+    };
+    assert!(matches!(
+        engine.deliver_kept(id, None).await.unwrap(),
+        Delivered::Kept { .. }
+    ));
+    let by_hand = CallbackAddress::Path {
+        execution: handle.id().into(),
+        path: "answer".into(),
+    };
+    let told = engine.deliver_kept(id, Some(&by_hand)).await.unwrap();
+    assert!(matches!(told, Delivered::Accepted { .. }), "{told:?}");
+    assert!(store.deliveries(&DeliveryFilter::default()).unwrap().is_empty());
+    handle.outcome().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failure_that_is_reported_is_the_error_of_the_wait() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let handle = engine.start(request("valuation", &"K-1")).await.unwrap();
+    until(&store, handle.id(), Status::Waiting).await;
+    let failed = Answer::Failed(StepError::permanent("valuation.refused", "no such house"));
+    engine.deliver(&reference("K-1"), failed).await.unwrap();
+    assert_eq!(code(&handle.outcome().await.unwrap()), "valuation.refused");
+}
+
+#[tokio::test]
+async fn heartbeats_put_one_deadline_off_and_not_the_other() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let silent = engine.start(request("deadline", &())).await.unwrap();
+    assert_eq!(code(&silent.outcome().await.unwrap()), "callback.heartbeat-timeout");
+
+    let alive = engine.start(request("deadline", &())).await.unwrap();
+    let path = CallbackAddress::Path {
+        execution: alive.id().into(),
+        path: "answer".into(),
+    };
+    // Deadlines are bounds from below: however slow this machine is, the heartbeat's has not passed before 60 ms.
+    let beat = engine.deliver(&path, Answer::Heartbeat).await.unwrap();
+    assert!(matches!(beat, Delivered::Accepted { .. }), "{beat:?}");
+    let ended = code(&alive.outcome().await.unwrap());
+    assert!(
+        ended == "callback.timeout" || ended == "callback.heartbeat-timeout",
+        "{ended}"
+    );
+    let waits = store.waits(&WaitFilter::default()).unwrap();
+    assert!(waits.iter().all(|wait| wait.state == WaitState::Failed), "{waits:?}");
+}
+
+#[tokio::test]
+async fn signals_are_kept_in_order_and_one_sent_twice_is_one() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let handle = engine.start(request("signals", &())).await.unwrap();
+    let id = handle.id().to_owned();
+    assert!(engine.signal(&id, "other", json("0"), None).await.unwrap());
+    assert!(engine.signal(&id, "go", json("1"), Some("s1".into())).await.unwrap());
+    assert!(!engine.signal(&id, "go", json("1"), Some("s1".into())).await.unwrap());
+    assert!(engine.signal(&id, "go", json("2"), Some("s2".into())).await.unwrap());
+    assert_eq!(succeeded(&handle.outcome().await.unwrap()), r#"["\"1\"","\"2\""]"#);
+    assert!(matches!(
+        engine.signal(&id, "go", json("3"), None).await,
+        Err(EngineError::Ended { .. })
+    ));
+    assert!(matches!(
+        engine.signal("nobody", "go", json("3"), None).await,
+        Err(EngineError::Unknown(_))
+    ));
+}
+
+#[tokio::test]
+async fn an_event_reaches_who_waits_for_it_now_and_who_began_before_it_and_waits_later() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let mine = engine.start(request("listen", &"A")).await.unwrap();
+    let other = engine.start(request("listen", &"B")).await.unwrap();
+    for id in [mine.id(), other.id()] {
+        until(&store, id, Status::Waiting).await;
+    }
+    let told = engine.start(request("tell", &"A")).await.unwrap();
+    told.outcome().await.unwrap();
+    let event: serde_json::Value = serde_json::from_str(&succeeded(&mine.outcome().await.unwrap())).unwrap();
+    assert_eq!(
+        (&event["type"], &event["key"], &event["data"]),
+        (&"paid".into(), &"A".into(), &"100".into())
+    );
+    assert_eq!(store.execution(other.id()).unwrap().unwrap().status, Status::Waiting);
+    // One that begins after the event does not see it.
+    let after = engine.start(request("listen", &"A")).await.unwrap();
+    until(&store, after.id(), Status::Waiting).await;
+}
+
+#[tokio::test]
+async fn a_parent_that_left_memory_hears_of_its_child() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let handle = engine.start(request("parent", &())).await.unwrap();
+    until(&store, handle.id(), Status::Waiting).await;
+    engine.idle().await.unwrap();
+    engine.deliver(&reference("K-child"), ok("7")).await.unwrap();
+    assert_eq!(succeeded(&handle.outcome().await.unwrap()), r#""\"7\"""#);
+}
+
+#[tokio::test]
+async fn answers_in_a_crash_are_lost_only_if_nobody_was_told() {
+    for crash_at in 0..6 {
+        let (store, world) = (MemoryStore::new(), World::default());
+        let engine = open(&store, &world);
+        let handle = engine.start(request("valuation", &"K-1")).await.unwrap();
+        let id = handle.id().to_owned();
+        until(&store, &id, Status::Waiting).await;
+        let fault = if crash_at % 2 == 0 {
+            bowline_store::Fault::CrashBefore
+        } else {
+            bowline_store::Fault::CrashAfter
+        };
+        store.inject(crash_at / 2, fault);
+        let told = engine.deliver(&reference("K-1"), ok("1")).await;
+        // It may end, or the crash may come first.
+        let _ = handle.outcome().await;
+        engine.stop(Duration::ZERO).await;
+        store.crash();
+        store.heal();
+
+        let engine = open(&store, &world);
+        engine.recover().await.unwrap();
+        let handle = engine.watch(&id).await.unwrap();
+        let again = engine.deliver(&reference("K-1"), ok("2")).await.unwrap();
+        let expected = match (&told, &again) {
+            (Err(_), Delivered::Accepted { .. }) => r#""\"2\"""#,
+            (Ok(Delivered::Accepted { .. }) | Err(_), Delivered::Duplicate { .. } | Delivered::Late { .. }) => {
+                r#""\"1\"""#
+            }
+            other => panic!("crash {crash_at}: {other:?}"),
+        };
+        assert_eq!(
+            succeeded(&handle.outcome().await.unwrap()),
+            expected,
+            "crash {crash_at}"
+        );
+        assert_eq!(world.called("ask"), 1);
+    }
+}
