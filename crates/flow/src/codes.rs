@@ -144,6 +144,18 @@ CONFIG = 131, "a configuration that does not fit",
 NOT_A_WORKFLOW = 132, "this is not a workflow",
     "The file is empty, or it is a document of another kind, such as a test (*.test.yaml) or the shared bowline.yaml.",
     "Give the program a workflow: a file with `steps:`, or with one node or one block.";
+AMBIGUOUS_WORKFLOW = 133, "two files of one folder hold a workflow of the same name",
+    "Workflows start each other by name, and executions are listed by it. With two of one name it would depend on the order of the files which one is meant.",
+    "Give one of them another `name`, or remove the file that is not used.";
+NO_RESPONSE = 134, "a callback reads `response`, and no node answers before it",
+    "`response` is the answer of the node that a `callback` stands on. A callback that is a step of its own has none.",
+    "Put the `callback` on the node whose answer holds the reference, or read the result of an earlier step by its id.";
+HEARTBEAT = 135, "a heartbeat that decides nothing",
+    "`heartbeat` is how far apart signs of life may be. Where it is not shorter than `timeout`, the callback has timed out before the first sign of life is missed.",
+    "Make `heartbeat` shorter than `timeout`, or leave one of them out.";
+UNKNOWN_CALLBACK = 136, "no callback or approval of this name",
+    "`callbacks.ID` reads the token and the address of a `callback` or `approve` that is a step of its own. The callback of a node is read in the node's `config` only, as `callback.url` and `callback.token`.",
+    "Correct the id.";
 INTERNAL = 199, "a fault in Bowline",
     "The workflow was neither accepted nor refused for a reason. That is a fault in this program, not in the workflow.",
     "Please report it together with the file.";

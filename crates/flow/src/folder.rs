@@ -20,8 +20,8 @@ pub fn workflows_in(folder: &Path) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-/// The names of the workflows in a folder, each with its file. Of two with one name, the last file is meant, in
-/// the order of the alphabet.
+/// The names of the workflows in a folder, each with its file. Of two with one name, which [`load_file`](crate::load_file)
+/// refuses, the last file is given, in the order of the alphabet.
 pub fn workflow_files_in(folder: &Path) -> BTreeMap<String, PathBuf> {
     look_through(folder)
         .into_iter()
@@ -29,7 +29,36 @@ pub fn workflow_files_in(folder: &Path) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-fn look_through(folder: &Path) -> Vec<(PathBuf, String, Vec<String>)> {
+/// The names that several workflows of a folder have, each with their files: all of them, or only the name of
+/// `source`, the workflow in `path`.
+pub(crate) fn twins(path: &Path, folder: &Path, source: &Source, all: bool) -> BTreeMap<String, Vec<String>> {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    if all {
+        for (path, name, _) in look_through(folder) {
+            files.entry(name).or_default().push(path.display().to_string());
+        }
+    } else if let Some((own, _)) = name_and_children(source) {
+        // Only files that can have the name are parsed.
+        for path in paths(folder) {
+            let Some(other) = read_text(&path)
+                .ok()
+                .map(|text| Source::new(path.display().to_string(), text))
+            else {
+                continue;
+            };
+            let may_be_it = other.stem() == own || other.text.contains(&own);
+            if may_be_it && name_and_children(&other).is_some_and(|(name, _)| name == own) {
+                files.entry(own.clone()).or_default().push(other.file);
+            }
+        }
+    }
+    let is_alone = |files: &Vec<String>| files.len() < 2;
+    files.retain(|_, files| !is_alone(files));
+    // A file that is not named like a workflow, such as a test's, is none of the folder's.
+    if is_workflow_file(path) { files } else { BTreeMap::new() }
+}
+
+fn paths(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
@@ -40,12 +69,16 @@ fn look_through(folder: &Path) -> Vec<(PathBuf, String, Vec<String>)> {
         .collect();
     paths.sort();
     paths.truncate(MAX_FILES);
+    paths
+}
+
+fn look_through(folder: &Path) -> Vec<(PathBuf, String, Vec<String>)> {
     let look = |path: PathBuf| {
         let source = Source::new(path.display().to_string(), read_text(&path).ok()?);
         let (name, children) = name_and_children(&source)?;
         Some((path, name, children))
     };
-    paths.into_iter().filter_map(look).collect()
+    paths(folder).into_iter().filter_map(look).collect()
 }
 
 /// Whether a path is named like a workflow: `*.yaml`, `*.yml` or `*.json`, but not `bowline.yaml` and not a

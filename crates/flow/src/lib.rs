@@ -12,6 +12,7 @@
 mod bundle;
 pub mod codes;
 mod cursor;
+pub mod diff;
 mod folder;
 pub mod graph;
 mod lower;
@@ -29,11 +30,12 @@ use bowline_connector::Registry;
 
 pub use bundle::Bundle;
 pub use codes::explain;
+pub use diff::{Difference, diff};
 pub use folder::{is_workflow_file, workflow_files_in, workflows_in};
 pub use lower::{LoadOptions, load};
 pub use plan::Plan;
 pub use problem::{Problem, Problems};
-pub use run::{FlowProgram, Runtime, Settings, check_input};
+pub use run::{FlowProgram, Runtime, Settings, check_answer, check_input};
 pub use schema::language_schema;
 pub use source::{SHARED_FILE, Shared, Source};
 
@@ -49,7 +51,8 @@ pub fn load_file(path: &Path, registry: &Registry) -> Result<Plan, Problems> {
         .unwrap_or(Path::new("."));
     // The folder is only looked at when there may be something to look up.
     let workflows = source.text.contains("workflow").then(|| workflows_in(folder));
-    load(source, registry, &LoadOptions { workflows })
+    let twins = folder::twins(path, folder, &source, workflows.is_some());
+    load(source, registry, &LoadOptions { workflows, twins })
 }
 
 /// Reads YAML or JSON into a value, with the bounds and the strictness of workflow files. For other documents

@@ -13,6 +13,7 @@ fn options() -> LoadOptions {
     let starts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let workflows = [
         ("ship-order", starts(&[])),
+        ("ship-twin", starts(&[])),
         ("loop-a", starts(&["loop-b"])),
         ("loop-b", starts(&["bad-workflows"])),
         ("bad-workflows", starts(&["loop-a", "bad-workflows"])),
@@ -24,6 +25,12 @@ fn options() -> LoadOptions {
                 .map(|(name, starts)| (name.to_owned(), starts))
                 .collect::<BTreeMap<_, _>>(),
         ),
+        twins: [
+            ("ship-twin", ["ship.yaml", "ship-new.yaml"]),
+            ("twin", ["twins.yaml", "twin.yaml"]),
+        ]
+        .map(|(name, files)| (name.to_owned(), files.map(str::to_owned).to_vec()))
+        .into(),
     }
 }
 

@@ -153,3 +153,26 @@ fn what_is_stored_and_broken_is_refused() {
         assert!(bowline_flow::Plan::from_content(content, &common::registry()).is_err());
     }
 }
+
+#[test]
+fn two_workflows_of_one_name_in_a_folder_are_refused_with_both_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("it can be written");
+    write("a.yaml", "name: order\nsteps: [ { wait: 1s } ]\n");
+    write("b.yaml", "name: other\nsteps: [ { wait: 1s } ]\n");
+    write("parent.yaml", "steps: [ { workflow: order } ]\n");
+    let load = |name: &str| load_file(&folder.path().join(name), &common::registry()).map(drop);
+    for name in ["a.yaml", "b.yaml", "parent.yaml"] {
+        assert_eq!(load(name).map_err(|problems| problems.to_string()), Ok(()), "{name}");
+    }
+    // The name of a file without a `name` counts too.
+    write("order.json", "{ \"steps\": [ { \"wait\": 1 } ] }");
+    for name in ["a.yaml", "order.json", "parent.yaml"] {
+        let problems = load(name).expect_err("it is not clear which one is meant").to_string();
+        assert!(
+            problems.contains("BOW0133") && problems.contains("a.yaml, ") && problems.contains("order.json"),
+            "{name}: {problems}"
+        );
+    }
+    assert!(load("b.yaml").is_ok());
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bowline_store::Store as _;
 use serde_json::{Value, json};
-use support::{World, ran, wait_for_call};
+use support::{World, block_on, ran, wait_for_call};
 
 async fn output(text: &str) -> Value {
     ran(text, json!({"n": 3, "list": [1, 2, 3]})).await.output()
@@ -216,7 +216,7 @@ steps:
         .run_and(text, json!({}), |engine, id| {
             wait_for_call(id, "both/branch-1/h1");
             wait_for_call(id, "both/tidy/t/h2");
-            engine.cancel(id, "enough");
+            block_on(engine.cancel(id, "enough")).unwrap();
         })
         .await;
     assert_eq!(ran.error().message, "cancelled: enough");
@@ -461,7 +461,7 @@ steps:
             wait_for_call(id, "quotes/b");
             wait_for_call(id, "quotes/a");
             // Its result is recorded before anything else is handled, or it is cut off: both are right.
-            engine.cancel(id, "enough");
+            block_on(engine.cancel(id, "enough")).unwrap();
         })
         .await;
     assert!(cancelled.calls.len() <= 3, "{:?}", cancelled.calls);

@@ -79,12 +79,54 @@ impl Template {
             .map(|code| (code.pointer.as_str(), code.offset, &code.expression))
     }
 
+    /// The value that it was compiled from, with white space around expressions in one form. Two templates with
+    /// the same source give the same.
+    pub fn source(&self) -> Value {
+        self.0.source(&self.0.root)
+    }
+
     /// Evaluates every expression and puts the results in their places.
     ///
     /// # Errors
     /// The first expression that fails, exceeds a limit, or is undefined.
     pub fn render(&self, scope: &dyn Scope, moment: &Moment) -> Result<Rendered, ExpressionError> {
         render::render(&self.0, scope, moment)
+    }
+}
+
+impl Compiled {
+    /// As deep as the template is nested, which is bounded.
+    fn source(&self, node: &Node) -> Value {
+        let written = |code: &usize| format!("${{{}}}", self.codes[*code].expression.source());
+        match node {
+            Node::Constant(value) => escaped(value),
+            Node::Whole(code) => Value::String(written(code)),
+            Node::Text(pieces) => {
+                let piece = |piece: &Piece| match piece {
+                    Piece::Text(text) => crate::escape(text).into_owned(),
+                    Piece::Code(code) => written(code),
+                };
+                Value::String(pieces.iter().map(piece).collect())
+            }
+            Node::Array(nodes) => nodes.iter().map(|node| self.source(node)).collect(),
+            Node::Object(nodes) => {
+                let fields = nodes.iter().map(|(key, node)| (key.clone(), self.source(node)));
+                Value::Object(fields.collect())
+            }
+        }
+    }
+}
+
+/// A value without expressions as it is written.
+fn escaped(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(crate::escape(text).into_owned()),
+        Value::Array(items) => items.iter().map(escaped).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, field)| (key.clone(), escaped(field)))
+            .collect(),
+        other => other.clone(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bowline_expression::Template;
 
-use crate::plan::{Gather, Join, Plan, RepeatCondition, Step, StepKind, Wait};
+use crate::plan::{Awaited, Gather, Join, Plan, RepeatCondition, Step, StepKind, Wait};
 
 pub use mermaid::mermaid;
 pub use svg::svg;
@@ -69,7 +69,10 @@ fn part(step: &Step) -> Part {
     let inner = match &step.kind {
         StepKind::Node(node) => Part::Leaf(Leaf {
             title: step.id.clone(),
-            detail: node.connector.clone(),
+            detail: match &node.callback {
+                Some(_) => format!("{}, then callback", node.connector),
+                None => node.connector.clone(),
+            },
             look: Look::Node,
             undo: node.compensation.as_ref().map(|undo| undo.id.clone()),
         }),
@@ -136,6 +139,13 @@ fn part(step: &Step) -> Part {
         }
         StepKind::Wait(Wait::For(time)) => leaf(step, format!("wait {}", text_of(time)), Look::Timer),
         StepKind::Wait(Wait::Until(time)) => leaf(step, format!("wait until {}", text_of(time)), Look::Timer),
+        StepKind::Callback(_) => leaf(step, "callback", Look::Timer),
+        StepKind::WaitFor(wait) => match &wait.what {
+            Awaited::Event { event, .. } => leaf(step, format!("wait for event {event}"), Look::Timer),
+            Awaited::Signal(signal) => leaf(step, format!("wait for signal {signal}"), Look::Timer),
+        },
+        StepKind::Emit(emit) => leaf(step, format!("emit {}", emit.event), Look::Data),
+        StepKind::Approve(approve) => leaf(step, format!("approve: {}", text_of(&approve.what)), Look::Timer),
         StepKind::Workflow { name, .. } => leaf(step, format!("workflow {name}"), Look::Workflow),
         StepKind::Set(names) => {
             let names: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();

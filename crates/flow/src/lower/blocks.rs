@@ -226,22 +226,7 @@ impl Lowering<'_> {
 
     pub(super) fn wait(&mut self, cursor: &Cursor) -> Option<StepKind> {
         let wait = match cursor.field("until") {
-            Some(until) => {
-                if let Some(text) = until.text().filter(|text| !has_expression(text))
-                    && let Err(error) = text.parse::<jiff::Timestamp>()
-                {
-                    self.report.at(
-                        codes::DURATION,
-                        &until,
-                        format!("this is not a moment: {error}"),
-                        |problem| {
-                            problem.expected("RFC 3339 text such as 2026-11-22T10:00:00Z, or milliseconds since 1970")
-                        },
-                    );
-                    return None;
-                }
-                Wait::Until(self.template(&until)?)
-            }
+            Some(until) => Wait::Until(self.moment(&until)?),
             None if cursor.is_map() => return None,
             None => {
                 if cursor

@@ -23,6 +23,7 @@ impl Lowering<'_> {
             ChildMode::Wait
         };
         let own = self.name.clone();
+        self.check_twins(&name, &field);
         if let Some(workflows) = &self.options.workflows {
             if name != own && !workflows.contains_key(&name) {
                 let known: Vec<String> = workflows.keys().filter(|known| **known != own).cloned().collect();

@@ -37,9 +37,11 @@ impl Lowering<'_> {
             .as_ref()
             .and_then(|name| name.text())
             .map_or_else(|| source.stem(), str::to_owned);
-        if let Some(cursor) = own_name.filter(|name| name.text().is_some()) {
+        if let Some(cursor) = own_name.clone().filter(|name| name.text().is_some()) {
             self.check_workflow_name(&cursor);
         }
+        let place = own_name.unwrap_or_else(|| root.clone());
+        self.check_twins(&self.name.clone(), &place);
         let input_schema = root.field("input").and_then(|input| self.input_schema(&input));
         self.declare_connections(root);
         self.declare_nodes(root);
@@ -168,7 +170,8 @@ impl Lowering<'_> {
         }
     }
 
-    fn input_schema(&mut self, cursor: &Cursor) -> Option<serde_json::Value> {
+    /// Whether a value is a JSON Schema that can be used; problems if not.
+    pub(super) fn check_schema(&mut self, cursor: &Cursor) -> bool {
         let schema = cursor.node.to_value();
         let before = self.report.heard();
         match jsonschema::meta::validator_for(&schema) {
@@ -191,7 +194,7 @@ impl Lowering<'_> {
             }
         }
         if self.report.heard() > before {
-            return None;
+            return false;
         }
         if let Err(error) = jsonschema::validator_for(&schema) {
             self.report.at(
@@ -200,8 +203,16 @@ impl Lowering<'_> {
                 format!("this JSON Schema cannot be used: {error}"),
                 plain,
             );
+            return false;
+        }
+        true
+    }
+
+    fn input_schema(&mut self, cursor: &Cursor) -> Option<serde_json::Value> {
+        if !self.check_schema(cursor) {
             return None;
         }
+        let schema = cursor.node.to_value();
         if schema.get("additionalProperties") == Some(&serde_json::Value::Bool(false))
             && ["patternProperties", "$ref", "allOf", "anyOf", "oneOf"]
                 .iter()

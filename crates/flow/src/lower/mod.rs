@@ -11,12 +11,13 @@ mod document;
 mod names;
 mod node;
 mod output;
+mod outside;
 mod policy;
 mod scope;
 mod steps;
 mod template;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bowline_connector::Registry;
@@ -32,6 +33,7 @@ use crate::schema::{Checker, Configs, Mode, definition, language};
 use crate::source::Source;
 use crate::tree::{Fault, FaultKind, Lines, Position, parse};
 
+use outside::CallbackRead;
 use scope::Scope;
 use template::Unresolved;
 
@@ -41,6 +43,9 @@ pub struct LoadOptions {
     /// The workflows that may be started as steps, each with the names of those that it starts itself.
     /// `None`: not known, so that any name is taken (it is looked up when the step runs).
     pub workflows: Option<BTreeMap<String, Vec<String>>>,
+    /// The names that several workflows of the folder have, each with their files. It is a problem where this
+    /// workflow has one of these names, or starts one of them.
+    pub twins: BTreeMap<String, Vec<String>>,
 }
 
 /// The most values that references to named nodes may add to a workflow.
@@ -73,6 +78,9 @@ pub fn load(source: Source, registry: &Registry, options: &LoadOptions) -> Resul
         unresolved: Vec::new(),
         permissive: false,
         compensating: false,
+        verifying: false,
+        callback_ids: BTreeSet::new(),
+        callback_reads: Vec::new(),
         own_id: None,
         named: IndexMap::new(),
         connections: BTreeMap::new(),
@@ -84,6 +92,7 @@ pub fn load(source: Source, registry: &Registry, options: &LoadOptions) -> Resul
     };
     let parts = lowering.document(&root, shared.as_ref(), &source);
     lowering.report_unresolved();
+    lowering.report_callbacks();
     let report = lowering.report;
     match parts {
         Some(parts) if report.count() == 0 => Ok(Plan(Arc::new(parts))),
@@ -169,6 +178,11 @@ struct Lowering<'a> {
     permissive: bool,
     /// Whether what is lowered undoes something; it is not undone itself.
     compensating: bool,
+    /// Whether what is lowered finds out about another step.
+    verifying: bool,
+    /// The steps that `callbacks` has.
+    callback_ids: BTreeSet<String>,
+    callback_reads: Vec<CallbackRead>,
     /// The id of the step whose node is lowered next.
     own_id: Option<String>,
     named: IndexMap<String, Cursor>,
@@ -185,6 +199,20 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
+    /// A name of a workflow that several files of the folder have.
+    fn check_twins(&mut self, name: &str, cursor: &Cursor) {
+        if let Some(files) = self.options.twins.get(name) {
+            let message = format!(
+                "{} workflows of this folder are called `{name}`: {}",
+                files.len(),
+                files.join(", ")
+            );
+            self.report.at(codes::AMBIGUOUS_WORKFLOW, cursor, message, |problem| {
+                problem.hint("give one of them another `name`, or remove the file that is not used")
+            });
+        }
+    }
+
     /// A name that nothing defines.
     fn unknown_name<'n>(
         &mut self,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::codes;
 use crate::cursor::Cursor;
-use crate::plan::{NodePlan, OnError, StepKind};
+use crate::plan::{NodePlan, OnError, StepKind, UnknownOutcome};
 use crate::report::plain;
 use crate::schema::{Checker, Mode, definition, has_expression, language};
 use crate::tree::{Kind, Node};
@@ -40,13 +40,17 @@ const LATER: &[&str] = &[
 ];
 
 impl Lowering<'_> {
-    /// The node of a name, with the fields of `config` over its own.
-    pub(super) fn reference(&mut self, name: &Cursor, config: Option<&Cursor>) -> Option<StepKind> {
+    /// The node of a name, with the fields of the reference's `config` over its own, and its `callback` in the
+    /// place of its own.
+    pub(super) fn reference(&mut self, name: &Cursor, reference: &Cursor) -> Option<StepKind> {
         let definition = self.definition(name)?;
-        let cursor = match config {
-            Some(config) => with_config(&definition, config),
+        let mut cursor = match reference.field("config") {
+            Some(config) => with_config(&definition, &config),
             None => definition,
         };
+        if let Some(callback) = reference.field("callback") {
+            cursor = with_field(&cursor, "callback", &callback);
+        }
         self.node(&cursor, Mode::Config)
             .map(|node| StepKind::Node(Arc::new(node)))
     }
@@ -82,18 +86,20 @@ impl Lowering<'_> {
         let kind = cursor.field("type")?;
         let connector = kind.text().filter(|text| !has_expression(text))?.to_owned();
         let handling = cursor.field("errorHandling");
-        let config = self.config(cursor, &kind, &connector, mode);
+        let callback = cursor.field("callback");
+        let locals: &[&str] = if callback.is_some() { &["callback"] } else { &[] };
+        let config = self.with_locals(locals, |lowering| lowering.config(cursor, &kind, &connector, mode));
+        let callback = callback.map(|callback| self.callback(&callback, true));
         let options = self.step_options(cursor, &connector, handling.as_ref());
         let output = self.output(cursor);
         let key = cursor.field("idempotencyKey").map(|key| self.template(&key));
+        let of = own.unwrap_or_else(|| connector.clone());
         let compensation = match cursor.field("compensation") {
             Some(_) if self.compensating => None,
-            Some(undo) => {
-                let of = own.unwrap_or_else(|| connector.clone());
-                self.compensation(&undo, &of)
-            }
+            Some(undo) => self.compensation(&undo, &of),
             None => None,
         };
+        let unknown_outcome = self.unknown_outcome(cursor, &of);
         let fallback = handling.as_ref().and_then(|handling| handling.field("fallback"));
         let fallback = fallback.map(|fallback| self.fallback(cursor, &connector, &fallback));
         let continues = handling.as_ref().and_then(|handling| handling.text_of("onError")) == Some("continue");
@@ -112,6 +118,11 @@ impl Lowering<'_> {
                 Some(key) => Some(key?),
                 None => None,
             },
+            callback: match callback {
+                Some(callback) => Some(Arc::new(callback?)),
+                None => None,
+            },
+            unknown_outcome: unknown_outcome?,
         })
     }
 
@@ -275,6 +286,10 @@ impl Lowering<'_> {
     }
 
     fn with_fallback_settings(&mut self, mut plan: NodePlan, fallback: &Cursor) -> NodePlan {
+        // What finds out about the node knows nothing of its stand-in.
+        if matches!(plan.unknown_outcome, UnknownOutcome::Verify(_)) {
+            plan.unknown_outcome = UnknownOutcome::Fail;
+        }
         if let Some(timeout) = self.duration(fallback, "timeout") {
             plan.options.timeout = Some(timeout);
         }
@@ -291,12 +306,17 @@ fn with_config(node: &Cursor, config: &Cursor) -> Cursor {
         Some(own) => own.value.merged_with(&config.node),
         None => (*config.node).clone(),
     };
+    with_field(node, "config", &config.with(merged))
+}
+
+/// A node with a field in the place of its own.
+fn with_field(node: &Cursor, key: &str, value: &Cursor) -> Cursor {
     let entry = crate::tree::Entry {
-        key: Arc::from("config"),
-        key_at: config.at(),
-        value: Arc::new(merged),
+        key: Arc::from(key),
+        key_at: value.at(),
+        value: Arc::clone(&value.node),
     };
-    let mut entries = node.node.without("config").entries().to_vec();
+    let mut entries = node.node.without(key).entries().to_vec();
     entries.push(entry);
     node.with(Node::new(Kind::Map(entries), node.at()))
 }

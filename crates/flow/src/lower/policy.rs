@@ -7,6 +7,7 @@ use bowline_core::{Backoff, RetryPolicy, StepOptions};
 
 use crate::codes;
 use crate::cursor::Cursor;
+use crate::schema::no_time;
 use crate::tree::Kind;
 
 use super::Lowering;
@@ -46,6 +47,14 @@ impl Lowering<'_> {
         let connection = config.as_ref().and_then(|config| config.text_of("connection"));
         if let Some(retry) = connection.and_then(|name| self.connection_retries.get(name)).cloned() {
             options.retry = self.retry(&retry, options.retry);
+        }
+        if let Some(field) = config.as_ref().and_then(|config| config.field("timeout"))
+            && config
+                .as_ref()
+                .and_then(|config| self.duration(config, "timeout"))
+                .is_some_and(|timeout| timeout.is_zero())
+        {
+            no_time(&mut self.report, &field);
         }
         let own = self.duration(node, "timeout");
         let of_config = config

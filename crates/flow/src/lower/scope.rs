@@ -9,7 +9,16 @@ use std::sync::Arc;
 use crate::tree::Position;
 
 /// Names that always mean something.
-pub(crate) const ROOTS: &[&str] = &["input", "steps", "workflow", "env", "credentials", "auth", "random"];
+pub(crate) const ROOTS: &[&str] = &[
+    "input",
+    "steps",
+    "workflow",
+    "env",
+    "credentials",
+    "auth",
+    "random",
+    "callbacks",
+];
 
 /// Names that mean something at some places, and would be hidden there.
 pub(crate) const LOCALS: &[&str] = &["results", "failures", "result", "action"];

@@ -14,8 +14,8 @@ use super::scope::Origin;
 
 /// The keys that say what a step does. Of two that a step has, the first here is taken.
 pub(super) const KEYS: &[&str] = &[
-    "type", "node", "parallel", "scatter", "saga", "switch", "forEach", "repeat", "try", "wait", "workflow", "set",
-    "return", "fail",
+    "type", "node", "parallel", "scatter", "saga", "switch", "forEach", "repeat", "try", "wait", "callback", "waitFor",
+    "emit", "approve", "workflow", "set", "return", "fail",
 ];
 
 impl Lowering<'_> {
@@ -115,7 +115,7 @@ impl Lowering<'_> {
                     // A bare name in a saga stands for the whole step.
                     name.path = cursor.path.clone();
                 }
-                self.reference(&name, cursor.field("config").as_ref())
+                self.reference(&name, cursor)
             }
             "parallel" => self.parallel(cursor, &id),
             "scatter" => self.scatter(cursor, &id),
@@ -125,6 +125,17 @@ impl Lowering<'_> {
             "repeat" => self.repeat(cursor, &id),
             "try" => self.try_block(cursor, &id),
             "wait" => self.wait(&cursor.field("wait")?),
+            "callback" => {
+                self.callback_ids.insert(id.clone());
+                let callback = self.callback(&cursor.field("callback")?, false)?;
+                Some(StepKind::Callback(Arc::new(callback)))
+            }
+            "waitFor" => self.wait_for(&cursor.field("waitFor")?),
+            "emit" => self.emit(&cursor.field("emit")?),
+            "approve" => {
+                self.callback_ids.insert(id.clone());
+                self.approve(&cursor.field("approve")?)
+            }
             "workflow" => self.child(cursor),
             "set" => Some(self.set(&cursor.field("set")?)),
             "return" => self.return_step(&cursor.field("return")?),
@@ -141,16 +152,24 @@ impl Lowering<'_> {
         })
     }
 
-    /// `action:`, `compensation:`: the name of a node, or a step. It does not come into view by itself.
+    /// `compensation:` of a step.
     pub(super) fn compensation(&mut self, cursor: &Cursor, of: &str) -> Option<Arc<Step>> {
-        let mark = self.scope.mark();
-        // What is undone can also be read by its own id.
-        for name in ["action", "error", of] {
-            self.scope.add(&Arc::from(name), Origin::Local);
-        }
         let before = std::mem::replace(&mut self.compensating, true);
+        // What is undone can also be read by its own id.
+        let step = self.aside(cursor, of, "compensation", &["action", "response", "error", of]);
+        self.compensating = before;
+        step
+    }
+
+    /// A step that belongs to another one: the name of a node, or a step, which reads names of its own. It does
+    /// not come into view by itself.
+    pub(super) fn aside(&mut self, cursor: &Cursor, of: &str, what: &str, names: &[&str]) -> Option<Arc<Step>> {
+        let mark = self.scope.mark();
+        for name in names {
+            self.scope.add(&Arc::from(*name), Origin::Local);
+        }
         let step = match cursor.text() {
-            Some(name) => self.reference(cursor, None).map(|kind| Step {
+            Some(name) => self.reference(cursor, cursor).map(|kind| Step {
                 id: name.to_owned(),
                 location: self.report.location_of(cursor),
                 description: None,
@@ -163,12 +182,11 @@ impl Lowering<'_> {
                     .text_of("id")
                     .or_else(|| cursor.text_of("node"))
                     .filter(|name| is_name(name));
-                let id = own.map_or_else(|| format!("{of}-compensation"), str::to_owned);
+                let id = own.map_or_else(|| format!("{of}-{what}"), str::to_owned);
                 key.and_then(|key| self.step_called(cursor, key, id))
             }
             None => None,
         };
-        self.compensating = before;
         self.scope.leave(mark);
         step.map(Arc::new)
     }

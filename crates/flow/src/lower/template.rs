@@ -11,6 +11,7 @@ use crate::schema::has_expression;
 use crate::tree::{Kind, Position, position_in};
 
 use super::Lowering;
+use super::outside::CallbackRead;
 use super::scope::{Branches, ROOTS};
 
 /// A name that was not in view; whether it is a step that comes later is known at the end.
@@ -116,6 +117,14 @@ impl Lowering<'_> {
                 match &path[..] {
                     [root, name, ..] if root == "steps" && !self.permissive && self.scope.step(name).is_none() => {
                         self.note_unresolved(cursor, &pointer, offset, name, true, source);
+                    }
+                    [root, name, ..] if root == "callbacks" && self.callback_reads.len() < Problems::MOST => {
+                        let at = self.position(cursor, &pointer, offset + find_name(source, name));
+                        self.callback_reads.push(CallbackRead {
+                            name: name.clone(),
+                            at,
+                            cursor: cursor.clone(),
+                        });
                     }
                     [root, name, ..] if root == "input" => {
                         self.check_input_field(cursor, &pointer, offset, source, name);

@@ -14,10 +14,17 @@
 //! - the loop variable and the index inside `forEach`, `iteration` (from 1) inside `repeat`, what `as`
 //!   names inside `catch`;
 //! - `results` and `failures` in a gather expression, and `result` in its `min` and `max`;
+//! - `callback` in the `config` of a node that has one: `callback.token` and `callback.url`; `response`, the
+//!   node's answer, in `correlate`; both in `success` and `output`, where `callback.body` is what came;
+//! - `callbacks.ID.token` and `callbacks.ID.url` of a `callback` or `approve` that stands alone in the same
+//!   list of steps, or in one around it; with a quorum `callbacks.ID.each`, one for each of `who`;
+//! - `event` (`type`, `key`, `data`, `source`, `at`) or `signal` (`name`, `data`) in `where`;
+//! - in a `verify` step: `attempt`, `idempotencyKey`, `request` (the masked `config`) and `error`;
 //! - in a compensation: all of this and `action`, the result of what is being undone, and `error`, the
 //!   failure that causes it; in a fallback: all of this and `error`.
 
 mod node;
+mod outside;
 mod step;
 mod templates;
 
@@ -30,6 +37,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 pub use node::{NodePlan, OnError, OutputName, OutputPlan};
+pub use outside::{Approve, Awaited, CallbackPlan, Emit, Quorum, UnknownOutcome, WaitFor, Within};
 pub use step::{
     Branch, Case, Catch, ChildMode, ForEach, Gather, Join, OnItemError, Repeat, RepeatCondition, Saga, SagaStep,
     ScatterGather, Step, StepKind, Try, Wait,

@@ -6,7 +6,7 @@ use bowline_connector::transform::Shape;
 use bowline_core::StepOptions;
 use bowline_expression::Template;
 
-use super::Step;
+use super::{CallbackPlan, Step, UnknownOutcome};
 
 /// A call of a connector, with everything around it.
 #[derive(Clone, Debug)]
@@ -35,6 +35,10 @@ pub struct NodePlan {
     /// The idempotency key to send, where the workflow has one of its own. `None`: derived from the
     /// execution and the step's path.
     pub idempotency_key: Option<Template>,
+    /// What is waited for after the answer; it brings the step's result.
+    pub callback: Option<Arc<CallbackPlan>>,
+    /// What follows an attempt that may have been carried out.
+    pub unknown_outcome: UnknownOutcome,
 }
 
 /// What the last failure of a node does.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bowline_expression::Template;
 
-use super::{Location, NodePlan};
+use super::{Approve, CallbackPlan, Emit, Location, NodePlan, UnknownOutcome, WaitFor};
 
 /// One step of a workflow.
 #[derive(Clone, Debug)]
@@ -55,6 +55,14 @@ pub enum StepKind {
     Try(Try),
     /// A durable timer.
     Wait(Wait),
+    /// Waits for a callback. The result is what it brings.
+    Callback(Arc<CallbackPlan>),
+    /// Waits for an event or a signal. The result is what came: `{type, key, data, source, at}`, or `{name, data}`.
+    WaitFor(WaitFor),
+    /// Emits an event.
+    Emit(Emit),
+    /// Waits for the approval of people. The result is their answer.
+    Approve(Box<Approve>),
     /// Another workflow as a step.
     Workflow {
         /// Its name.
@@ -90,6 +98,10 @@ impl StepKind {
             Self::Repeat(_) => "repeat",
             Self::Try(_) => "try",
             Self::Wait(_) => "wait",
+            Self::Callback(_) => "callback",
+            Self::WaitFor(_) => "waitFor",
+            Self::Emit(_) => "emit",
+            Self::Approve(_) => "approve",
             Self::Workflow { .. } => "workflow",
             Self::Set(_) => "set",
             Self::Return(_) => "return",
@@ -285,7 +297,12 @@ impl Step {
     /// Calls `visit` for every step directly inside this one.
     pub fn each_child<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
         match &self.kind {
-            StepKind::Node(node) => node.compensation.iter().for_each(|step| visit(step)),
+            StepKind::Node(node) => {
+                node.compensation.iter().for_each(|step| visit(step));
+                if let UnknownOutcome::Verify(step) = &node.unknown_outcome {
+                    visit(step);
+                }
+            }
             StepKind::Parallel { branches, .. } => branches.iter().flat_map(|branch| &branch.steps).for_each(visit),
             StepKind::ScatterGather(block) => block.nodes.iter().for_each(visit),
             StepKind::Saga(saga) => {
@@ -308,6 +325,10 @@ impl Step {
                 .chain(&block.finally)
                 .for_each(visit),
             StepKind::Wait(_)
+            | StepKind::Callback(_)
+            | StepKind::WaitFor(_)
+            | StepKind::Emit(_)
+            | StepKind::Approve(_)
             | StepKind::Workflow { .. }
             | StepKind::Set(_)
             | StepKind::Return(_)

@@ -2,7 +2,7 @@
 
 use bowline_expression::Template;
 
-use super::{Gather, NodePlan, OutputPlan, RepeatCondition, Step, StepKind, Wait};
+use super::{Awaited, CallbackPlan, Gather, NodePlan, OutputPlan, RepeatCondition, Step, StepKind, Wait, Within};
 
 impl Step {
     /// Calls `visit` for every template of this step itself, not of the steps inside it.
@@ -22,6 +22,21 @@ impl Step {
                 RepeatCondition::Until(template) | RepeatCondition::While(template) => visit(template),
             },
             StepKind::Wait(Wait::For(template) | Wait::Until(template)) => visit(template),
+            StepKind::Callback(callback) => callback.each_template(visit),
+            StepKind::WaitFor(wait) => {
+                if let Awaited::Event { key: Some(key), .. } = &wait.what {
+                    visit(key);
+                }
+                wait.filter.iter().for_each(visit);
+            }
+            StepKind::Emit(emit) => emit.key.iter().chain(&emit.data).for_each(visit),
+            StepKind::Approve(approve) => {
+                visit(&approve.who);
+                visit(&approve.what);
+                if let Within::Moment(by) = &approve.within {
+                    visit(by);
+                }
+            }
             StepKind::Workflow { input, .. } => input.iter().for_each(visit),
             StepKind::Set(variables) => variables.iter().for_each(|(_, template)| visit(template)),
             StepKind::Return(result) => result.iter().for_each(visit),
@@ -46,8 +61,18 @@ impl NodePlan {
             } => visit(template),
             OutputPlan::Whole | OutputPlan::Shape { .. } | OutputPlan::Names(_) => {}
         }
+        if let Some(callback) = &self.callback {
+            callback.each_template(visit);
+        }
         if let Some(fallback) = &self.fallback {
             fallback.each_template(visit);
         }
+    }
+}
+
+impl CallbackPlan {
+    fn each_template<'a>(&'a self, visit: &mut dyn FnMut(&'a Template)) {
+        let templates = self.correlate.iter().chain(&self.success).chain(&self.output);
+        templates.for_each(visit);
     }
 }

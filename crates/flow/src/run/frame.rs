@@ -51,6 +51,21 @@ impl Frame {
         found.or_else(|| self.below.as_ref()?.get(name))
     }
 
+    /// What this very frame has under a name.
+    pub(crate) fn own(&self, name: &str) -> Option<Binding> {
+        self.lock().get(name).cloned()
+    }
+
+    /// Gives a name of this very frame another value.
+    pub(crate) fn rebind(&self, name: &str, binding: Binding) {
+        self.lock().insert(name.to_owned(), binding);
+    }
+
+    /// The names of this very frame, in order.
+    pub(crate) fn own_names(&self) -> BTreeSet<String> {
+        self.lock().keys().cloned().collect()
+    }
+
     pub(crate) fn set(&self, name: &str, binding: Binding) {
         match &self.below {
             Some(below) if self.local => below.set(name, binding),

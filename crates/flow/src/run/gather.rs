@@ -69,7 +69,7 @@ impl Scope {
             }
         }
         for (node, error) in &failures {
-            self.run.collect(&node.id, error);
+            self.collect(&node.id, error);
         }
         let failures: Vec<Value> = failures
             .iter()

@@ -7,18 +7,26 @@
 //!
 //! - [`frame`]: the names that expressions read;
 //! - [`walk`]: lists of steps, and the simple blocks;
-//! - [`node`]: one call of a connector;
+//! - [`node`]: one call of a connector; [`unknown`]: when nobody knows whether it was carried out;
+//! - [`outside`]: waiting for callbacks, events, signals and people;
+//! - [`fold`]: how a long loop forgets what is done;
 //! - [`parallel`], [`gather`], [`loops`], [`saga`]: the blocks with a file of their own.
 
 mod errors;
+mod facts;
+mod fold;
 mod frame;
 mod gather;
 mod input;
 mod loops;
 mod node;
+mod outside;
 mod parallel;
+mod report;
 mod runtime;
 mod saga;
+mod show;
+mod unknown;
 mod walk;
 
 use std::path::PathBuf;
@@ -28,9 +36,11 @@ use bowline_core::{BoxFuture, Context, Payload, Program, StepError};
 use serde_json::Value;
 
 pub use input::check_input;
+pub use outside::check_answer;
 pub use runtime::{Runtime, Settings};
 
 use crate::plan::Plan;
+use facts::Facts;
 use frame::Frame;
 use saga::Undo;
 use walk::{Flow, Run};
@@ -41,6 +51,7 @@ pub struct FlowProgram {
     runtime: Arc<Runtime>,
     base_dir: Arc<PathBuf>,
     connections: Arc<node::RenderedConnections>,
+    facts: Arc<Facts>,
 }
 
 impl FlowProgram {
@@ -49,7 +60,9 @@ impl FlowProgram {
     #[must_use]
     pub fn new(plan: Plan, runtime: Arc<Runtime>, base_dir: PathBuf) -> Self {
         runtime.learn_secrets(&plan);
+        let facts = Arc::new(Facts::of(&plan));
         Self {
+            facts,
             plan,
             runtime,
             base_dir: Arc::new(base_dir),
@@ -75,6 +88,7 @@ async fn whole(run: Arc<Run>, input: Payload) -> Result<Payload, StepError> {
     let frame = Frame::root(input);
     let undo: Undo = Arc::new(Mutex::default());
     let scope = run.scope(&frame, &undo);
+    run.show(&frame);
     let ended = async {
         let result = match scope.steps(&run.plan.steps).await? {
             Flow::Return(Some(result)) => return Ok(result),

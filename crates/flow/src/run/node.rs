@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bowline_connector::{Connections, ConnectorEntry, Declared, StepContext};
-use bowline_core::{Attempt, BoxFuture, ErrorKind, Path, Payload, Resolved, StepBody, StepError};
+use bowline_core::{Attempt, BoxFuture, ErrorKind, OnUnknown, Path, Payload, StepBody, StepError};
 use bowline_expression::{Binding, Masker, Moment, Template};
 use serde_json::Value;
 
+use super::outside::{CALLBACK, hide_tokens, without_tokens};
+use super::report::Report;
 use super::runtime::Runtime;
-use super::walk::{Flow, Report, Scope, parse, payload};
+use super::unknown::Unknown;
+use super::walk::{Flow, Scope, parse, payload};
 use super::{errors, saga};
-use crate::plan::{NodePlan, OnError, OutputPlan, Plan, Step, StepKind};
+use crate::plan::{NodePlan, OnError, OutputPlan, Plan, Step, StepKind, UnknownOutcome};
 
 /// The connections that a workflow has used in this process, rendered.
 pub(crate) type RenderedConnections = Mutex<HashMap<String, Result<Declared, StepError>>>;
@@ -20,7 +23,8 @@ pub(crate) type RenderedConnections = Mutex<HashMap<String, Result<Declared, Ste
 impl Scope {
     /// A node as a step of its own: with fallback, best effort, result names and compensation.
     pub(crate) async fn node_step(&self, step: &Step, node: &Arc<NodePlan>) -> Result<Flow, StepError> {
-        let mut done = self.call(step, &step.id, node, None).await;
+        let undo = self.undone_by.as_ref().or(node.compensation.as_ref());
+        let mut done = self.answered(step, &step.id, node, None, undo).await;
         let mut degraded = false;
         if let (Some(error), Some(fallback)) = (done.failure(), &node.fallback) {
             degraded = true;
@@ -29,46 +33,82 @@ impl Scope {
                 frame: self.frame.local(caught),
                 ..self.clone()
             };
-            done = scope.call(step, &format!("{}.fallback", step.id), fallback, None).await;
+            done = scope
+                .answered(step, &format!("{}.fallback", step.id), fallback, None, undo)
+                .await;
         }
-        let Done { result, took } = done;
+        let Done { result, response, took } = done;
         match result {
             Ok(result) => {
                 let result = Arc::new(result);
                 let status = if degraded { "degraded" } else { "succeeded" };
                 let report = Report {
                     output: Some(Arc::clone(&result)),
+                    response,
                     took,
                     ..Report::of(status)
                 };
-                self.run.report(&step.id, report);
+                self.report(&step.id, report);
                 self.frame.set(&step.id, Binding::open(Arc::clone(&result)));
-                if let Some(compensation) = self.undone_by.as_ref().or(node.compensation.as_ref()) {
-                    // What is undone is what was done.
-                    let done = if degraded {
-                        format!("{}.fallback", step.id)
-                    } else {
-                        step.id.clone()
-                    };
-                    saga::note(self, &step.id, self.context.path_of(&done), compensation, &result);
-                }
                 Ok(Flow::Next(Some(result)))
             }
             Err(error) => {
                 let report = Report {
                     error: Some(errors::as_value(&error)),
+                    response,
                     took,
                     ..Report::of("failed")
                 };
-                self.run.report(&step.id, report);
+                self.report(&step.id, report);
                 if node.on_error == OnError::Fail || error.kind == ErrorKind::Cancelled {
                     return Err(error);
                 }
-                self.run.collect(&step.id, &error);
+                self.collect(&step.id, &error);
                 self.frame.set(&step.id, Binding::open(Value::Null));
                 Ok(Flow::Next(Some(Arc::default())))
             }
         }
+    }
+
+    /// A call and the callback that follows it, if one does. `undo` is noted as soon as the call has its answer:
+    /// what was asked for has to be undone whether the callback comes or not.
+    pub(crate) async fn answered(
+        &self,
+        step: &Step,
+        name: &str,
+        node: &NodePlan,
+        compensates: Option<Path>,
+        undo: Option<&Arc<Step>>,
+    ) -> Done {
+        let Done { result, took, .. } = self.call(step, name, node, compensates).await;
+        let note_undoing =
+            |result: &Arc<Value>| undo.map(|undo| saga::note(self, &step.id, self.context.path_of(name), undo, result));
+        let (result, response) = match (result, &node.callback) {
+            (Ok(result), None) => {
+                let result = Arc::new(result);
+                note_undoing(&result);
+                (Ok(Arc::unwrap_or_clone(result)), None)
+            }
+            (Ok(response), Some(callback)) => {
+                let response = Arc::new(response);
+                let noted = note_undoing(&Arc::default());
+                if let Some(noted) = &noted {
+                    noted.response(&response);
+                }
+                let context = self.context.scope(name);
+                let came = self.callback(step, &context, CALLBACK, callback, Some(&response)).await;
+                let came = came.map(|result| {
+                    let result = Arc::new(result);
+                    if let Some(noted) = &noted {
+                        noted.result(&result);
+                    }
+                    Arc::unwrap_or_clone(result)
+                });
+                (came, Some(response))
+            }
+            (Err(error), _) => (Err(error), None),
+        };
+        Done { result, response, took }
     }
 
     /// Undoes the action at `path`.
@@ -84,9 +124,9 @@ impl Scope {
         let StepKind::Node(node) = &step.kind else {
             return self.enter(&name).one(step).await.map(drop);
         };
-        match self.call(step, &name, node, Some(path.into())).await.result {
+        match self.answered(step, &name, node, Some(path.into()), None).await.result {
             Err(error) if node.on_error == OnError::Continue && error.kind != ErrorKind::Cancelled => {
-                self.run.collect(&name, &error);
+                self.collect(&name, &error);
                 Ok(())
             }
             ended => ended.map(drop),
@@ -95,25 +135,62 @@ impl Scope {
 
     async fn call(&self, step: &Step, name: &str, node: &NodePlan, compensates: Option<Path>) -> Done {
         let compensates = compensates.or_else(|| self.compensates.clone());
-        let asked = match self.prepare(step, name, node, compensates) {
-            Ok(asked) => asked,
-            Err(error) => {
-                return Done {
-                    result: Err(error),
-                    took: None,
-                };
-            }
-        };
-        let Resolved {
-            result,
-            attempts,
-            asked_at,
-            ended_at,
-        } = self.context.step(asked).detailed().await;
-        let result = result.and_then(|output| self.shape(step, node, parse(&output)?));
-        Done {
-            result,
-            took: Some((attempts, asked_at, ended_at)),
+        // The path of the first ask, whose idempotency key all others have.
+        let path = self.context.upcoming_path(name);
+        let (mut attempts, mut began) = (0, None);
+        let mut key_of = None;
+        loop {
+            let asked = match self.prepare(step, name, node, compensates.clone(), key_of.clone()) {
+                Ok(asked) => asked,
+                Err(error) => return Done::failed(error),
+            };
+            let Prepared { step: asked, key } = asked;
+            let request = asked.input.clone();
+            let resolved = self.context.step(asked).detailed().await;
+            attempts += resolved.attempts;
+            let asked_at = *began.get_or_insert(resolved.asked_at);
+            let took = Some((attempts, asked_at, resolved.ended_at));
+            let error = match (resolved.result, &node.unknown_outcome) {
+                (Err(error), UnknownOutcome::Verify(verify)) if error.kind.is_unknown() => {
+                    let key = key.unwrap_or_else(|| self.context.idempotency_key(&path));
+                    let unknown = Unknown {
+                        name,
+                        attempt: attempts,
+                        idempotency_key: &key,
+                        request: request.and_then(|input| parse(&input).ok()).unwrap_or_default(),
+                        error: &error,
+                    };
+                    match self.find_out(step, node, verify, &unknown).await {
+                        Ok(None) => {
+                            key_of = Some(Arc::clone(&path));
+                            continue;
+                        }
+                        Ok(Some(found)) => {
+                            let result = self.shape(step, node, found);
+                            return Done {
+                                result,
+                                response: None,
+                                took,
+                            };
+                        }
+                        Err(error) => error,
+                    }
+                }
+                (Err(error), _) => error,
+                (Ok(output), _) => {
+                    let result = parse(&output).and_then(|output| self.shape(step, node, output));
+                    return Done {
+                        result,
+                        response: None,
+                        took,
+                    };
+                }
+            };
+            return Done {
+                result: Err(error),
+                response: None,
+                took,
+            };
         }
     }
 
@@ -124,7 +201,8 @@ impl Scope {
         name: &str,
         node: &NodePlan,
         compensates: Option<Path>,
-    ) -> Result<bowline_core::Step, StepError> {
+        key_of: Option<Path>,
+    ) -> Result<Prepared, StepError> {
         let runtime = &self.run.runtime;
         let connector = runtime.registry.connector(&node.connector).cloned().ok_or_else(|| {
             StepError::permanent(
@@ -132,7 +210,16 @@ impl Scope {
                 format!("this bowline has no connector `{}`", node.connector),
             )
         })?;
-        let config = self.eval(step, "config", &node.config)?;
+        let config = if node.callback.is_some() && reads(&node.config, CALLBACK) {
+            let names = [(CALLBACK.to_owned(), self.node_address(name))];
+            let scope = Self {
+                frame: self.frame.local(names),
+                ..self.clone()
+            };
+            scope.eval(step, "config", &node.config)?
+        } else {
+            self.eval(step, "config", &node.config)?
+        };
         let key = match &node.idempotency_key {
             None => None,
             Some(key) => match self.eval(step, "idempotencyKey", key)?.value {
@@ -143,6 +230,7 @@ impl Scope {
         };
         let mut masked = config.masked;
         runtime.masker.scrub(&mut masked);
+        hide_tokens(&mut masked);
         let call = Call {
             runtime: Arc::clone(runtime),
             plan: self.run.plan.clone(),
@@ -150,16 +238,23 @@ impl Scope {
             base_dir: Arc::clone(&self.run.base_dir),
             connector,
             config: config.value,
-            key,
+            key: key.clone(),
         };
-        Ok(bowline_core::Step {
+        let mut options = node.options.clone();
+        options.on_unknown = match node.unknown_outcome {
+            UnknownOutcome::Retry => OnUnknown::Retry,
+            UnknownOutcome::Fail | UnknownOutcome::Verify(_) => OnUnknown::Fail,
+        };
+        let step = bowline_core::Step {
             name: name.to_owned(),
             kind: node.connector.as_str().into(),
             input: Some(payload(&masked)?),
-            options: node.options.clone(),
+            options,
             compensates,
+            key_of,
             body: Arc::new(call),
-        })
+        };
+        Ok(Prepared { step, key })
     }
 
     /// What becomes of a result. Computed anew on every replay; the journal has what the connector gave.
@@ -214,13 +309,36 @@ fn look_up<'a>(value: &'a Value, field: &[String]) -> Option<&'a Value> {
     field.iter().try_fold(value, |value, name| value.get(name))
 }
 
+/// Whether an expression of a template reads a name.
+fn reads(template: &Template, name: &str) -> bool {
+    template
+        .expressions()
+        .any(|(_, _, expression)| expression.roots().whole || expression.roots().names.iter().any(|read| read == name))
+}
+
+/// A call that is ready to be made, and the idempotency key that the workflow gave it, if it did.
+struct Prepared {
+    step: bowline_core::Step,
+    key: Option<String>,
+}
+
 /// How a call ended, and what `steps.<id>` tells of it.
-struct Done {
-    result: Result<Value, StepError>,
+pub(crate) struct Done {
+    pub(crate) result: Result<Value, StepError>,
+    /// The answer of a node that a callback followed.
+    response: Option<Arc<Value>>,
     took: Option<(u32, i64, i64)>,
 }
 
 impl Done {
+    fn failed(error: StepError) -> Self {
+        Self {
+            result: Err(error),
+            response: None,
+            took: None,
+        }
+    }
+
     /// The error, if it is one that a fallback may answer.
     fn failure(&self) -> Option<&StepError> {
         self.result
@@ -258,6 +376,7 @@ impl StepBody for Call {
             connections,
             masker: masker.clone(),
             base_dir: Arc::clone(&self.base_dir),
+            blobs: self.runtime.blobs.clone(),
         };
         let running = self.connector.run(context, self.config.clone());
         Box::pin(async move {
@@ -325,6 +444,9 @@ impl bowline_expression::Scope for Runtime {
 /// An error without the secrets that a service may have echoed into it.
 pub(crate) fn scrubbed(masker: &Masker, mut error: StepError) -> StepError {
     error.message = masker.scrub_text(&error.message).into_owned();
+    if let Some(hidden) = without_tokens(&error.message) {
+        error.message = hidden;
+    }
     for cause in &mut error.causes {
         *cause = masker.scrub_text(cause).into_owned();
     }

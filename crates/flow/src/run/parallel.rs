@@ -74,7 +74,7 @@ impl Scope {
     pub(crate) async fn give_up(&self, branch: &Self, name: &str, cause: &StepError) {
         let after = compensate(branch, &branch.undo, cause.clone()).await;
         if after.data != cause.data {
-            self.run.collect(name, &after);
+            self.collect(name, &after);
         }
     }
 

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bowline_connector::{Pools, Registry};
+use bowline_connector::{BlobStore, Pools, Registry};
 use bowline_expression::{Binding, Limits, Masker, Template};
 use serde_json::{Map, Value};
 
 use crate::plan::Plan;
+
+/// Where callbacks arrive if nothing else is said.
+const PUBLIC_URL: &str = "http://127.0.0.1:8080";
 
 /// What a [`Runtime`] is made of.
 #[derive(Clone, Default)]
@@ -18,6 +21,9 @@ pub struct Settings {
     pub credentials: Value,
     /// What bounds one evaluation of one expression.
     pub limits: Limits,
+    /// Where `callback.url` begins, such as `https://flows.example`. `None`: the environment variable
+    /// `BOWLINE_PUBLIC_URL` in `env`, else `http://127.0.0.1:8080`.
+    pub public_url: Option<String>,
 }
 
 /// Shared by all executions of a process. Cheap to share behind an [`Arc`].
@@ -28,12 +34,19 @@ pub struct Runtime {
     pub(crate) env: Binding,
     pub(crate) credentials: Binding,
     pub(crate) limits: Limits,
+    pub(crate) public_url: String,
+    pub(crate) blobs: Option<Arc<dyn BlobStore>>,
 }
 
 impl Runtime {
     /// A runtime that scrubs with `masker`; share the masker with whatever writes logs.
     #[must_use]
     pub fn new(registry: Arc<Registry>, masker: Masker, settings: Settings) -> Self {
+        let public_url = settings
+            .public_url
+            .or_else(|| settings.env.get("BOWLINE_PUBLIC_URL").cloned())
+            .filter(|url| !url.is_empty())
+            .unwrap_or_else(|| PUBLIC_URL.to_owned());
         let env: Map<String, Value> = settings
             .env
             .into_iter()
@@ -50,7 +63,16 @@ impl Runtime {
             env: Binding::secret(Value::Object(env)),
             credentials: Binding::secret(credentials),
             limits: settings.limits,
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            blobs: None,
         }
+    }
+
+    /// With a place for content that is too large for a journal. Without one, connectors refuse it.
+    #[must_use]
+    pub fn with_blobs(mut self, blobs: Arc<dyn BlobStore>) -> Self {
+        self.blobs = Some(blobs);
+        self
     }
 
     /// Tells the masker every secret that the plan's expressions name, before anything runs: a service

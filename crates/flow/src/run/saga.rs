@@ -12,6 +12,7 @@ use bowline_expression::Binding;
 use serde_json::{Value, json};
 
 use super::errors;
+use super::frame::Frame;
 use super::walk::{Flow, Scope};
 use crate::plan::{Saga, Step, StepKind};
 
@@ -19,8 +20,27 @@ use crate::plan::{Saga, Step, StepKind};
 /// are dropped.
 pub(crate) type Undo = Arc<Mutex<Notes>>;
 
+/// What a compensation reads of what it undoes; see [`note`].
+pub(crate) struct Noted {
+    frame: Arc<Frame>,
+    id: String,
+}
+
+impl Noted {
+    /// The action has its result only now: a callback brought it.
+    pub(crate) fn result(&self, result: &Arc<Value>) {
+        self.frame.rebind("action", Binding::open(Arc::clone(result)));
+        self.frame.rebind(&self.id, Binding::open(Arc::clone(result)));
+    }
+
+    /// The answer of the node, where that is not its result.
+    pub(crate) fn response(&self, response: &Arc<Value>) {
+        self.frame.rebind("response", Binding::open(Arc::clone(response)));
+    }
+}
+
 /// Takes note of how to undo an action that is done.
-pub(crate) fn note(scope: &Scope, id: &str, path: String, compensation: &Arc<Step>, result: &Arc<Value>) {
+pub(crate) fn note(scope: &Scope, id: &str, path: String, compensation: &Arc<Step>, result: &Arc<Value>) -> Noted {
     let (undone, step) = (id.to_owned(), Arc::clone(compensation));
     let names = [
         ("action".to_owned(), Binding::open(Arc::clone(result))),
@@ -29,6 +49,10 @@ pub(crate) fn note(scope: &Scope, id: &str, path: String, compensation: &Arc<Ste
     let scope = Scope {
         frame: scope.frame.local(names),
         ..scope.clone()
+    };
+    let read = Noted {
+        frame: Arc::clone(&scope.frame),
+        id: id.to_owned(),
     };
     let mut notes = scope.undo.lock().unwrap_or_else(PoisonError::into_inner);
     let cause = Arc::clone(&scope.run.cause);
@@ -39,6 +63,7 @@ pub(crate) fn note(scope: &Scope, id: &str, path: String, compensation: &Arc<Ste
             let frame = undo_scope.frame.local([("error".to_owned(), Binding::open(cause))]);
             // A compensation is not itself compensated.
             let scope = Scope {
+                recorder: Arc::clone(&undo_scope.run.recorder),
                 frame,
                 undo: Undo::default(),
                 compensates: Some(path.as_str().into()),
@@ -48,6 +73,8 @@ pub(crate) fn note(scope: &Scope, id: &str, path: String, compensation: &Arc<Ste
             scope.compensation(&step, &path).await
         })
     });
+    drop(notes);
+    read
 }
 
 /// Undoes everything noted, and gives the error back with what could not be undone.
@@ -90,6 +117,7 @@ impl Scope {
             let is_node = matches!(action.kind, StepKind::Node(_));
             let place = Scope {
                 undone_by: compensation.filter(|_| is_node).cloned(),
+                may_fold: inner.may_fold && (is_node || compensation.is_none()),
                 ..inner.clone()
             };
             let result = match place.one(action).await {
@@ -103,7 +131,7 @@ impl Scope {
                 Err(error) => return Err(compensate(&inner, &undo, error).await),
             };
             if let (Some(compensation), false) = (compensation, is_node) {
-                note(
+                let _ = note(
                     &inner,
                     &action.id,
                     inner.context.path_of(&action.id),

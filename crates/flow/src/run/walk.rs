@@ -1,7 +1,7 @@
 //! Lists of steps, one after the other, and the simple blocks.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use bowline_connector::Millis;
 use bowline_core::{Context, ErrorKind, Path, Payload, StepError};
@@ -10,7 +10,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::errors;
+use super::facts::Facts;
+use super::fold::Recorder;
 use super::frame::Frame;
+use super::report::Report;
 use super::runtime::Runtime;
 use super::saga::Undo;
 use crate::plan::{ChildMode, Plan, Step, StepKind, Try, Wait};
@@ -19,51 +22,15 @@ use crate::plan::{ChildMode, Plan, Step, StepKind, Try, Wait};
 pub(crate) struct Run {
     pub(crate) plan: Plan,
     pub(crate) runtime: Arc<Runtime>,
-    context: Context,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) context: Context,
     pub(crate) base_dir: Arc<std::path::PathBuf>,
-    /// `workflow.errors`: what best-effort steps collected.
-    errors: Mutex<Vec<Value>>,
-    /// `steps.<id>`.
-    steps: Mutex<HashMap<String, Report>>,
+    /// `workflow.errors` and `steps`.
+    pub(crate) recorder: Arc<Recorder>,
     /// The error that compensations read as `error`.
     pub(crate) cause: Arc<Mutex<Value>>,
     /// Connections as this process has rendered them, shared by all runs of the plan.
     pub(crate) connections: Arc<super::node::RenderedConnections>,
-}
-
-/// What `steps.<id>` tells. Made into a value only when an expression reads it.
-#[derive(Clone, Default)]
-pub(crate) struct Report {
-    pub(crate) status: &'static str,
-    pub(crate) output: Option<Arc<Value>>,
-    pub(crate) error: Option<Value>,
-    /// Attempts, when it was asked for, and when it ended; for nodes only.
-    pub(crate) took: Option<(u32, i64, i64)>,
-}
-
-impl Report {
-    pub(crate) fn of(status: &'static str) -> Self {
-        Self {
-            status,
-            ..Self::default()
-        }
-    }
-
-    fn to_value(&self) -> Value {
-        let mut value = json!({ "status": self.status });
-        if let Some(output) = &self.output {
-            value["output"] = Value::clone(output);
-        }
-        if let Some(error) = &self.error {
-            value["error"] = error.clone();
-        }
-        if let Some((attempts, started_at, ended_at)) = self.took {
-            value["attempts"] = json!(attempts);
-            value["startedAt"] = json!(started_at);
-            value["endedAt"] = json!(ended_at);
-        }
-        value
-    }
 }
 
 /// What comes after a step.
@@ -85,6 +52,11 @@ pub(crate) struct Scope {
     pub(crate) compensates: Option<Path>,
     /// What undoes the node that is run next, instead of its own compensation.
     pub(crate) undone_by: Option<Arc<Step>>,
+    /// Whether loops may forget what is done. Not where it may have to be undone as a whole: then each step is to be
+    /// known, so that a resumed execution does it again under a new idempotency key.
+    pub(crate) may_fold: bool,
+    /// Where errors and reports go: the run's, or that of a stretch of a loop.
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 impl Run {
@@ -94,8 +66,8 @@ impl Run {
             runtime: Arc::clone(&program.runtime),
             context,
             base_dir: Arc::clone(&program.base_dir),
-            errors: Mutex::default(),
-            steps: Mutex::default(),
+            facts: Arc::clone(&program.facts),
+            recorder: Arc::default(),
             cause: Arc::default(),
             connections: Arc::clone(&program.connections),
         })
@@ -110,30 +82,18 @@ impl Run {
             undo: Arc::clone(undo),
             compensates: None,
             undone_by: None,
+            may_fold: true,
+            recorder: Arc::clone(&self.recorder),
         }
     }
 
-    /// Takes note of an error that does not stop the workflow.
-    pub(crate) fn collect(&self, step: &str, error: &StepError) {
-        let mut entry = errors::as_value(error);
-        entry["step"] = json!(step);
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
-    }
-
-    pub(crate) fn report(&self, step: &str, report: Report) {
-        self.steps
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(step.to_owned(), report);
-    }
-
-    fn workflow(&self) -> Value {
+    fn workflow(&self, errors: &[Value]) -> Value {
         json!({
             "executionId": &**self.context.execution_id(),
             "name": &**self.context.workflow(),
             "timestamp": rfc3339(self.context.now()),
             "startedAt": rfc3339(self.context.started_at()),
-            "errors": &*self.errors.lock().unwrap_or_else(PoisonError::into_inner),
+            "errors": errors,
             "attempt": 1,
         })
     }
@@ -144,9 +104,9 @@ fn rfc3339(ms: i64) -> String {
 }
 
 /// What one expression of one step reads.
-struct Names<'a> {
-    scope: &'a Scope,
-    place: &'a str,
+pub(crate) struct Names<'a> {
+    pub(crate) scope: &'a Scope,
+    pub(crate) place: &'a str,
 }
 
 impl bowline_expression::Scope for Names<'_> {
@@ -158,10 +118,10 @@ impl bowline_expression::Scope for Names<'_> {
         match name {
             "env" => Some(run.runtime.env.clone()),
             "credentials" => Some(run.runtime.credentials.clone()),
-            "workflow" => Some(Binding::open(run.workflow())),
+            "workflow" => Some(Binding::open(run.workflow(&self.scope.recorder.errors()))),
             "random" => Some(Binding::open(json!({ "uuid": self.scope.context.uuid(self.place) }))),
             "steps" => {
-                let steps = run.steps.lock().unwrap_or_else(PoisonError::into_inner);
+                let steps = self.scope.recorder.steps();
                 let steps: Map<String, Value> = steps
                     .iter()
                     .map(|(id, report)| (id.clone(), report.to_value()))
@@ -182,6 +142,18 @@ impl bowline_expression::Scope for Names<'_> {
 }
 
 impl Scope {
+    /// Takes note of an error that does not stop the workflow.
+    pub(crate) fn collect(&self, step: &str, error: &StepError) {
+        let mut entry = errors::as_value(error);
+        entry["step"] = json!(step);
+        self.recorder.collect(entry);
+    }
+
+    /// Takes note of how a step went.
+    pub(crate) fn report(&self, step: &str, report: Report) {
+        self.recorder.report(step, report);
+    }
+
     /// The same place, one level of path further in.
     pub(crate) fn enter(&self, name: &str) -> Self {
         Self {
@@ -230,7 +202,7 @@ impl Scope {
         }
     }
 
-    fn text(&self, step: &Step, what: &str, template: &Template) -> Result<String, StepError> {
+    pub(crate) fn text(&self, step: &Step, what: &str, template: &Template) -> Result<String, StepError> {
         match self.eval(step, what, template)?.masked {
             Value::String(text) => Ok(text),
             other => Err(errors::wrong(&step.location, what, "text", &other)),
@@ -240,6 +212,7 @@ impl Scope {
     /// Runs steps in order. The result is that of the last one that was not skipped.
     pub(crate) fn steps<'a>(&'a self, steps: &'a [Step]) -> Walk<'a, Result<Flow, StepError>> {
         Box::pin(async move {
+            self.tell_addresses(steps);
             let mut last = None;
             for step in steps {
                 match self.one(step).await? {
@@ -258,7 +231,7 @@ impl Scope {
             if let Some(when) = &step.when
                 && !self.condition(step, "when", when)?
             {
-                self.run.report(&step.id, Report::of("skipped"));
+                self.report(&step.id, Report::of("skipped"));
                 self.frame.set(&step.id, Binding::open(Value::Null));
                 return Ok(Flow::Next(None));
             }
@@ -270,7 +243,7 @@ impl Scope {
             match &flow {
                 Ok(Flow::Next(result)) => {
                     let result = result.clone().unwrap_or_default();
-                    self.run.report(
+                    self.report(
                         &step.id,
                         Report {
                             output: Some(Arc::clone(&result)),
@@ -283,7 +256,7 @@ impl Scope {
                 }
                 Ok(Flow::Return(_)) => {}
                 Err(error) => {
-                    self.run.report(
+                    self.report(
                         &step.id,
                         Report {
                             error: Some(errors::as_value(error)),
@@ -315,6 +288,10 @@ impl Scope {
                 inner.steps(default).await
             }
             StepKind::Wait(wait) => self.wait(step, wait).await,
+            StepKind::Callback(callback) => self.callback_step(step, callback).await,
+            StepKind::WaitFor(wait) => self.wait_for(step, wait).await,
+            StepKind::Emit(emit) => self.emit(step, emit).await,
+            StepKind::Approve(approve) => self.approve(step, approve).await,
             StepKind::Workflow { name, input, mode } => self.child(step, name, input.as_ref(), *mode).await,
             StepKind::Set(variables) => {
                 for (name, template) in variables {
@@ -352,27 +329,28 @@ impl Scope {
                 self.context.sleep(&step.id, duration.duration()).await?;
             }
             Wait::Until(template) => {
-                let value = self.eval(step, "wait.until", template)?.value;
-                let at = match &value {
-                    Value::String(text) => text
-                        .parse::<jiff::Timestamp>()
-                        .ok()
-                        .map(jiff::Timestamp::as_millisecond),
-                    Value::Number(ms) => ms.as_i64(),
-                    _ => None,
-                };
-                let at = at.ok_or_else(|| {
-                    errors::wrong(
-                        &step.location,
-                        "wait.until",
-                        "an RFC 3339 time or milliseconds since 1970",
-                        &value,
-                    )
-                })?;
+                let at = self.moment(step, "wait.until", template)?;
                 self.context.sleep_until(&step.id, at).await?;
             }
         }
         Ok(Flow::Next(None))
+    }
+
+    /// A moment, in milliseconds since the Unix epoch.
+    pub(crate) fn moment(&self, step: &Step, what: &str, template: &Template) -> Result<i64, StepError> {
+        let value = self.eval(step, what, template)?.value;
+        let at = match &value {
+            Value::String(text) => text
+                .parse::<jiff::Timestamp>()
+                .ok()
+                .map(jiff::Timestamp::as_millisecond),
+            Value::Number(ms) => ms.as_i64(),
+            _ => None,
+        };
+        at.ok_or_else(|| {
+            let expected = "an RFC 3339 time or milliseconds since 1970";
+            errors::wrong(&step.location, what, expected, &value)
+        })
     }
 
     async fn child(
@@ -440,7 +418,7 @@ pub(crate) fn payload(value: &Value) -> Result<Payload, StepError> {
     Payload::of(value).map_err(|error| StepError::permanent("output.invalid", "a value is not JSON").caused_by(&error))
 }
 
-pub(crate) fn parse(payload: &Payload) -> Result<Value, StepError> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(payload: &Payload) -> Result<T, StepError> {
     payload
         .parse()
         .map_err(|error| StepError::permanent("journal.invalid", "a recorded value is not JSON").caused_by(&error))

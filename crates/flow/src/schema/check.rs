@@ -64,7 +64,7 @@ impl<'a> Checker<'a> {
             return;
         }
         if is_duration(schema) {
-            self.duration(cursor);
+            self.duration(cursor, schema.get("x-positive").is_some());
             return;
         }
         if let Some(wanted) = resolved.get("const") {
@@ -158,19 +158,22 @@ impl<'a> Checker<'a> {
         values::types(schema).is_none_or(|types| types.contains(&"string"))
     }
 
-    fn duration(&mut self, cursor: &Cursor) {
+    fn duration(&mut self, cursor: &Cursor, is_positive: bool) {
         let reading = match &cursor.node.kind {
-            Kind::Text(text, _) => Millis::parse(text).map(drop),
+            Kind::Text(text, _) => Millis::parse(text),
             Kind::Number(number) => serde_json::from_value::<Millis>(Value::Number(number.clone()))
-                .map(drop)
                 .map_err(|_| format!("`{number}` is not a duration")),
             _ => Err(format!("this is {}, not a duration", cursor.node.kind_name())),
         };
-        if let Err(message) = reading {
-            let message = message.split(';').next().unwrap_or_default().to_owned();
-            self.report.at(codes::DURATION, cursor, message, |problem| {
-                problem.expected("milliseconds, or text such as 250ms, 30s, 5m, 2d or PT5M")
-            });
+        match reading {
+            Err(message) => {
+                let message = message.split(';').next().unwrap_or_default().to_owned();
+                self.report.at(codes::DURATION, cursor, message, |problem| {
+                    problem.expected("milliseconds, or text such as 250ms, 30s, 5m, 2d or PT5M")
+                });
+            }
+            Ok(time) if is_positive && time.duration().is_zero() => no_time(self.report, cursor),
+            Ok(_) => {}
         }
     }
 
@@ -374,4 +377,18 @@ impl<'a> Checker<'a> {
             self.report.at(codes::NOT_ALLOWED, cursor, message, plain);
         }
     }
+}
+
+/// A bound of no time at all, which nothing could keep.
+pub(crate) fn no_time(report: &mut Report, cursor: &Cursor) {
+    report.at(
+        codes::NOT_ALLOWED,
+        cursor,
+        "nothing can be done in no time",
+        |problem| {
+            problem
+                .expected("more than 0")
+                .hint("leave the field out for the default")
+        },
+    );
 }

@@ -14,7 +14,7 @@ use crate::tree::Kind;
 
 use super::check::Checker;
 use super::values;
-use super::words::{is_duration, later};
+use super::words::is_duration;
 
 impl<'a> Checker<'a> {
     /// Checks a value against the one of `branches` that is meant.
@@ -155,18 +155,6 @@ impl<'a> Checker<'a> {
     }
 
     fn no_key(&mut self, cursor: &Cursor, schema: &'a Value, keyed: &[(&'a str, &'a Value)]) {
-        for key in schema
-            .get("x-later-keys")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-        {
-            if let Some(entry) = cursor.node.get(key) {
-                later(self.report, cursor, entry);
-                return;
-            }
-        }
         let what = schema.get("x-what").and_then(Value::as_str).unwrap_or("this");
         let keys: Vec<&str> = keyed.iter().map(|(key, _)| *key).collect();
         let expected = format!("one of: {}", keys.join(", "));

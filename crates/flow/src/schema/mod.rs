@@ -7,7 +7,8 @@
 //! - `x-step`, `x-document`: the common fields of steps or documents belong to it too;
 //! - `x-template`: expressions may stand here; `x-fixed`: none may, though it is text; `x-no-expressions` says
 //!   the same in a connector's configuration, where they may stand everywhere else;
-//! - `x-later`, `x-later-unless`, `x-later-keys`: parts of the language that this version refuses by name;
+//! - `x-positive`: a duration that cannot be 0;
+//! - `x-later`, `x-later-unless`: parts of the language that this version refuses by name;
 //! - `x-what`: what people call the thing.
 
 mod check;
@@ -23,7 +24,7 @@ use bowline_connector::{ConnectionEntry, ConnectorEntry};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
-pub(crate) use check::{Checker, Mode};
+pub(crate) use check::{Checker, Mode, no_time};
 pub use editor::language_schema;
 pub(crate) use values::has_expression;
 

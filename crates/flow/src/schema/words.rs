@@ -30,10 +30,6 @@ pub(super) fn is_only_later(property: &Value) -> bool {
 /// A part of the language that this version refuses by name.
 pub(super) fn later(report: &mut Report, cursor: &Cursor, entry: &Entry) {
     let path = cursor.path.key(&entry.key);
-    let what = match (&*entry.key, entry.value.text()) {
-        ("onUnknownOutcome", Some(value)) => format!("onUnknownOutcome: {value}"),
-        (key, _) => key.to_owned(),
-    };
-    let message = format!("`{what}` is not in this version of bowline yet");
+    let message = format!("`{}` is not in this version of bowline yet", entry.key);
     report.add(codes::LATER, entry.key_at, &path, message, plain);
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bowline_connector::{ErrorKind, Registry, StepContext, StepError};
-use bowline_core::{Outcome, Payload, Program};
+use bowline_core::{Answer, Outcome, Payload, Program};
 use bowline_engine::{Clock, Engine, Options, Programs, StartRequest};
 use bowline_expression::Masker;
 use bowline_flow::{FlowProgram, LoadOptions, Plan, Runtime, Settings, Source, load};
-use bowline_store::{Definition, MemoryStore};
+use bowline_store::{CallbackAddress, Definition, MemoryStore};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -31,8 +32,64 @@ pub(crate) struct Do {
     /// Never ends.
     #[serde(default)]
     hang: bool,
+    /// Tells its idempotency key and its path.
+    #[serde(default)]
+    key: bool,
+    /// The error's kind, where it is not permanent.
+    #[serde(default)]
+    kind: Option<String>,
+    /// Answers a callback, and gives what became of it.
+    #[serde(default)]
+    deliver: Option<Deliver>,
+    /// Sends this execution a signal: its name and data.
+    #[serde(default)]
+    signal: Option<(String, Value)>,
 }
 
+/// An answer to a callback.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Deliver {
+    /// To whoever made it; may be an address that ends in it.
+    #[serde(default)]
+    token: Option<String>,
+    /// Or the channel and the reference.
+    #[serde(default)]
+    key: Option<(String, String)>,
+    /// What it brings.
+    #[serde(default)]
+    answer: Value,
+    /// Or the code of the error that it reports.
+    #[serde(default)]
+    fail: Option<String>,
+    /// Or it is a heartbeat.
+    #[serde(default)]
+    heartbeat: bool,
+}
+
+impl Deliver {
+    async fn run(self, engine: &Engine) -> Value {
+        let address = match (self.token, self.key) {
+            (Some(token), _) => CallbackAddress::Token(token.rsplit('/').next().unwrap().to_owned()),
+            (None, Some((name, key))) => CallbackAddress::Key { name, key },
+            (None, None) => panic!("to whom?"),
+        };
+        let answer = match self.fail {
+            Some(code) => Answer::Failed(StepError::permanent(code, "the other side failed")),
+            None if self.heartbeat => Answer::Heartbeat,
+            None => Answer::Succeeded {
+                output: Payload::of(&self.answer).unwrap(),
+                event: None,
+            },
+        };
+        serde_json::to_value(engine.deliver(&address, answer).await.unwrap()).unwrap()
+    }
+}
+
+/// The engines that run executions, by the execution's id.
+static ENGINES: Mutex<BTreeMap<String, Weak<Engine>>> = Mutex::new(BTreeMap::new());
+
+static STARTED: AtomicUsize = AtomicUsize::new(0);
 static CALLS: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
 
 async fn run(ctx: StepContext, config: Do) -> Result<Value, StepError> {
@@ -45,12 +102,28 @@ async fn run(ctx: StepContext, config: Do) -> Result<Value, StepError> {
     if config.hang {
         std::future::pending::<()>().await;
     }
+    if config.key {
+        return Ok(json!({ "key": &*ctx.idempotency_key, "path": &*ctx.path }));
+    }
+    let engine = ENGINES.lock().unwrap().get(&*ctx.execution_id).and_then(Weak::upgrade);
+    if let Some(deliver) = config.deliver {
+        return Ok(deliver.run(&engine.unwrap()).await);
+    }
+    if let Some((name, data)) = config.signal {
+        let data = Payload::of(&data).unwrap();
+        let was_new = engine
+            .unwrap()
+            .signal(&ctx.execution_id, &name, data, None)
+            .await
+            .unwrap();
+        return Ok(json!(was_new));
+    }
     match config.fail {
         Some(code) if config.times.is_none_or(|times| ctx.attempt <= times) => {
-            let kind = if config.times.is_some() {
-                ErrorKind::Transient
-            } else {
-                ErrorKind::Permanent
+            let kind = match config.kind.as_deref() {
+                Some("unknown") => ErrorKind::OutcomeUnknown,
+                _ if config.times.is_some() => ErrorKind::Transient,
+                _ => ErrorKind::Permanent,
             };
             Err(StepError::new(code, kind, "told to fail"))
         }
@@ -104,6 +177,11 @@ impl Programs for Flows {
     }
 }
 
+/// Waits for something in the middle of a test that is not async at that place.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
+}
+
 /// Waits until an execution has begun an attempt of this step.
 pub(crate) fn wait_for_call(id: &str, path: &str) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
@@ -126,7 +204,7 @@ pub(crate) struct Ran {
     pub(crate) took: Duration,
     pub(crate) masker: Masker,
     pub(crate) store: MemoryStore,
-    _engine: Engine,
+    _engine: Arc<Engine>,
 }
 
 impl Ran {
@@ -194,13 +272,14 @@ impl World {
             Arc::clone(&self.flows) as Arc<dyn Programs>,
             tokio::runtime::Handle::current(),
             options,
-        )
-        .unwrap();
+        );
+        let engine = Arc::new(engine.unwrap());
         let began = clock.now();
+        let id = format!("test-{}", STARTED.fetch_add(1, Ordering::Relaxed));
+        ENGINES.lock().unwrap().insert(id.clone(), Arc::downgrade(&engine));
         let request = StartRequest {
-            id: None,
-            definition: definition("test", text),
-            input: Payload::of(&input).unwrap(),
+            id: Some(id),
+            ..StartRequest::new(definition("test", text), Payload::of(&input).unwrap())
         };
         let handle = engine.start(request).await.unwrap();
         let id = handle.id().to_owned();
