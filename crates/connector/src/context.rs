@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bowline_core::StepError;
+use bowline_core::{BlobRef, BlobStore, StepError};
 use bowline_expression::Masker;
+use futures_util::TryStreamExt;
 
 use crate::connections::Connections;
 
@@ -28,6 +29,8 @@ pub struct StepContext {
     pub masker: Masker,
     /// Folder against which relative paths in a configuration are resolved: the workflow file's own.
     pub base_dir: Arc<PathBuf>,
+    /// Where content goes that is too large for a journal; none where the program that runs this has no place.
+    pub blobs: Option<Arc<dyn BlobStore>>,
 }
 
 impl StepContext {
@@ -38,6 +41,41 @@ impl StepContext {
     /// than `T`'s, and whatever building it says.
     pub fn connection<T: Send + Sync + 'static>(&self, name: &str) -> Result<Arc<T>, StepError> {
         self.connections.get(name, self)
+    }
+
+    /// The store of blobs, for `field`, which needs one.
+    ///
+    /// # Errors
+    /// `blob.store` where there is none.
+    pub fn blob_store(&self, field: &str) -> Result<&Arc<dyn BlobStore>, StepError> {
+        self.blobs.as_ref().ok_or_else(|| {
+            StepError::permanent(
+                "blob.store",
+                format!("{field}: there is no blob store here; give the program a data folder"),
+            )
+        })
+    }
+
+    /// The whole content of a blob, for a connector that needs it at once. `field` is where the reference stands.
+    ///
+    /// # Errors
+    /// `blob.too-large` where it has more than `limit` bytes, before any is read; `blob.store` and what the store says.
+    pub async fn read_blob(&self, field: &str, blob: &BlobRef, limit: u64) -> Result<Vec<u8>, StepError> {
+        if blob.size > limit {
+            return Err(StepError::permanent(
+                "blob.too-large",
+                format!(
+                    "{field}: the blob has {} bytes, and at most {limit} can be used here",
+                    blob.size
+                ),
+            ));
+        }
+        let mut pieces = self.blob_store(field)?.open(blob).await?;
+        let mut content = Vec::with_capacity(blob.size as usize);
+        while let Some(piece) = pieces.try_next().await? {
+            content.extend_from_slice(&piece);
+        }
+        Ok(content)
     }
 
     /// A context for tests and documentation examples: execution `test`, path `step`, attempt 1.
@@ -52,6 +90,7 @@ impl StepContext {
             connections: Connections::default(),
             masker: Masker::default(),
             base_dir: Arc::new(PathBuf::from(".")),
+            blobs: None,
         }
     }
 }

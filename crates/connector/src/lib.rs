@@ -17,7 +17,7 @@ mod context;
 mod registry;
 mod retry_after;
 
-pub use bowline_core::{ErrorKind, StepError};
+pub use bowline_core::{BlobError, BlobId, BlobInfo, BlobRef, BlobStore, ByteStream, ErrorKind, StepError};
 pub use bowline_expression::{Masker, Secret};
 pub use connections::{AnyConnection, Connections, Declared, Pools};
 pub use context::StepContext;

@@ -3,17 +3,16 @@
 //! A redirect may ask for the same body again, so a plan holds bytes that are cheap to clone, or the path
 //! of a file that is opened for every request.
 
-use std::path::Path;
-
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use bowline_connector::StepError;
+use bowline_connector::{BlobRef, StepContext, StepError};
 use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Body, Client, Request, RequestBuilder};
 use serde_json::{Map, Value};
 
+use crate::blob::BlobBody;
 use crate::config::Config;
 use crate::failure::invalid;
 use crate::file::FileBody;
@@ -28,6 +27,7 @@ pub(crate) enum BodyPlan {
     None,
     Bytes { bytes: Bytes, content_type: &'static str },
     File(FileBody),
+    Blob(BlobBody),
     Multipart(Vec<ReadyPart>),
 }
 
@@ -42,9 +42,16 @@ pub(crate) async fn plan(
     config: &Config,
     headers: &HeaderMap,
     key: Option<&(String, String)>,
-    base: &Path,
+    ctx: &StepContext,
 ) -> Result<BodyPlan, StepError> {
     let plan = match (kind(config, headers)?, &config.body) {
+        (Kind::Json | Kind::Text | Kind::Binary, Some(value)) if key.is_none() && BlobRef::of(value).is_some() => {
+            blob(ctx, value)?
+        }
+        (Kind::Json, Some(value)) if let Some(blob) = BlobRef::within(value) => return Err(misplaced(&blob)),
+        (Kind::Form | Kind::Multipart, Some(value)) if let Some(blob) = BlobRef::of(value) => {
+            return Err(misplaced(&blob));
+        }
         (Kind::None, _) => match key {
             None => BodyPlan::None,
             Some(key) => json(&Value::Object(Map::new()), Some(key))?,
@@ -65,13 +72,20 @@ pub(crate) async fn plan(
             match fields {
                 None => {}
                 Some(Value::Object(fields)) => {
-                    for (name, value) in pairs::pairs("body", fields, config.query_arrays)? {
+                    let (blobs, fields): (Map<_, _>, Map<_, _>) = fields
+                        .clone()
+                        .into_iter()
+                        .partition(|(_, value)| BlobRef::of(value).is_some());
+                    for (name, value) in pairs::pairs("body", &fields, config.query_arrays)? {
                         parts.push(ReadyPart::field(&name, value));
+                    }
+                    for (name, value) in &blobs {
+                        parts.extend(multipart::of_blob(name, value, ctx)?);
                     }
                 }
                 Some(_) => return Err(invalid("body", "next to multipart it is an object of fields")),
             }
-            parts.extend(multipart::ready(&config.multipart, base).await?);
+            parts.extend(multipart::ready(&config.multipart, ctx).await?);
             parts.extend(key.map(|(name, value)| ReadyPart::field(name, value.clone())));
             BodyPlan::Multipart(parts)
         }
@@ -104,7 +118,7 @@ pub(crate) async fn plan(
         }
         (Kind::File, _) => {
             let path = config.body_file.as_deref().unwrap_or_default();
-            BodyPlan::File(FileBody::find("bodyFile", path, base).await?)
+            BodyPlan::File(FileBody::find("bodyFile", path, &ctx.base_dir).await?)
         }
     };
     match config.max_request_size {
@@ -117,6 +131,24 @@ pub(crate) async fn plan(
         )),
         _ => Ok(plan),
     }
+}
+
+fn blob(ctx: &StepContext, value: &Value) -> Result<BodyPlan, StepError> {
+    match BlobRef::of(value) {
+        Some(blob) => BlobBody::find(ctx, "body", blob).map(BodyPlan::Blob),
+        None => Err(invalid("body", "it is no reference to a blob")),
+    }
+}
+
+/// A service can do nothing with a reference.
+fn misplaced(blob: &BlobRef) -> StepError {
+    invalid(
+        "body",
+        &format!(
+            "inside of it stands a reference to blob {}; a blob is sent as the whole body, or as a part of a multipart form",
+            blob.id
+        ),
+    )
 }
 
 fn json(value: &Value, key: Option<&(String, String)>) -> Result<BodyPlan, StepError> {
@@ -161,6 +193,7 @@ impl BodyPlan {
             Self::None => 0,
             Self::Bytes { bytes, .. } => bytes.len() as u64,
             Self::File(file) => file.len(),
+            Self::Blob(blob) => blob.len(),
             Self::Multipart(parts) => parts.iter().map(ReadyPart::len).sum(),
         }
     }
@@ -173,6 +206,7 @@ impl BodyPlan {
         mut request: Request,
         activity: &Activity,
     ) -> Result<Request, StepError> {
+        let mut own_type = None;
         let content_type = match self {
             Self::None => return Ok(request),
             Self::Multipart(parts) => {
@@ -194,11 +228,19 @@ impl BodyPlan {
                     .insert(CONTENT_LENGTH, HeaderValue::from(file.len()));
                 BYTES
             }
+            Self::Blob(blob) => {
+                *request.body_mut() = Some(blob.open(activity).await?);
+                request
+                    .headers_mut()
+                    .insert(CONTENT_LENGTH, HeaderValue::from(blob.len()));
+                own_type = blob.content_type().and_then(|text| HeaderValue::from_str(text).ok());
+                BYTES
+            }
         };
         request
             .headers_mut()
             .entry(CONTENT_TYPE)
-            .or_insert(HeaderValue::from_static(content_type));
+            .or_insert(own_type.unwrap_or(HeaderValue::from_static(content_type)));
         Ok(request)
     }
 }
@@ -216,12 +258,13 @@ mod tests {
         if let Some(content_type) = content_type {
             headers.insert(HeaderName::from_static("content-type"), content_type.parse().unwrap());
         }
-        match plan(&config, &headers, None, Path::new(".")).await? {
+        match plan(&config, &headers, None, &StepContext::for_tests()).await? {
             BodyPlan::None => Ok(("none".into(), String::new())),
             BodyPlan::Bytes { bytes, content_type } => {
                 Ok((content_type.into(), String::from_utf8_lossy(&bytes).into_owned()))
             }
             BodyPlan::File(_) => Ok(("file".into(), String::new())),
+            BodyPlan::Blob(blob) => Ok(("blob".into(), blob.len().to_string())),
             BodyPlan::Multipart(parts) => Ok(("multipart".into(), parts.len().to_string())),
         }
     }
@@ -316,7 +359,7 @@ mod tests {
         let key = ("k".to_owned(), "v".to_owned());
         let plan = |config: Value| {
             let (config, key): (Config, _) = (serde_json::from_value(config).unwrap(), key.clone());
-            async move { plan(&config, &HeaderMap::new(), Some(&key), Path::new(".")).await }
+            async move { plan(&config, &HeaderMap::new(), Some(&key), &StepContext::for_tests()).await }
         };
         for (config, expected) in [
             (json!({ "body": { "a": 1 } }), r#"{"a":1,"k":"v"}"#),

@@ -56,9 +56,20 @@ use crate::tls::Tls;
 /// Errors: `http.<status>`, `http.connect`, `http.connect-timeout`, `http.dns`, `http.tls`, `http.proxy`,
 /// `http.reset`, `http.timeout`, `http.protocol`, `http.redirect`, `http.redirect-downgrade`,
 /// `http.too-many-redirects`, `http.response-too-large`, `http.request-too-large`, `http.invalid-json`,
-/// `http.invalid-text`, `http.content-encoding`, `http.body-unreadable`, `http.pool-timeout` and
-/// `config.invalid`. Those that Node knows answer to its names too: `ECONNREFUSED`, `ECONNRESET`,
+/// `http.invalid-text`, `http.content-encoding`, `http.body-unreadable`, `http.pool-timeout`, `blob.missing`,
+/// `blob.damaged`, `blob.store`, `blob.too-large` and `config.invalid`. Those that Node knows answer to its names too: `ECONNREFUSED`, `ECONNRESET`,
 /// `ETIMEDOUT`, `ENOTFOUND`, `EPIPE`.
+///
+/// A large body from one service to another, streamed both ways:
+///
+/// ```yaml
+/// - id: download
+///   type: http-request
+///   config: { url: "https://files.example/video", responseType: blob, timeout: 10m }
+/// - id: upload
+///   type: http-request
+///   config: { method: PUT, url: "https://archive.example/video", body: "${download.body}", timeout: 10m }
+/// ```
 ///
 /// An answer outside `successCodes` is the error `http.<status>`. 408, 425, 429 and 503 may be repeated,
 /// when `Retry-After` says so; 500, 502 and 504 leave open whether a POST, PUT, PATCH or DELETE was
@@ -86,7 +97,9 @@ pub struct Config {
     /// Request headers. A value may be a list, which repeats the header; null sends none, also not the
     /// connection's. A header named here wins over `authentication` and over the idempotency key.
     pub headers: BTreeMap<String, HeaderValues>,
-    /// Request body; null or absent sends none. See `bodyType`. `payload` is the same.
+    /// Request body; null or absent sends none. See `bodyType`. A reference to a blob, such as
+    /// `${download.body}`, streams the blob, with the content type that it came with unless you set
+    /// one. `payload` is the same.
     #[serde(alias = "payload")]
     pub body: Option<Value>,
     /// How the body is written. `auto` (default): with `multipart` a multipart form; with `bodyFile` the
@@ -101,8 +114,13 @@ pub struct Config {
     /// Parts of a multipart form: fields and files.
     pub multipart: Vec<Part>,
     /// How the answer's body is read. `auto` (default) goes by its `Content-Type`: JSON becomes a value,
-    /// text a string, anything else base64. An empty body is null.
+    /// text a string, anything else base64, or a reference to a blob where it is over `maxInline`. `blob` keeps
+    /// any body as a blob. An empty body is null.
     pub response_type: ResponseType,
+    /// Largest answer body that is neither JSON nor text and stands in the result as base64, in bytes or as text
+    /// such as `1 MB`. Default 65536 (64 KiB). A larger one is streamed to the blob store, and `body` is a
+    /// reference to it.
+    pub max_inline: Option<ByteSize>,
     /// Character set of a text answer, instead of the one that its `Content-Type` names (UTF-8 if none),
     /// such as `windows-1252`.
     pub charset: Option<String>,
@@ -123,7 +141,7 @@ pub struct Config {
     /// Most redirects to follow, 10 by default; one more is the error `http.too-many-redirects`.
     pub max_redirects: Option<u32>,
     /// Largest answer body, in bytes or as text such as `10 MB` (default). A larger one is the error
-    /// `http.response-too-large`; nothing is cut off.
+    /// `http.response-too-large`; nothing is cut off. A body that becomes a blob has no limit by default.
     pub max_response_size: Option<ByteSize>,
     /// Largest request body, in bytes or as text. A larger one is the error `http.request-too-large`, and
     /// nothing is sent. No limit by default.
@@ -184,6 +202,8 @@ pub enum ResponseType {
     Text,
     /// Base64 of the bytes.
     Binary,
+    /// A reference to a blob, whatever the `Content-Type` says.
+    Blob,
     /// Not at all; the body is null.
     None,
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bowline_connector::Masker;
+use bowline_connector::{BlobRef, Masker};
 use encoding_rs::{Encoding, UTF_8};
 use mime::Mime;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
@@ -41,6 +41,11 @@ impl Decoded {
         }
     }
 
+    /// A reference to what was kept elsewhere.
+    pub(crate) fn blob(blob: &BlobRef) -> Self {
+        Self::value(serde_json::json!(blob))
+    }
+
     fn bytes(bytes: &[u8]) -> Self {
         Self {
             value: STANDARD.encode(bytes).into(),
@@ -66,7 +71,7 @@ pub(crate) fn decode(
         ResponseType::Auto if packed.is_some() => Shape::Bytes,
         ResponseType::Json => Shape::Json,
         ResponseType::Text => Shape::Text,
-        ResponseType::Auto | ResponseType::None => shape(bytes, declared.as_ref()),
+        ResponseType::Auto | ResponseType::Blob | ResponseType::None => shape(bytes, declared.as_ref()),
     };
     if shape == Shape::Bytes {
         return Ok(Decoded::bytes(bytes));
@@ -151,21 +156,31 @@ fn said(value: &Value) -> Option<&str> {
         .or_else(|| error?.get("message")?.as_str())
 }
 
+/// What a body is read as.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
+pub(crate) enum Shape {
     Json,
     Text,
     Bytes,
 }
 
+/// What the headers say that a body is; `None` where they do not say.
+pub(crate) fn announced(headers: &HeaderMap) -> Option<Shape> {
+    if packed(headers).is_some() {
+        return Some(Shape::Bytes);
+    }
+    declared(headers).as_ref().map(shape_of)
+}
+
 fn shape(bytes: &[u8], declared: Option<&Mime>) -> Shape {
-    let Some(mime) = declared else {
-        return if std::str::from_utf8(bytes).is_ok() {
-            Shape::Text
-        } else {
-            Shape::Bytes
-        };
-    };
+    match declared {
+        Some(mime) => shape_of(mime),
+        None if std::str::from_utf8(bytes).is_ok() => Shape::Text,
+        None => Shape::Bytes,
+    }
+}
+
+fn shape_of(mime: &Mime) -> Shape {
     let texts = [
         "xml",
         "javascript",

@@ -7,27 +7,32 @@
 use std::time::Duration;
 
 use bowline_connector::{ErrorKind, Masker, StepError};
-use bytes::{Bytes, BytesMut};
 use encoding_rs::Encoding;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
-use reqwest::{Client, Request, Response};
-use serde_json::{Value, json};
+use reqwest::{Client, Request, Response, StatusCode};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::body::BodyPlan;
 use crate::config::ResponseType;
-use crate::decode;
+use crate::decode::{self, Decoded};
 use crate::failure::Attempted;
 use crate::headers::is_credential;
 use crate::method::Method;
 use crate::output::{self, Output};
 use crate::quiet::{self, Activity, Silence};
+use crate::receive::{Ending, Keeping, Receiving};
 use crate::redirect::{self, Refusal};
 use crate::size::ByteSize;
 use crate::status::StatusSet;
 use crate::target;
+
+/// The media type that an answer names.
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(CONTENT_TYPE)?.to_str().ok()?.to_owned())
+}
 
 /// A call with every setting resolved. Holds credentials: never print it.
 pub(crate) struct Call {
@@ -47,6 +52,8 @@ pub(crate) struct Call {
     /// Most redirects to follow; `None` follows none.
     pub(crate) redirects: Option<u32>,
     pub(crate) max_response_size: ByteSize,
+    /// Which answers become blobs.
+    pub(crate) keeping: Option<Keeping>,
     pub(crate) success: StatusSet,
     pub(crate) response_type: ResponseType,
     pub(crate) charset: Option<&'static Encoding>,
@@ -62,13 +69,6 @@ struct Position {
     left_origin: bool,
     /// A redirect turned the step's method into GET: the service has acted.
     acted: bool,
-}
-
-/// An answer read to its end, or why it was not.
-enum Ending {
-    Whole(Bytes),
-    TooLarge,
-    Failed(StepError),
 }
 
 impl Call {
@@ -116,7 +116,7 @@ impl Call {
             self.step(at, &response)?;
             // A short body is read, so that the socket can be used again; a long one is not worth it.
             if response.content_length().is_some_and(|length| length <= 64 * 1024) {
-                let _ = self.read(at, response, &activity).await;
+                let _ = self.read(at, response, &HeaderMap::new(), false, &activity).await;
             }
         }
     }
@@ -199,21 +199,17 @@ impl Call {
         let headers = output::headers(&raw);
         if succeeded && self.response_type == ResponseType::None {
             if response.content_length().is_some_and(|length| length <= 64 * 1024) {
-                let _ = self.read(at, response, activity).await;
+                let _ = self.read(at, response, &raw, false, activity).await;
             }
-            return Ok(Output {
-                status: status.as_u16(),
-                headers,
-                body: Value::Null,
-                body_encoding: None,
-                url: self.shown(at),
-            });
+            return Ok(self.output(at, status, headers, Value::Null));
         }
-        let ending = self.read(at, response, activity).await;
+        let ending = self.read(at, response, &raw, succeeded, activity).await;
         if !succeeded {
             // The status decides what may be done, so a body that cannot be had does not hide it.
             let (body, unread) = match ending {
                 Ending::Whole(bytes) => (decode::decode_anyhow(&bytes, &raw), None),
+                // Only what succeeded is kept.
+                Ending::Kept(blob) => (Decoded::blob(&blob), None),
                 Ending::TooLarge => (decode::decode_anyhow(&[], &raw), Some(self.too_large(at).message)),
                 Ending::Failed(error) => (decode::decode_anyhow(&[], &raw), Some(error.to_string())),
             };
@@ -232,6 +228,7 @@ impl Call {
         }
         let bytes = match ending {
             Ending::Whole(bytes) => bytes,
+            Ending::Kept(blob) => return Ok(self.output(at, status, headers, Decoded::blob(&blob).value)),
             Ending::TooLarge => {
                 let data = json!({ "status": status.as_u16(), "headers": headers, "body": null });
                 return Err(self.too_large(at).with_data(data));
@@ -240,11 +237,8 @@ impl Call {
         };
         match decode::decode(&bytes, &raw, self.response_type, self.charset) {
             Ok(body) => Ok(Output {
-                status: status.as_u16(),
-                headers,
-                body: body.value,
                 body_encoding: body.base64.then_some("base64"),
-                url: self.shown(at),
+                ..self.output(at, status, headers, body.value)
             }),
             Err(wrong) => {
                 let mut data = json!({ "status": status.as_u16(), "headers": headers, "body": wrong.body.value });
@@ -263,37 +257,63 @@ impl Call {
         }
     }
 
-    /// Reads the body, within the limit. Nothing is cut off: over the limit there is no body.
-    async fn read(&self, at: &Position, mut response: Response, activity: &Activity) -> Ending {
-        let limit = self.max_response_size.0;
+    fn output(&self, at: &Position, status: StatusCode, headers: Map<String, Value>, body: Value) -> Output {
+        Output {
+            status: status.as_u16(),
+            headers,
+            body,
+            body_encoding: None,
+            url: self.shown(at),
+        }
+    }
+
+    /// Reads the body: into memory, or to the blob store where it succeeded and is of the sort that goes there.
+    async fn read(
+        &self,
+        at: &Position,
+        response: Response,
+        headers: &HeaderMap,
+        succeeded: bool,
+        activity: &Activity,
+    ) -> Ending {
+        let keeping = self.keeping.as_ref().filter(|_| succeeded);
+        let keeping = keeping.and_then(|keeping| Some((keeping.inline(self.response_type, headers)?, keeping)));
+        let limit = match keeping {
+            Some((_, keeping)) => keeping.limit.map_or(u64::MAX, |limit| limit.0),
+            None => self.max_response_size.0,
+        };
         if self.method != Method::Head && response.content_length().is_some_and(|length| length > limit) {
             return Ending::TooLarge;
         }
-        let mut body = Bytes::new();
-        let mut rest = BytesMut::new();
-        loop {
-            match quiet::wait(response.chunk(), self.read_timeout, activity).await {
-                Ok(Ok(None)) => break,
-                Ok(Ok(Some(piece))) if (body.len() + rest.len() + piece.len()) as u64 > limit => {
-                    return Ending::TooLarge;
-                }
-                Ok(Ok(Some(piece))) if body.is_empty() => body = piece,
-                Ok(Ok(Some(piece))) => rest.extend_from_slice(&piece),
-                Ok(Err(error)) => return Ending::Failed(self.attempted(at).no_answer(error)),
-                Err(Silence(limit)) => return Ending::Failed(self.attempted(at).too_slow("readTimeout", limit)),
+        let receiving = Receiving {
+            response,
+            read_timeout: self.read_timeout,
+            activity: activity.clone(),
+            attempted: self.attempted(at),
+            limit,
+            read: 0,
+        };
+        match keeping {
+            Some((inline, keeping)) => {
+                receiving
+                    .kept(inline, keeping, content_type(headers), self.max_response_size)
+                    .await
             }
+            None => receiving.whole().await,
         }
-        if rest.is_empty() {
-            return Ending::Whole(body);
-        }
-        let mut whole = BytesMut::with_capacity(body.len() + rest.len());
-        whole.extend_from_slice(&body);
-        whole.extend_from_slice(&rest);
-        Ending::Whole(whole.freeze())
     }
 
     fn too_large(&self, at: &Position) -> StepError {
-        let what = format!("answered with a body over maxResponseSize ({})", self.max_response_size);
+        let mend = match self.keeping {
+            Some(_) if self.response_type != ResponseType::Blob => {
+                "; a larger one is taken where that is raised, or as a blob with responseType blob"
+            }
+            _ => "",
+        };
+        let what = format!(
+            "answered with a body over maxResponseSize ({}){mend}",
+            self.max_response_size
+        );
         self.attempted(at)
             .error("http.response-too-large", ErrorKind::Permanent, &what)
     }

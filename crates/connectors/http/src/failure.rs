@@ -8,7 +8,7 @@ use std::error::Error;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use bowline_connector::{ErrorKind, StepError, retry_after};
+use bowline_connector::{BlobError, ErrorKind, StepError, retry_after};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use rustls::{AlertDescription, CertificateError};
@@ -21,6 +21,7 @@ pub(crate) fn invalid(field: &str, what: &str) -> StepError {
 }
 
 /// The call that failed, as far as it matters and may be shown.
+#[derive(Clone)]
 pub(crate) struct Attempted {
     /// The method that the step asked for; a redirect may have changed it since.
     pub(crate) method: Method,
@@ -81,6 +82,16 @@ impl Attempted {
             &format!("gave no whole answer within {setting} ({limit:?})"),
         )
         .alias("ETIMEDOUT")
+    }
+
+    /// An answer that came and could not be kept as a blob.
+    pub(crate) fn not_kept(&self, error: BlobError) -> StepError {
+        let mut failure = StepError::from(error);
+        if failure.kind == ErrorKind::Transient {
+            failure.kind = self.lost();
+        }
+        failure.message = format!("{} {} answered, but {}", self.method, self.place, failure.message);
+        failure
     }
 
     /// No answer, or one that broke off.
@@ -181,6 +192,14 @@ impl Attempted {
             return self
                 .error("http.timeout", ErrorKind::Timeout, "stopped answering")
                 .alias("ETIMEDOUT");
+        }
+        if let Some(error @ (BlobError::Damaged { .. } | BlobError::Missing(_))) = find::<BlobError>(error) {
+            // The service has not had the last piece of the body, so it has nothing whole.
+            let code = match error {
+                BlobError::Missing(_) => "blob.missing",
+                _ => "blob.damaged",
+            };
+            return self.error(code, ErrorKind::Permanent, "was not sent whole");
         }
         let hyper = find::<hyper::Error>(error);
         if hyper.is_some_and(hyper::Error::is_user) {

@@ -12,6 +12,7 @@
 
 mod alias;
 mod auth;
+mod blob;
 mod body;
 mod client;
 mod config;
@@ -29,6 +30,7 @@ mod output;
 mod pairs;
 mod proxy;
 mod quiet;
+mod receive;
 mod redirect;
 mod request;
 mod size;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bowline_connector::StepError;
+use bowline_connector::{BlobRef, StepContext, StepError};
 use bytes::Bytes;
 use reqwest::Body;
 use reqwest::multipart;
@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::blob::BlobBody;
 use crate::body;
 use crate::failure::invalid;
 use crate::file::FileBody;
@@ -22,7 +23,8 @@ pub struct Part {
     /// Name of the form field.
     #[schemars(required)]
     pub name: String,
-    /// Value of a field: text, number or boolean as they stand; an object or a list as JSON.
+    /// Value of a field: text, number or boolean as they stand; an object or a list as JSON; a reference to a blob
+    /// as the blob, streamed.
     pub value: Option<Value>,
     /// Path of a file to stream, relative to the workflow file.
     pub file: Option<String>,
@@ -31,7 +33,8 @@ pub struct Part {
     /// File name to tell the service; the last part of `file` by default, and none for a field.
     #[serde(alias = "fileName")]
     pub filename: Option<String>,
-    /// Content type, such as `application/pdf`; `application/octet-stream` for files by default.
+    /// Content type, such as `application/pdf`; by default `application/octet-stream` for files, and
+    /// for blobs the one they came with.
     pub content_type: Option<String>,
 }
 
@@ -48,6 +51,7 @@ pub(crate) struct ReadyPart {
 enum Content {
     Bytes(Bytes),
     File(FileBody),
+    Blob(BlobBody),
 }
 
 impl ReadyPart {
@@ -66,6 +70,7 @@ impl ReadyPart {
         match &self.content {
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::File(file) => file.len(),
+            Content::Blob(blob) => blob.len(),
         }
     }
 
@@ -90,12 +95,21 @@ impl ReadyPart {
 }
 
 /// Checks the parts and reads what is needed of them; files are opened when they are sent.
-pub(crate) async fn ready(parts: &[Part], base: &Path) -> Result<Vec<ReadyPart>, StepError> {
+pub(crate) async fn ready(parts: &[Part], ctx: &StepContext) -> Result<Vec<ReadyPart>, StepError> {
     let mut ready = Vec::with_capacity(parts.len());
     for (at, part) in parts.iter().enumerate() {
         let field = |name: &str| format!("multipart[{at}].{name}");
         if part.name.is_empty() {
             return Err(invalid(&field("name"), "it is missing"));
+        }
+        if let (Some(value), None, None) = (&part.value, &part.file, &part.base64)
+            && let Some(mut of_blob) = of_blob(&part.name, value, ctx)?
+        {
+            of_blob.filename.clone_from(&part.filename);
+            of_blob.content_type = part.content_type.clone().or(of_blob.content_type);
+            of_blob.check()?;
+            ready.push(of_blob);
+            continue;
         }
         let mut default_name = None;
         let (content, default_type) = match (&part.value, &part.file, &part.base64) {
@@ -105,7 +119,7 @@ pub(crate) async fn ready(parts: &[Part], base: &Path) -> Result<Vec<ReadyPart>,
             }
             (Some(value), None, None) => (Content::Bytes(value.to_string().into()), None),
             (None, Some(path), None) => {
-                let file = FileBody::find(&field("file"), path, base).await?;
+                let file = FileBody::find(&field("file"), path, &ctx.base_dir).await?;
                 default_name = Path::new(path)
                     .file_name()
                     .map(|name| name.to_string_lossy().into_owned());
@@ -134,13 +148,28 @@ pub(crate) async fn ready(parts: &[Part], base: &Path) -> Result<Vec<ReadyPart>,
     Ok(ready)
 }
 
-/// The form, with its files opened.
+/// A part that streams a blob, where `value` refers to one.
+pub(crate) fn of_blob(name: &str, value: &Value, ctx: &StepContext) -> Result<Option<ReadyPart>, StepError> {
+    let Some(blob) = BlobRef::of(value) else {
+        return Ok(None);
+    };
+    let blob = BlobBody::find(ctx, &format!("multipart.{name}"), blob)?;
+    Ok(Some(ReadyPart {
+        name: name.to_owned(),
+        filename: None,
+        content_type: Some(blob.content_type().unwrap_or("application/octet-stream").to_owned()),
+        content: Content::Blob(blob),
+    }))
+}
+
+/// The form, with its files and blobs opened.
 pub(crate) async fn form(parts: &[ReadyPart], activity: &Activity) -> Result<multipart::Form, StepError> {
     let mut form = multipart::Form::new();
     for part in parts {
         let content = match &part.content {
             Content::Bytes(bytes) => multipart::Part::stream_with_length(Body::from(bytes.clone()), bytes.len() as u64),
             Content::File(file) => multipart::Part::stream_with_length(file.open(activity).await?, file.len()),
+            Content::Blob(blob) => multipart::Part::stream_with_length(blob.open(activity).await?, blob.len()),
         };
         form = form.part(part.name.clone(), part.with_meta(content)?);
     }

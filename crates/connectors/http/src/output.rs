@@ -16,7 +16,8 @@ pub struct Output {
     /// Headers by lower-case name. A repeated header is joined with `, `; `set-cookie` is always a list.
     #[schemars(with = "BTreeMap<String, Value>")]
     pub headers: Map<String, Value>,
-    /// Body: a JSON value, text, or base64 when `bodyEncoding` says so. Null when it is empty or not read.
+    /// Body: a JSON value, text, base64 when `bodyEncoding` says so, or a reference to a blob
+    /// (`{"$blob": "sha256:…", "size": …, "contentType": …}`). Null when it is empty or not read.
     pub body: Value,
     /// `base64` when `body` is base64 of bytes; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]

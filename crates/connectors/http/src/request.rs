@@ -1,5 +1,6 @@
 //! `http-request`: from a step's configuration, its connection and the defaults to one call.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bowline_connector::{Millis, StepContext, StepError};
@@ -10,7 +11,7 @@ use reqwest::header::{HeaderMap, HeaderName};
 use crate::auth::Applied;
 use crate::body::{self, BodyPlan};
 use crate::client::{self, ClientSettings};
-use crate::config::Config;
+use crate::config::{Config, ResponseType};
 use crate::connection::HttpConnection;
 use crate::exchange::Call;
 use crate::failure::invalid;
@@ -19,6 +20,7 @@ use crate::idempotency::{self, IdempotencyHeader};
 use crate::method::Method;
 use crate::output::Output;
 use crate::pairs;
+use crate::receive::Keeping;
 use crate::size::ByteSize;
 use crate::status::StatusSet;
 use crate::target;
@@ -83,6 +85,7 @@ async fn prepare(ctx: &StepContext, config: &Config, connection: Option<&HttpCon
         Some(Millis(Duration::ZERO)) => Err(invalid(field, "it is 0, which leaves no time at all")),
         limit => Ok(limit.map(Millis::duration)),
     };
+    let keeping = keeping(ctx, config, connection)?;
     let follows = config.follow_redirects.unwrap_or(true);
     Ok(Call {
         client: client(ctx, config, connection).await?,
@@ -108,6 +111,7 @@ async fn prepare(ctx: &StepContext, config: &Config, connection: Option<&HttpCon
             .success_codes
             .clone()
             .unwrap_or_else(|| StatusSet::success(follows)),
+        keeping,
         response_type: config.response_type,
         charset: config.charset.as_deref().map(charset).transpose()?,
         masker: ctx.masker.clone(),
@@ -181,15 +185,33 @@ async fn bodies(
     map: &HeaderMap,
     key: Option<&(String, String)>,
 ) -> Result<(BodyPlan, Option<BodyPlan>), StepError> {
-    let body = body::plan(config, map, key, &ctx.base_dir).await?;
+    let body = body::plan(config, map, key, ctx).await?;
     if config.method == Method::Trace && !matches!(body, BodyPlan::None) {
         return Err(invalid("body", "a TRACE request has none"));
     }
     let keyless = match key {
-        Some(_) => Some(body::plan(config, map, None, &ctx.base_dir).await?),
+        Some(_) => Some(body::plan(config, map, None, ctx).await?),
         None => None,
     };
     Ok((body, keyless))
+}
+
+/// Which answers become blobs; none where there is no place for them.
+fn keeping(
+    ctx: &StepContext,
+    config: &Config,
+    connection: Option<&HttpConnection>,
+) -> Result<Option<Keeping>, StepError> {
+    if config.response_type == ResponseType::Blob {
+        ctx.blob_store("responseType")?;
+    }
+    Ok(ctx.blobs.as_ref().map(|store| Keeping {
+        store: Arc::clone(store),
+        inline: config.max_inline.unwrap_or(ByteSize::DEFAULT_INLINE),
+        limit: config
+            .max_response_size
+            .or(connection.and_then(|connection| connection.max_response_size)),
+    }))
 }
 
 /// The connection's client, or one of the step's own where the step changes what a client is made of.

@@ -15,6 +15,9 @@ impl ByteSize {
     /// What an answer may have when nothing else is said: 10 MB.
     pub const DEFAULT_RESPONSE: Self = Self(10_000_000);
 
+    /// What an answer that is no text may have to stand in a result: 64 KiB.
+    pub const DEFAULT_INLINE: Self = Self(64 * 1024);
+
     /// Reads the text form.
     ///
     /// # Errors

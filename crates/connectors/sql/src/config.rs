@@ -78,7 +78,8 @@ struct StatementFields {
 /// Values for placeholders: a list for `$1`, `?1` and `?`, an object for `:name`, `@name` and `$name`.
 ///
 /// A list or object as a value is bound as JSON text, to be read with the database's JSON functions:
-/// `WHERE id IN (SELECT value FROM json_each($1))`. `{"$blob": "<base64>"}` is bound as bytes.
+/// `WHERE id IN (SELECT value FROM json_each($1))`. `{"$blob": "<base64>"}` is bound as bytes, and so is a reference
+/// to a blob of at most 16 MiB, such as `${download.body}`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Parameters {

@@ -10,6 +10,7 @@
 //! - nothing is truncated: more rows or bytes than allowed is an error and rolls back;
 //! - an error names the statement by its number and never holds a parameter's value.
 
+mod blobs;
 mod config;
 mod database;
 mod pool;

@@ -4,6 +4,7 @@ use bowline_connector::{StepContext, StepError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::blobs;
 use crate::config::Config;
 use crate::database::{Limits, Marker, Request, ResultSet, SqlConnection};
 
@@ -38,8 +39,10 @@ pub(crate) async fn run(ctx: StepContext, config: Config) -> Result<Output, Step
         table: once.table,
         key: once.key.unwrap_or_else(|| ctx.idempotency_key.to_string()),
     });
+    let mut statements = config.statements;
+    blobs::load(&ctx, &mut statements).await?;
     let request = Request {
-        statements: config.statements,
+        statements,
         marker,
         limits: Limits {
             max_rows: config.max_rows,

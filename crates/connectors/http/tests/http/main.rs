@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod blobs;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod connections;
@@ -14,6 +16,8 @@ mod connections;
 mod daemons;
 #[cfg(test)]
 mod failures;
+#[cfg(test)]
+mod memory;
 #[cfg(test)]
 mod proxies;
 #[cfg(test)]

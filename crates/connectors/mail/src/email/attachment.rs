@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bowline_connector::StepError;
+use bowline_connector::{BlobRef, StepContext, StepError};
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Attachment as Part, Body, SinglePart};
 use tokio::io::AsyncReadExt as _;
@@ -43,31 +43,45 @@ impl Loaded {
 pub(super) async fn load(
     attachments: &[Attachment],
     max_size: u64,
-    base_dir: &Path,
+    ctx: &StepContext,
     folders: &[String],
 ) -> Result<Vec<Loaded>, StepError> {
     let mut left = max_size;
     let mut loaded = Vec::with_capacity(attachments.len());
     for (index, attachment) in attachments.iter().enumerate() {
         let field = format!("attachments[{index}]");
-        let (bytes, name, default_type) = match (&attachment.content, &attachment.content_base64, &attachment.path) {
-            (Some(text), None, None) => (text.clone().into_bytes(), None, "text/plain; charset=utf-8"),
-            (None, Some(text), None) => {
+        let bytes_type = "application/octet-stream".to_owned();
+        let (bytes, name, default_type) = match (
+            &attachment.content,
+            &attachment.content_base64,
+            &attachment.path,
+            &attachment.blob,
+        ) {
+            (Some(text), None, None, None) => (text.clone().into_bytes(), None, "text/plain; charset=utf-8".to_owned()),
+            (None, Some(text), None, None) => {
                 let bytes = BASE64
                     .decode(text.split_ascii_whitespace().collect::<String>())
                     .map_err(|error| invalid(&field, "`contentBase64` is not base64").caused_by(&error))?;
-                (bytes, None, "application/octet-stream")
+                (bytes, None, bytes_type)
             }
-            (None, None, Some(path)) => {
-                let path = allowed(&field, path, base_dir, folders).await?;
+            (None, None, Some(path), None) => {
+                let path = allowed(&field, path, &ctx.base_dir, folders).await?;
                 let bytes = read(&field, &path, left, max_size).await?;
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-                (bytes, name, "application/octet-stream")
+                (bytes, name, bytes_type)
+            }
+            (None, None, None, Some(blob)) => {
+                let blob = BlobRef::of(blob).ok_or_else(|| invalid(&field, "`blob` is not a reference to a blob"))?;
+                if blob.size > left {
+                    return Err(too_large(max_size));
+                }
+                let bytes = ctx.read_blob(&field, &blob, left).await?;
+                (bytes, None, blob.content_type.unwrap_or(bytes_type))
             }
             _ => {
                 return Err(invalid(
                     &field,
-                    "needs exactly one of `content`, `contentBase64` and `path`",
+                    "needs exactly one of `content`, `contentBase64`, `path` and `blob`",
                 ));
             }
         };
@@ -75,7 +89,7 @@ pub(super) async fn load(
             .checked_sub(bytes.len() as u64)
             .ok_or_else(|| too_large(max_size))?;
         let filename = attachment.filename.clone().or(name);
-        let written = attachment.content_type.as_deref().unwrap_or(default_type);
+        let written = attachment.content_type.as_deref().unwrap_or(&default_type);
         for (part, value) in [
             ("filename", filename.as_deref()),
             ("contentType", Some(written)),

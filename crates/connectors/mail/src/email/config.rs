@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Sends an e-mail.
 ///
@@ -101,14 +102,15 @@ pub enum Partial {
     Send,
 }
 
-/// A file that goes with the message. Exactly one of `content`, `contentBase64` and `path` says what is in it.
+/// A file that goes with the message. Exactly one of `content`, `contentBase64`, `path` and `blob` says what is in it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Attachment {
     /// Name that the recipient sees. Default with `path`: the file's own name.
     #[serde(default)]
     pub filename: Option<String>,
-    /// Media type. Default: `text/plain; charset=utf-8` with `content`, `application/octet-stream` otherwise.
+    /// Media type. Default: `text/plain; charset=utf-8` with `content`, with `blob` the one that it came with, and
+    /// `application/octet-stream` otherwise.
     #[serde(default)]
     pub content_type: Option<String>,
     /// The content as text.
@@ -121,6 +123,9 @@ pub struct Attachment {
     /// `attachmentFolders`.
     #[serde(default)]
     pub path: Option<String>,
+    /// A reference to a blob with the content, such as `${download.body}`.
+    #[serde(default)]
+    pub blob: Option<Value>,
     /// Name under which the HTML shows it: `<img src="cid:logo">`. It is not listed as an attachment then.
     #[serde(default)]
     pub cid: Option<String>,

@@ -38,13 +38,7 @@ pub struct Rejected {
 /// Runs one attempt.
 pub(crate) async fn run(ctx: StepContext, config: Config) -> Result<Output, StepError> {
     let smtp = ctx.connection::<Smtp>(&config.connection)?;
-    let attachments = load(
-        &config.attachments,
-        config.max_size,
-        &ctx.base_dir,
-        smtp.attachment_folders(),
-    )
-    .await?;
+    let attachments = load(&config.attachments, config.max_size, &ctx, smtp.attachment_folders()).await?;
     let made = assemble(&config, attachments, &ctx.idempotency_key)?;
     let letter = Letter {
         from: made.from,

@@ -324,3 +324,32 @@ async fn every_way_to_log_in_works_and_a_wrong_one_is_told() {
         "{refused}"
     );
 }
+
+#[tokio::test]
+async fn a_blob_is_attached_whole_or_refused_before_it_is_read() {
+    let Some(server) = MailServer::start(&[]) else { return };
+    let mut world = world(&server, json!({ "security": "none" }));
+    let blobs = bowline_blobs::Blobs::local(world.folder.path().join("blobs")).expect("a folder");
+    let bytes: Vec<u8> = (0..100_000_u32).map(|at| (at % 251) as u8).collect();
+    let blob = blobs
+        .put_bytes(bytes.clone().into(), Some("image/png"))
+        .await
+        .expect("put");
+    world.ctx.blobs = Some(std::sync::Arc::new(blobs));
+    let attachments = json!([{ "filename": "a.png", "blob": blob }]);
+    send(&world, json!({ "attachments": attachments })).await.expect("sent");
+    let stored = server.stored();
+    let message = parse(&stored[0].bytes);
+    let attached = message.attachment(0).expect("an attachment");
+    assert_eq!(attached.attachment_name(), Some("a.png"));
+    assert!(attached.contents() == bytes);
+
+    let error = send(&world, json!({ "attachments": attachments, "maxSize": 99_999 })).await;
+    assert_eq!(error.expect_err("too large").code, "email.too-large");
+    let error = send(&world, json!({ "attachments": [{ "blob": "sha256:ab" }] })).await;
+    let error = error.expect_err("no reference");
+    assert!(
+        error.message.contains("attachments[0]: `blob` is not a reference"),
+        "{error}"
+    );
+}

@@ -263,3 +263,31 @@ async fn what_a_statement_does_to_its_session_stays_with_it() {
         json!([{ "journal_mode": "wal" }])
     );
 }
+
+#[tokio::test]
+async fn a_reference_to_a_blob_is_bound_as_its_bytes() {
+    let mut world = World::new();
+    let blobs = bowline_blobs::Blobs::local(world.folder.path().join("blobs")).expect("a folder");
+    let bytes: Vec<u8> = (0..200_000_u32).map(|at| (at % 251) as u8).collect();
+    let blob = blobs.put_bytes(bytes.into(), None).await.expect("put");
+    let query = json!({ "query": "SELECT typeof($1) AS kind, length($1) AS size, hex(substr($1, 251, 3)) AS some", "parameters": [blob] });
+    let error = world.run(query.clone()).await.expect_err("no store");
+    assert_eq!((error.code.as_str(), error.kind), ("blob.store", ErrorKind::Permanent));
+
+    world.ctx.blobs = Some(std::sync::Arc::new(blobs));
+    let result = world.run(query).await.expect("read");
+    assert_eq!(
+        result["rows"][0],
+        json!({ "kind": "blob", "size": 200_000, "some": "FA0001" })
+    );
+
+    let mut large = json!(blob);
+    large["size"] = json!(16 * 1024 * 1024 + 1);
+    let query = json!({ "query": "SELECT :file", "parameters": { "file": large } });
+    let error = world.run(query).await.expect_err("too large");
+    assert_eq!(
+        (error.code.as_str(), error.kind),
+        ("blob.too-large", ErrorKind::Permanent)
+    );
+    assert!(error.message.contains("parameters.file"), "{error}");
+}
