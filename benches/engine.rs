@@ -69,11 +69,7 @@ fn engine(runtime: &Runtime, store: &SharedStore) -> Result<Engine> {
 }
 
 fn request(workflow: &str) -> StartRequest {
-    StartRequest {
-        id: None,
-        definition: definition(workflow),
-        input: Payload::null(),
-    }
+    StartRequest::new(definition(workflow), Payload::null())
 }
 
 fn bare(in_flight: usize, executions: usize) -> Result<bowline_store::load::LoadReport> {

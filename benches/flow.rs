@@ -60,11 +60,7 @@ fn main() -> Result<()> {
             workflow: "bench".into(),
             content: text.into_bytes().into(),
         };
-        let request = StartRequest {
-            id: None,
-            definition,
-            input: Payload::of(&input)?,
-        };
+        let request = StartRequest::new(definition, Payload::of(&input)?);
         let began = Instant::now();
         let outcome = runtime.block_on(async { engine.start(request).await?.outcome().await })?;
         let took = began.elapsed();

@@ -65,11 +65,7 @@ async fn ours(engine: &Arc<Engine>, definition: &Definition, executions: usize) 
         let (engine, definition) = (Arc::clone(engine), definition.clone());
         starters.spawn(async move {
             for _ in 0..IN_FLIGHT * CALLS_EACH / executions / 10 {
-                let request = StartRequest {
-                    id: None,
-                    definition: definition.clone(),
-                    input: Payload::null(),
-                };
+                let request = StartRequest::new(definition.clone(), Payload::null());
                 engine.start(request).await?.outcome().await?;
             }
             Ok::<_, bowline_engine::EngineError>(())

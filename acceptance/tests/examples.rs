@@ -132,8 +132,7 @@ impl World {
     fn request(&self) -> StartRequest {
         StartRequest {
             id: None,
-            definition: self.definition.clone(),
-            input: self.input.clone(),
+            ..StartRequest::new(self.definition.clone(), self.input.clone())
         }
     }
 

@@ -41,6 +41,7 @@ impl Programs for NoOps {
                         input: None,
                         options: StepOptions::default(),
                         compensates: None,
+                        key_of: None,
                         body: Arc::new(move |_: Attempt| std::future::ready(Ok(result.clone()))),
                     })
                     .await?;
@@ -104,8 +105,18 @@ pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
 /// Most memory that this process has had, in MiB, as Linux counts it.
 #[must_use]
 pub fn peak_memory_mib() -> u64 {
+    memory_mib("VmHWM:")
+}
+
+/// Memory that this process has now, in MiB, as Linux counts it.
+#[must_use]
+pub fn resident_memory_mib() -> u64 {
+    memory_mib("VmRSS:")
+}
+
+fn memory_mib(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
         .unwrap_or_default()
         / 1024

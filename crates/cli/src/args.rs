@@ -1,11 +1,25 @@
 //! What may be written on the command line.
 
+mod executions;
+mod outside;
+mod simulation;
+mod upkeep;
+mod versions;
+
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use bowline_store::Status;
+pub(crate) use executions::{
+    CancelArgs, ExecutionsCommand, ListArgs, OneArgs, PauseArgs, PruneArgs, QueryArgs, RerunArgs, ResumeArgs, RetryArgs,
+};
+pub(crate) use outside::{
+    ApproveArgs, CallbackCommand, CallbackListArgs, CallbackTarget, DeliverArgs, DropArgs, FailArgs, HeartbeatArgs,
+    SignalArgs, SucceedArgs, TargetDetails, WaitListArgs,
+};
+pub(crate) use simulation::SimulateArgs;
+pub(crate) use upkeep::{BackupArgs, DoctorArgs, RestoreArgs};
+pub(crate) use versions::DiffArgs;
 
 /// Runs integration workflows that must not lose their place.
 ///
@@ -20,10 +34,10 @@ use bowline_store::Status;
 
 Exit codes:
    0  success
-   1  the execution failed
+   1  the execution failed; or executions cannot go along with a deployment (diff)
    2  wrong usage, workflow or input
    3  the execution was cancelled
-   4  the data folder cannot be used
+   4  the data folder cannot be used, or something is wrong with it (doctor)
    5  interrupted; the execution goes on at the next run
   70  a fault in bowline")]
 pub(crate) struct Cli {
@@ -89,6 +103,58 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ExecutionsCommand,
     },
+
+    /// Answer what executions wait for: by token, by the other side's reference, or by execution.
+    ///
+    /// Where another process runs executions in the data folder, that process is asked to deliver the answer.
+    /// Otherwise this one does, and goes on with the execution until it ends or waits for something else.
+    #[command(arg_required_else_help = true)]
+    Callback {
+        #[command(subcommand)]
+        command: CallbackCommand,
+    },
+
+    /// Send a signal to an execution. It is kept until the execution waits for it.
+    #[command(after_help = "Example: bowline signal 0192f3 priceChanged --payload '{\"price\": 12}'")]
+    Signal(SignalArgs),
+
+    /// Answer an approval that an execution waits for.
+    #[command(after_help = "Example: bowline approve 0192f3 --by ada@example.com --comment 'looks right'")]
+    Approve(ApproveArgs),
+
+    /// List the approvals that executions wait for.
+    #[command(after_help = "Example: bowline approvals")]
+    Approvals(WaitListArgs),
+
+    /// Say in one line what an execution waits for, and what makes it go on.
+    #[command(after_help = "Example: bowline why 0192f3")]
+    Why(OneArgs),
+
+    /// Compare two versions of a workflow, and say which executions a deployment touches.
+    ///
+    /// For each unfinished execution of the old version it is tried whether it would replay on the new one, and
+    /// whether `executions resume --on` can move it. The exit code is 1 where one can do neither.
+    #[command(after_help = "Example: bowline diff order order.yaml")]
+    Diff(DiffArgs),
+
+    /// Run the engine in simulated time, with random workflows, crashes and answers, and check that its rules hold.
+    ///
+    /// A seed determines everything that happens. The first one that breaks a rule is told, with its last events and
+    /// the command that runs it again.
+    #[command(after_help = "Example: bowline simulate --seeds 10000")]
+    Simulate(SimulateArgs),
+
+    /// Check the data folder, and mend what can be mended.
+    #[command(after_help = "Example: bowline doctor --repair")]
+    Doctor(DoctorArgs),
+
+    /// Copy the data folder while executions run. The copy is opened and checked before it gets its name.
+    #[command(after_help = "Example: bowline backup /backups/orders-monday")]
+    Backup(BackupArgs),
+
+    /// Put a backup where there is no data yet.
+    #[command(after_help = "Example: bowline restore /backups/orders-monday --data .bowline")]
+    Restore(RestoreArgs),
 
     /// Write a small example that runs: a workflow, mocks for its services, an input.
     #[command(
@@ -199,12 +265,49 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) id: Option<String>,
 
+    /// A name of your own for this start, such as an order's number: with the same key and input, the execution
+    /// that was started first is the answer, running or ended.
+    #[arg(long, conflicts_with = "id")]
+    pub(crate) key: Option<String>,
+
+    /// What to do where the execution with this key has ended.
+    #[arg(long, requires = "key", default_value = "return-existing")]
+    pub(crate) reuse: ReuseWhen,
+
+    /// What to do where the execution with this key has not ended.
+    #[arg(long, requires = "key", default_value = "use-existing")]
+    pub(crate) conflict: ConflictWhen,
+
     /// Leave what earlier runs did not finish as it is.
     #[arg(long)]
     pub(crate) no_recover: bool,
 
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+}
+
+/// What a key does whose execution has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReuseWhen {
+    /// Give its result, if the input is the same.
+    ReturnExisting,
+    /// Start another one, which has the key from then on.
+    AllowDuplicate,
+    /// The same where it failed or was cancelled.
+    AllowDuplicateFailedOnly,
+    /// Refuse.
+    Reject,
+}
+
+/// What a key does whose execution has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConflictWhen {
+    /// Follow it, if the input is the same.
+    UseExisting,
+    /// Refuse.
+    Fail,
+    /// Cancel it, wait until its compensations have run, and start another one.
+    TerminateExisting,
 }
 
 /// `bowline validate`.
@@ -265,113 +368,6 @@ pub(crate) struct SchemaArgs {
     /// Where to write it. Default: stdout.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-}
-
-/// What there is to do with executions.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ExecutionsCommand {
-    /// List executions, newest first.
-    #[command(
-        visible_alias = "ls",
-        after_help = "Example: bowline executions list --status failed --limit 20"
-    )]
-    List(ListArgs),
-
-    /// Show where one execution stands: its steps, what it waits for, its result or error.
-    #[command(after_help = "Example: bowline executions show 0192f3 (an id may be shortened while it is unique)")]
-    Show(OneArgs),
-
-    /// Show everything that happened in an execution, one event a line.
-    #[command(after_help = "Example: bowline executions history 0192f3 --json")]
-    History(OneArgs),
-
-    /// Take up a failed, cancelled or unfinished execution: what is done and was not undone stays done.
-    #[command(after_help = "Example: bowline executions resume 0192f3 --env-file .env")]
-    Resume(ResumeArgs),
-
-    /// Cancel an execution: what it waits for is given up, and its compensations run.
-    ///
-    /// Where another process runs the execution, that process is asked to cancel it.
-    #[command(after_help = "Example: bowline executions cancel 0192f3 --reason 'ordered twice'")]
-    Cancel(CancelArgs),
-}
-
-/// `bowline executions list`.
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
-
-    /// Only those with this status.
-    #[arg(long, value_parser = status_parser())]
-    pub(crate) status: Option<Status>,
-
-    /// Only those of this workflow.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) workflow: Option<String>,
-
-    /// At most so many.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) limit: u32,
-
-    /// Only those older than this execution: the last one of the page before.
-    #[arg(long, value_name = "ID")]
-    pub(crate) before: Option<String>,
-
-    /// Print JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-fn status_parser() -> impl TypedValueParser<Value = Status> {
-    let names = [Status::Running, Status::Succeeded, Status::Failed, Status::Cancelled].map(Status::name);
-    PossibleValuesParser::new(names).map(|name| Status::from_name(&name).unwrap_or(Status::Running))
-}
-
-/// One execution to look at.
-#[derive(Debug, Args)]
-pub(crate) struct OneArgs {
-    /// The execution's id, or its beginning.
-    pub(crate) id: String,
-
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
-
-    /// Print JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// `bowline executions resume`.
-#[derive(Debug, Args)]
-pub(crate) struct ResumeArgs {
-    /// The execution's id, or its beginning.
-    pub(crate) id: String,
-
-    /// Why, for its history.
-    #[arg(long, default_value = "resumed by hand")]
-    pub(crate) reason: String,
-
-    #[command(flatten)]
-    pub(crate) engine: EngineArgs,
-}
-
-/// `bowline executions cancel`.
-#[derive(Debug, Args)]
-pub(crate) struct CancelArgs {
-    /// The execution's id, or its beginning.
-    pub(crate) id: String,
-
-    /// Why, for its history.
-    #[arg(long, default_value = "cancelled by hand")]
-    pub(crate) reason: String,
-
-    /// Where another process runs it: ask that process and do not wait until it is done.
-    #[arg(long)]
-    pub(crate) no_wait: bool,
-
-    #[command(flatten)]
-    pub(crate) engine: EngineArgs,
 }
 
 #[cfg(test)]

@@ -165,12 +165,42 @@ impl From<EngineError> for Failure {
             }
             // A thread that panicked drops what others wait for.
             EngineError::Stopped(_) if panics::seen() => Exit::Bug,
-            EngineError::Stopped(_) => Exit::Store,
-            EngineError::Definition(_) | EngineError::Unknown(_) | EngineError::NotResumable { .. } => Exit::Usage,
+            EngineError::Stopped(_) | EngineError::Blob(_) => Exit::Store,
+            EngineError::Definition(_)
+            | EngineError::Unknown(_)
+            | EngineError::Ended { .. }
+            | EngineError::BadToken
+            | EngineError::Invalid(_)
+            | EngineError::Stuck(_)
+            | EngineError::KeyTaken { .. }
+            | EngineError::NotResumable { .. } => Exit::Usage,
             EngineError::Thread(_) => Exit::Bug,
         };
-        Self::new(exit, error)
+        let hint = engine_hint(&error);
+        Self {
+            exit,
+            error: error.into(),
+            hint,
+        }
     }
+}
+
+fn engine_hint(error: &EngineError) -> Option<String> {
+    Some(match error {
+        EngineError::BadToken => {
+            "copy the whole token, as `bowline callback list` shows it, and name the data folder with --data".into()
+        }
+        EngineError::KeyTaken { execution, .. } => {
+            format!(
+                "look at it with `bowline executions show {execution}`, or say with --reuse and --conflict what is to be done"
+            )
+        }
+        EngineError::Stuck(stuck) if stuck.error.contains("definition.environment") => {
+            "give what it was started with: --env-file, --credentials, --mocks, or set the variable".into()
+        }
+        EngineError::Ended { id, .. } => format!("see `bowline executions show {id}`"),
+        _ => return None,
+    })
 }
 
 impl From<Problems> for Failure {

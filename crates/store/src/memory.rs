@@ -79,6 +79,14 @@ impl MemoryStore {
         self.shared.lock().plan = None;
     }
 
+    /// Writes beside the one who has the writer, as a fault in it would.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub fn meddle(&self, batch: &[Write]) -> Result<(), StoreError> {
+        self.shared.lock().apply(batch)
+    }
+
     /// As if the process that writes were killed now: its writer can write no more (a commit that is under way and
     /// held back by [`MemoryStore::hold`] is lost), all that was acknowledged stays, and a new writer may be taken.
     pub fn crash(&self) {

@@ -10,6 +10,7 @@ use bowline_checks::workspace::{built_for, members};
 /// is not here yet gets a line, and so somebody decides where it belongs.
 const MAY_NEED: &[(&str, &[&str])] = &[
     ("bowline-core", &[]),
+    ("bowline-blobs", &["bowline-core"]),
     ("bowline-store", &[]),
     ("bowline-store-sqlite", &["bowline-store"]),
     ("bowline-engine", &["bowline-core", "bowline-store"]),
@@ -18,8 +19,20 @@ const MAY_NEED: &[(&str, &[&str])] = &[
     ("bowline-connector-http", CONNECTOR),
     ("bowline-connector-mail", CONNECTOR),
     ("bowline-connector-sql", CONNECTOR),
+    ("bowline-simulation", &["bowline-core", "bowline-store", "bowline-engine"]),
     ("bowline-testing", &["bowline-connector", "bowline-expression"]),
     ("bowline-flow", CONNECTOR),
+    (
+        "bowline",
+        &[
+            "bowline-core",
+            "bowline-blobs",
+            "bowline-store",
+            "bowline-store-sqlite",
+            "bowline-engine",
+        ],
+    ),
+    ("bowline-example-registration", &["bowline"]),
     // The one place where everything is wired together.
     ("bowline-cli", EVERYTHING),
     // What looks at the whole from outside.
@@ -34,6 +47,7 @@ const CONNECTOR: &[&str] = &["bowline-core", "bowline-connector", "bowline-expre
 /// What stands above all layers may need.
 const EVERYTHING: &[&str] = &[
     "bowline-core",
+    "bowline-blobs",
     "bowline-store",
     "bowline-store-sqlite",
     "bowline-engine",
@@ -42,6 +56,7 @@ const EVERYTHING: &[&str] = &[
     "bowline-connector-http",
     "bowline-connector-mail",
     "bowline-connector-sql",
+    "bowline-simulation",
     "bowline-testing",
     "bowline-flow",
 ];
@@ -68,6 +83,7 @@ const NEVER: &[(&str, &[&str])] = &[
             "uuid",
         ],
     ),
+    ("bowline-blobs", &["axum", "hyper", "reqwest", "rusqlite"]),
     ("bowline-store", &["axum", "hyper", "reqwest", "rusqlite", "tokio"]),
     ("bowline-store-sqlite", &["axum", "hyper", "reqwest", "tokio"]),
     (

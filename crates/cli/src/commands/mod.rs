@@ -1,15 +1,21 @@
 //! One file for each command.
 
+mod backup;
 mod completions;
 mod connectors;
+mod diff;
+mod doctor;
 mod executions;
 mod explain;
 mod generate;
 mod graph;
 mod init;
+mod outside;
 mod run;
 mod schema;
+mod simulate;
 mod validate;
+mod why;
 
 use std::path::Path;
 
@@ -24,6 +30,16 @@ pub(crate) fn run(command: Command) -> Result {
         Command::Validate(args) => validate::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Executions { command } => executions::run(command),
+        Command::Callback { command } => outside::callback(&command),
+        Command::Signal(args) => outside::signal(&args),
+        Command::Approve(args) => outside::approve(&args),
+        Command::Approvals(args) => outside::approvals(&args),
+        Command::Why(args) => why::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Init(args) => init::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Explain { code } => explain::run(code.as_deref()),

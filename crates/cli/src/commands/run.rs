@@ -1,15 +1,15 @@
 //! `bowline run`: one workflow, from its start to its end.
 
 use bowline_core::Payload;
-use bowline_engine::StartRequest;
+use bowline_engine::{Conflict, Reuse, StartKey, StartRequest};
 use bowline_flow::check_input;
-use bowline_store::{Status, Store};
+use bowline_store::Store;
 use serde_json::Value;
 
-use crate::args::RunArgs;
+use crate::args::{ConflictWhen, ReuseWhen, RunArgs};
 use crate::exit::{Exit, Failure, Result};
-use crate::terminal::text;
-use crate::wiring::session::{Followed, Session, block_on};
+use crate::terminal::{note, text};
+use crate::wiring::session::{Session, block_on};
 use crate::wiring::workflow::{self, Workflow};
 use crate::wiring::{files, registry};
 
@@ -41,11 +41,28 @@ fn refuse_wrong(workflow: &Workflow, input: &Value) -> Result<()> {
     Err(Failure::usage(message))
 }
 
+fn start_key(args: &RunArgs, key: &str) -> StartKey {
+    StartKey {
+        key: key.to_owned(),
+        reuse: match args.reuse {
+            ReuseWhen::ReturnExisting => Reuse::ReturnExisting,
+            ReuseWhen::AllowDuplicate => Reuse::AllowDuplicate,
+            ReuseWhen::AllowDuplicateFailedOnly => Reuse::AllowDuplicateFailedOnly,
+            ReuseWhen::Reject => Reuse::Reject,
+        },
+        conflict: match args.conflict {
+            ConflictWhen::UseExisting => Conflict::UseExisting,
+            ConflictWhen::Fail => Conflict::Fail,
+            ConflictWhen::TerminateExisting => Conflict::TerminateExisting,
+        },
+    }
+}
+
 async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
     let id = args.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let mut session = Session::open(&args.engine, Some(id.clone())).await?;
-    let handle = match session.store.execution(&id)? {
-        Some(row) if row.status == Status::Running && row.workflow != workflow.plan.name => {
+    let mut handle = match session.store.execution(&id)? {
+        Some(row) if !row.status.is_finished() && row.workflow != workflow.plan.name => {
             session.stop().await;
             let message = format!(
                 "execution {id} is one of the workflow {}, not of {}",
@@ -53,17 +70,30 @@ async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
             );
             return Err(Failure::usage(message).hint("choose another --id"));
         }
-        Some(row) if row.status == Status::Running => {
-            crate::terminal::note(&format!("execution {id} exists and goes on"));
+        Some(row) if !row.status.is_finished() => {
+            note(&format!("execution {id} exists and goes on"));
             Some(session.resume(&id, "").await?)
         }
         _ => None,
     };
+    if let Some(key) = &args.key
+        && let Some(known) = session.store.start_key(&workflow.plan.name, key)?
+    {
+        // Whatever becomes of it is to be shown with its past.
+        session.remember(&known.id)?;
+        let is_unfinished = session
+            .store
+            .execution(&known.id)?
+            .is_some_and(|row| !row.status.is_finished());
+        if is_unfinished && args.no_recover {
+            handle = Some(session.resume(&known.id, "").await?);
+        }
+    }
     if !args.no_recover {
         // They go on beside this one, and are waited for at the end: one that hangs must not hold this one up.
         session.take_up().await?;
     }
-    let handle = if let Some(handle) = handle {
+    let handle = if let Some(handle) = handle.filter(|_| args.key.is_none()) {
         handle
     } else {
         let input = Payload::of(&input).map_err(|error| Failure::new(Exit::Bug, error))?;
@@ -71,14 +101,16 @@ async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
             id: Some(id.clone()),
             definition: workflow.definition,
             input,
+            key: args.key.as_deref().map(|key| start_key(args, key)),
         };
         session.start(request).await?
     };
-    let followed = session.follow(handle).await?;
-    let exit = match &followed {
-        Followed::Ended(outcome) => session.tell(&id, outcome)?,
-        Followed::Interrupted => Exit::Interrupted,
-    };
-    session.close(&id, &followed).await?;
-    Ok(exit)
+    if handle.id() != id {
+        note(&format!(
+            "execution {} has the key already: its result is the answer",
+            handle.id()
+        ));
+        session.mind(handle.id());
+    }
+    session.conclude(handle).await
 }

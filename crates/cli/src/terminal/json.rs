@@ -1,6 +1,6 @@
 //! Events and rows as JSON for scripts. Times are RFC 3339 in UTC.
 
-use bowline_core::{Event, Outcome, StepError};
+use bowline_core::{Event, Outcome, Payload, StepError};
 use bowline_store::ExecutionRow;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ pub(crate) fn event(id: &str, at: i64, event: &Event) -> Value {
     line.insert("type".into(), Value::Null);
     line.insert("executionId".into(), id.into());
     line.insert("at".into(), time::rfc3339(at).into());
-    let written = serde_json::to_value(event).unwrap_or_default();
+    let written = serde_json::to_value(whole(event)).unwrap_or_default();
     if let Value::Object(tagged) = written {
         for (name, fields) in tagged {
             line.insert("type".into(), name.into());
@@ -21,7 +21,7 @@ pub(crate) fn event(id: &str, at: i64, event: &Event) -> Value {
                 match field.as_str() {
                     // The end of a timer; `at` is when it was set.
                     "at" => line.insert("until".into(), moment(&value)),
-                    "nextAt" => line.insert(field, moment(&value)),
+                    "until" | "nextAt" => line.insert(field, moment(&value)),
                     "outcome" => {
                         outcome_of(event, &mut line);
                         None
@@ -32,6 +32,21 @@ pub(crate) fn event(id: &str, at: i64, event: &Event) -> Value {
         }
     }
     Value::Object(line)
+}
+
+/// The event with its payloads themselves, where the journal only refers to them.
+fn whole(event: &Event) -> Event {
+    let mut event = event.clone();
+    event.each_payload(&mut |payload| {
+        if payload.stored().is_some()
+            && payload.absent().is_none()
+            && let Ok(value) = payload.parse::<Value>()
+            && let Ok(plain) = Payload::of(&value)
+        {
+            *payload = plain;
+        }
+    });
+    event
 }
 
 fn outcome_of(event: &Event, line: &mut Map<String, Value>) {
@@ -84,13 +99,14 @@ pub(crate) fn row(row: &ExecutionRow) -> Value {
         "status": row.status.name(),
         "startedAt": time::rfc3339(row.started_at),
         "finishedAt": row.finished_at.map(time::rfc3339),
+        "madeFrom": row.origin,
+        "wakeAt": row.wake_at.map(time::rfc3339),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bowline_core::Payload;
 
     #[test]
     fn an_event_is_flat() {

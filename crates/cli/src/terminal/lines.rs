@@ -3,12 +3,19 @@
 use bowline_core::{Event, Outcome, StepError};
 
 use super::model::{View, What};
-use super::{text, time};
+use super::{text, time, tree};
 
 /// What an event says, as one line without its time. `view` has taken note of the event.
 pub(crate) fn describe(view: &View, at: i64, event: &Event) -> String {
     match event {
-        Event::Started { .. } => format!("execution {} of {} started", view.id, view.workflow),
+        Event::Started {
+            origin: Some(origin), ..
+        } => {
+            let (id, workflow, from) = (&view.id, &view.workflow, &origin.execution);
+            let kept = text::count(origin.kept.len(), "result");
+            format!("execution {id} of {workflow} started, with {kept} of execution {from}")
+        }
+        Event::Started { origin: None, .. } => format!("execution {} of {} started", view.id, view.workflow),
         Event::StepScheduled {
             path,
             kind,
@@ -57,7 +64,7 @@ pub(crate) fn describe(view: &View, at: i64, event: &Event) -> String {
             )
         }
         Event::TimerFired { path } => format!("{path} has waited"),
-        Event::TimerCancelled { path } => format!("{path} waits no longer"),
+        Event::TimerCancelled { path } | Event::WaitCancelled { path } => format!("{path} waits no longer"),
         Event::ChildStarted {
             path,
             id,
@@ -76,7 +83,39 @@ pub(crate) fn describe(view: &View, at: i64, event: &Event) -> String {
         },
         Event::ChildCancelled { path, id } => format!("{path} cancelled (execution {id})"),
         Event::CancelRequested { reason } => format!("cancellation requested: {}", text::one_line(reason)),
-        Event::Resumed { reason } => format!("resumed: {}", text::one_line(reason)),
+        Event::AttemptBegun { path, attempt } => format!("step {path} attempt {attempt} begins"),
+        Event::WaitRegistered { path, .. } => {
+            let what = view
+                .ops
+                .get(path)
+                .map(|op| tree::awaited(&op.what, at))
+                .unwrap_or_default();
+            format!("{path} waits for {what}")
+        }
+        Event::WaitCompleted { path, .. } => format!("{path} has its answer{}", taken(view, path)),
+        Event::WaitFailed { path, error } => format!("{path} failed: {} [{}]", text::message(error), error.code),
+        Event::Heartbeat { path, until } => {
+            format!("{path} had a heartbeat; the next is due by {}", time::due(*until, at))
+        }
+        Event::SignalReceived { name, .. } => format!("signal {name} received"),
+        Event::VersionChosen { path, version } => format!("{path} goes the way of version {version}"),
+        Event::Emitted { path, event, .. } => format!("{path} emitted event {event}"),
+        Event::ScopeFolded(fold) | Event::ScopeSkipped { fold, .. } => {
+            format!("{} completed ({} operations)", fold.path, fold.asks)
+        }
+        Event::Resumed {
+            reason,
+            definition: Some(hash),
+            dropped,
+        } => {
+            let version: String = hash.chars().take(12).collect();
+            let again = match dropped.as_slice() {
+                [] => String::new(),
+                paths => format!("; done again: {}", paths.join(", ")),
+            };
+            format!("resumed on version {version}: {}{again}", text::one_line(reason))
+        }
+        Event::Resumed { reason, .. } => format!("resumed: {}", text::one_line(reason)),
         Event::Finished { outcome } => format!("execution {}", ended(view, outcome)),
     }
 }
@@ -112,7 +151,7 @@ pub(crate) fn of_step(view: &View, error: &StepError) -> String {
             )
         }
         What::Child { workflow, .. } => format!("step \"{path}\" (workflow {workflow}): {told}"),
-        What::Timer => told,
+        What::Timer | What::Wait { .. } | What::Emit { .. } => told,
     }
 }
 
@@ -128,7 +167,13 @@ mod tests {
         let gone = StepError::permanent("http.404", "https://pay.example/charges answered 404");
         let mut lines = Vec::new();
         for (at, event) in [
-            (0, Event::Started { input: Payload::null() }),
+            (
+                0,
+                Event::Started {
+                    input: Payload::null(),
+                    origin: None,
+                },
+            ),
             (
                 0,
                 Event::StepScheduled {

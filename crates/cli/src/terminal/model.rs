@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-use bowline_core::{Event, Outcome, Path, StepError};
+use bowline_core::{Event, Origin, Outcome, Path, StepError, Wait};
 
 use super::shape::Shape;
 
@@ -19,6 +19,20 @@ pub(crate) enum What {
     },
     /// A wait.
     Timer,
+    /// A wait for something from outside.
+    Wait {
+        /// What for.
+        wait: Wait,
+        /// When it ends by itself, if it does.
+        until: Option<i64>,
+        /// When the next heartbeat is due, if there are any.
+        beat: Option<i64>,
+    },
+    /// Something told to other executions.
+    Emit {
+        /// The event's type.
+        event: Path,
+    },
     /// Another execution.
     Child {
         /// Its id.
@@ -64,6 +78,8 @@ pub(crate) struct Op {
     pub(crate) due: Option<i64>,
     /// The error of the last attempt that failed.
     pub(crate) error: Option<StepError>,
+    /// Its result is that of the execution that this one was made from.
+    pub(crate) kept: bool,
 }
 
 impl Op {
@@ -78,8 +94,8 @@ impl Op {
 pub(crate) enum Activity {
     /// Something is being done.
     Busy,
-    /// Nothing but time is waited for, until then.
-    Until(i64),
+    /// Nothing but time, or something from outside, is waited for: until then, or for ever.
+    Until(Option<i64>),
     /// Only children are waited for.
     Children,
     /// It has ended.
@@ -97,6 +113,8 @@ pub(crate) struct View {
     pub(crate) shape: Option<Arc<Shape>>,
     /// The execution that started it.
     pub(crate) parent: Option<String>,
+    /// The execution that it was made from.
+    pub(crate) origin: Option<String>,
     /// When it began.
     pub(crate) started_at: i64,
     /// When it ended.
@@ -122,6 +140,7 @@ impl View {
             workflow: workflow.to_owned(),
             shape: None,
             parent: None,
+            origin: None,
             started_at,
             ended_at: None,
             input: None,
@@ -136,9 +155,12 @@ impl View {
     /// Takes note of an event.
     pub(crate) fn apply(&mut self, at: i64, event: &Event) {
         match event {
-            Event::Started { input } => {
+            Event::Started { input, origin } => {
                 self.started_at = at;
                 self.input = Some(input.clone());
+                if let Some(origin) = origin {
+                    self.take_over(origin);
+                }
             }
             Event::StepScheduled {
                 path,
@@ -172,8 +194,37 @@ impl View {
                 self.end(path, State::Failed, at, Some(error.clone()));
             }
             Event::TimerSet { path, at: due } => self.ask(path, What::Timer, State::Waiting, at, Some(*due)),
-            Event::TimerFired { path } => self.end(path, State::Done, at, None),
-            Event::StepCancelled { path } | Event::TimerCancelled { path } | Event::ChildCancelled { path, .. } => {
+            Event::WaitRegistered {
+                path,
+                wait,
+                until,
+                heartbeat,
+            } => {
+                let beat = heartbeat.map(|ms| at.saturating_add_unsigned(ms));
+                let what = What::Wait {
+                    wait: wait.clone(),
+                    until: *until,
+                    beat,
+                };
+                self.ask(path, what, State::Waiting, at, earlier(*until, beat));
+            }
+            Event::Heartbeat { path, until: next } => self.change(path, |op| {
+                if let What::Wait { until, beat, .. } = &mut op.what {
+                    *beat = Some(*next);
+                    op.due = earlier(*until, *beat);
+                }
+            }),
+            Event::AttemptBegun { path, attempt } => self.change(path, |op| {
+                op.state = State::Running;
+                op.attempt = *attempt;
+                op.due = None;
+            }),
+            Event::WaitFailed { path, error } => self.end(path, State::Failed, at, Some(error.clone())),
+            Event::TimerFired { path } | Event::WaitCompleted { path, .. } => self.end(path, State::Done, at, None),
+            Event::StepCancelled { path }
+            | Event::TimerCancelled { path }
+            | Event::WaitCancelled { path }
+            | Event::ChildCancelled { path, .. } => {
                 self.end(path, State::Cancelled, at, None);
             }
             Event::ChildStarted {
@@ -197,8 +248,22 @@ impl View {
                     self.end(path, State::Failed, at, Some(error.clone()));
                 }
             },
+            Event::Emitted { path, event, .. } => {
+                let what = What::Emit {
+                    event: Arc::clone(event),
+                };
+                self.ask(path, what, State::Done, at, None);
+                self.change(path, |op| op.ended_at = Some(at));
+            }
+            Event::SignalReceived { .. }
+            | Event::VersionChosen { .. }
+            | Event::ScopeFolded(_)
+            | Event::ScopeSkipped { .. } => {}
             Event::CancelRequested { reason } => self.cancel = Some(reason.clone()),
-            Event::Resumed { .. } => self.again(),
+            Event::Resumed { dropped, .. } => {
+                self.again();
+                self.ops.retain(|path, _| !dropped.contains(path));
+            }
             Event::Finished { outcome } => {
                 self.outcome = Some(outcome.clone());
                 self.ended_at = Some(at);
@@ -221,16 +286,18 @@ impl View {
             return Activity::Ended;
         }
         let mut next = None;
-        let mut children = false;
+        let (mut children, mut waits) = (false, false);
         for op in self.ops.values().filter(|op| op.is_open()) {
             match (&op.what, op.due) {
                 (What::Child { .. }, _) => children = true,
-                (_, Some(due)) => next = Some(next.map_or(due, |next: i64| next.min(due))),
+                (_, Some(due)) => next = earlier(next, Some(due)),
+                (What::Wait { .. }, None) => waits = true,
                 (_, None) => return Activity::Busy,
             }
         }
         match next {
-            Some(due) => Activity::Until(due),
+            Some(due) => Activity::Until(Some(due)),
+            None if waits => Activity::Until(None),
             None if children => Activity::Children,
             None => Activity::Busy,
         }
@@ -264,8 +331,30 @@ impl View {
             ended_at: None,
             due,
             error: None,
+            kept: false,
         };
         self.ops.insert(Arc::clone(path), op);
+    }
+
+    /// What the execution that this one was made from had done.
+    fn take_over(&mut self, origin: &Origin) {
+        self.origin = Some(origin.execution.to_string());
+        for kept in origin.kept.iter().filter(|kept| !kept.path.ends_with('/')) {
+            let what = if &*kept.kind == "timer" {
+                What::Timer
+            } else {
+                What::Step {
+                    kind: Arc::clone(&kept.kind),
+                    compensates: None,
+                }
+            };
+            self.ask(&kept.path, what, State::Done, kept.asked_at, None);
+            self.change(&kept.path, |op| {
+                op.attempt = kept.attempts;
+                op.ended_at = Some(kept.ended_at);
+                op.kept = true;
+            });
+        }
     }
 
     fn change(&mut self, path: &Path, change: impl FnOnce(&mut Op)) {
@@ -309,6 +398,13 @@ impl View {
             );
             op.state == State::Done && !compensation && !undone.contains(path)
         });
+    }
+}
+
+fn earlier(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bowline_core::Event;
 use bowline_engine::{Clock, Committed, Observer};
 
-use super::model::{Activity, View};
+use super::model::{Activity, View, What};
 use super::palette;
 use super::shape::Shape;
 use super::{json, lines, time};
@@ -56,8 +56,8 @@ impl Mode {
 pub(crate) enum Rest {
     /// Some are being worked on, or will be within seconds.
     Busy,
-    /// So many only wait, the first of them until then.
-    Waiting(usize, i64),
+    /// Some wait for what is further away, or for answers.
+    Waiting,
     /// There are none.
     Idle,
 }
@@ -181,6 +181,11 @@ impl Progress {
         }
     }
 
+    /// From now on this is the execution that matters most.
+    pub(crate) fn mind(&self, id: &str) {
+        self.shared.views().main = Some(id.to_owned());
+    }
+
     /// Forgets an execution that does not go on after all.
     pub(crate) fn forget(&self, id: &str) {
         self.shared.views().forget(id);
@@ -190,16 +195,13 @@ impl Progress {
     pub(crate) fn rest(&self, in_flight: usize) -> Rest {
         let now = self.shared.clock.now();
         let views = self.shared.views();
-        let (mut waiting, mut parents, mut next) = (0, 0, i64::MAX);
+        let (mut waiting, mut parents) = (0, 0);
         for view in views.by_id.values() {
             match view.activity() {
                 Activity::Ended => {}
                 Activity::Busy => return Rest::Busy,
-                Activity::Until(at) if at <= now + SOON => return Rest::Busy,
-                Activity::Until(at) => {
-                    waiting += 1;
-                    next = next.min(at);
-                }
+                Activity::Until(Some(at)) if at <= now + SOON => return Rest::Busy,
+                Activity::Until(_) => waiting += 1,
                 Activity::Children => parents += 1,
             }
         }
@@ -207,8 +209,40 @@ impl Progress {
             0 => Rest::Idle,
             // There are some that nothing has been heard of yet.
             _ if waiting == 0 || waiting + parents < in_flight => Rest::Busy,
-            _ => Rest::Waiting(waiting, next),
+            _ => Rest::Waiting,
         }
+    }
+
+    /// When the first of the executions that are known is due.
+    pub(crate) fn next_due(&self) -> Option<i64> {
+        let views = self.shared.views();
+        let due = views.by_id.values().filter_map(|view| match view.activity() {
+            Activity::Until(at) => at,
+            _ => None,
+        });
+        due.min()
+    }
+
+    /// This execution and those that it waits for, as far as they wait for something from outside.
+    pub(crate) fn waiting_on(&self, id: &str) -> Vec<String> {
+        let views = self.shared.views();
+        let mut found = Vec::new();
+        let mut ids = vec![id];
+        while let Some(view) = ids.pop().and_then(|id| views.by_id.get(id)) {
+            let open = view.ops.values().filter(|op| op.is_open());
+            let mut waits = false;
+            for op in open {
+                match &op.what {
+                    What::Wait { .. } => waits = true,
+                    What::Child { id, .. } => ids.push(id),
+                    What::Step { .. } | What::Timer | What::Emit { .. } => {}
+                }
+            }
+            if waits {
+                found.push(view.id.clone());
+            }
+        }
+        found
     }
 
     /// The execution that matters most, as far as it has been heard of.

@@ -111,6 +111,10 @@ fn index(step: &Step, prefix: &str, attempts: &mut HashMap<String, u32>) {
             index_all(&block.finally, &format!("{path}/finally"), attempts);
         }
         StepKind::Wait(_)
+        | StepKind::Callback(_)
+        | StepKind::WaitFor(_)
+        | StepKind::Emit(_)
+        | StepKind::Approve(_)
         | StepKind::Workflow { .. }
         | StepKind::Set(_)
         | StepKind::Return(_)

@@ -1,6 +1,7 @@
 //! Texts that come from elsewhere, made fit for one line of a terminal.
 
 use bowline_core::StepError;
+use comfy_table::Table;
 
 /// One line, whatever was in the text: no line breaks and no control characters.
 pub(crate) fn one_line(text: &str) -> String {
@@ -39,6 +40,19 @@ pub(crate) fn attempt(number: u32, most: Option<u32>) -> String {
         Some(most) if most > 0 => format!("attempt {number} of {most}"),
         _ => format!("attempt {number}"),
     }
+}
+
+/// A table without lines: columns two blanks apart, and nothing to the right of the last word.
+pub(crate) fn table(table: &mut Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+        .to_string()
+        .lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]

@@ -8,12 +8,13 @@ mod op;
 
 use std::collections::HashMap;
 
-use bowline_flow::plan::{Step, StepKind};
+use bowline_flow::plan::{Awaited, Step, StepKind, UnknownOutcome};
 
 use super::model::{Activity, State, View, What};
 use super::palette::To;
 use super::shape::join;
 use super::{lines, text, time};
+use crate::wiring::why::outside;
 
 /// How a tree is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +88,8 @@ pub(crate) fn heading(view: &View, look: Look) -> Line {
         None => {
             let standing = match view.activity() {
                 _ if view.cancel.is_some() => "is being cancelled".to_owned(),
-                Activity::Until(at) => format!("waits until {}", time::due(at, look.now)),
+                Activity::Until(Some(at)) => format!("waits until {}", time::due(at, look.now)),
+                Activity::Until(None) => "waits".to_owned(),
                 _ => "runs".to_owned(),
             };
             (wheel(look), format!("{standing}, {took}"), Weight::Open)
@@ -175,6 +177,12 @@ impl<'a> Tree<'a> {
                 if let Some(fallback) = &node.fallback {
                     self.op_if_any(&format!("{path}.fallback"), "instead", &fallback.connector, depth + 1);
                 }
+                if node.callback.is_some() {
+                    self.op_if_any(&format!("{path}/callback"), "then", "callback", depth + 1);
+                }
+                if matches!(node.unknown_outcome, UnknownOutcome::Verify(_)) {
+                    self.op_if_any(&format!("{path}/verify"), "found out", "verify", depth + 1);
+                }
                 if let Some(undo) = &node.compensation {
                     self.compensation(undo, &path, &step.id, depth);
                 }
@@ -184,6 +192,21 @@ impl<'a> Tree<'a> {
                 self.op(&path, &step.id, &format!("workflow {name}"), depth);
                 self.child(&path, depth + 1);
             }
+            StepKind::Callback(_) => self.op(&path, &step.id, "callback", depth),
+            StepKind::WaitFor(wait) => match &wait.what {
+                Awaited::Event { event, .. } => self.op(&path, &step.id, &format!("event {event}"), depth),
+                Awaited::Signal(signal) => self.op(&path, &step.id, &format!("signal {signal}"), depth),
+            },
+            StepKind::Emit(emit) => self.op(&path, &step.id, &format!("emit {}", emit.event), depth),
+            StepKind::Approve(approve) => match approve.quorum {
+                None => self.op(&path, &step.id, "approve", depth),
+                Some(quorum) => {
+                    for number in 1..=quorum.of {
+                        let name = format!("{}, {number} of {}", step.id, quorum.of);
+                        self.op(&format!("{path}/{number}"), &name, "approve", depth);
+                    }
+                }
+            },
             // Nothing of these is recorded: they are computed.
             StepKind::Set(_) | StepKind::Return(_) | StepKind::Fail { .. } => {}
             block => self.block(step, block, &path, depth),
@@ -230,6 +253,8 @@ impl<'a> Tree<'a> {
             let kind = match &op.what {
                 What::Step { kind, .. } => kind.to_string(),
                 What::Timer => "wait".to_owned(),
+                What::Wait { wait, .. } => wait.kind().to_owned(),
+                What::Emit { event } => format!("emit {event}"),
                 What::Child { workflow, .. } => format!("workflow {workflow}"),
             };
             self.op(path, path, &kind, depth);
@@ -263,12 +288,29 @@ pub(crate) fn waits(view: &View, now: i64) -> Vec<String> {
             format!("\"{path}\": until {} ({})", time::due(due, now), time_left(due, now))
         }
         (What::Timer, ..) => format!("\"{path}\""),
+        (What::Wait { .. }, ..) => format!("\"{path}\": {}", awaited(&op.what, now)),
+        (What::Emit { .. }, ..) => String::new(),
         (What::Child { id, workflow, .. }, ..) => format!("\"{path}\": the end of execution {id} of {workflow}"),
     };
     open.into_iter().map(told).collect()
 }
 
-fn time_left(due: i64, now: i64) -> String {
+/// What a wait is for, and how long it takes at most: `a callback with the reference V-1, until ...`.
+pub(crate) fn awaited(what: &What, now: i64) -> String {
+    let What::Wait { wait, until, beat } = what else {
+        return String::new();
+    };
+    let mut told = outside(wait);
+    if let Some(until) = until {
+        told.push_str(&format!(", until {}", time::due(*until, now)));
+    }
+    if let Some(beat) = beat {
+        told.push_str(&format!(", next heartbeat by {}", time::due(*beat, now)));
+    }
+    told
+}
+
+pub(crate) fn time_left(due: i64, now: i64) -> String {
     if due <= now {
         "due".to_owned()
     } else {
@@ -276,7 +318,7 @@ fn time_left(due: i64, now: i64) -> String {
     }
 }
 
-fn lines_error(error: &bowline_core::StepError) -> String {
+pub(crate) fn lines_error(error: &bowline_core::StepError) -> String {
     format!("; {} [{}]", text::message(error), error.code)
 }
 

@@ -1,13 +1,18 @@
 //! The parts put together: connectors, environment, store, engine, logs.
 
+pub(crate) mod answers;
+pub(crate) mod beside;
+pub(crate) mod blobs;
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod logging;
 pub(crate) mod names;
 pub(crate) mod programs;
+pub(crate) mod replay;
 pub(crate) mod session;
 pub(crate) mod signals;
 pub(crate) mod store;
+pub(crate) mod why;
 pub(crate) mod workflow;
 
 use std::sync::{Arc, LazyLock};

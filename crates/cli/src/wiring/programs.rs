@@ -1,13 +1,12 @@
 //! Programs for the engine: stored bundles, loaded as workflows.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bowline_connector::Registry;
-use bowline_core::{Program, StepError};
-use bowline_engine::Programs;
-use bowline_flow::{Bundle, FlowProgram, LoadOptions, Plan, Runtime, Settings, load};
+use bowline_core::{BlobStore, Program, StepError};
+use bowline_engine::{Migration, Programs};
+use bowline_flow::{Bundle, Difference, FlowProgram, LoadOptions, Plan, Runtime, Settings, load};
 use bowline_store::Definition;
 use serde_json::Value;
 
@@ -22,33 +21,30 @@ pub(crate) struct FlowPrograms {
     credentials: Value,
     /// By workflow name, the one that was loaded last.
     shapes: Mutex<HashMap<String, Arc<Shape>>>,
-    /// What definitions need must be there.
-    careful: AtomicBool,
 }
 
 impl FlowPrograms {
     /// Programs that run with these variables and credentials.
-    pub(crate) fn new(registry: Arc<Registry>, env: BTreeMap<String, String>, credentials: Value) -> Self {
+    pub(crate) fn new(
+        registry: Arc<Registry>,
+        env: BTreeMap<String, String>,
+        credentials: Value,
+        blobs: Arc<dyn BlobStore>,
+    ) -> Self {
         let settings = Settings {
             env: env.clone(),
             credentials: credentials.clone(),
             ..Settings::default()
         };
-        let runtime = Arc::new(Runtime::new(Arc::clone(&registry), masker().clone(), settings));
+        let runtime = Runtime::new(Arc::clone(&registry), masker().clone(), settings).with_blobs(blobs);
+        let runtime = Arc::new(runtime);
         Self {
             registry,
             runtime,
             env,
             credentials,
             shapes: Mutex::default(),
-            careful: AtomicBool::new(false),
         }
-    }
-
-    /// Whether a definition whose variables are missing is refused. It is while an execution is started or taken
-    /// up: better now than after half of its steps.
-    pub(crate) fn careful(&self, careful: bool) {
-        self.careful.store(careful, Ordering::SeqCst);
     }
 
     /// What the workflow of this name looks like.
@@ -81,19 +77,27 @@ pub(crate) fn read(definition: &Definition, registry: &Registry) -> Result<(Bund
     Ok((bundle, plan))
 }
 
+/// What an execution takes along from one version of its workflow to another.
+pub(crate) fn migration(difference: Arc<Difference>) -> Migration {
+    let lost = Arc::clone(&difference);
+    Migration {
+        keep: Arc::new(move |path| difference.keeps(path)),
+        missing: Arc::new(move |path| lost.missing(path).is_some()),
+    }
+}
+
 impl Programs for FlowPrograms {
     fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
         let (bundle, plan) = read(definition, &self.registry)?;
-        if self.careful.load(Ordering::SeqCst) {
-            let missing = names::missing(&plan, &self.env, &self.credentials);
-            if !missing.is_empty() {
-                let names: Vec<String> = missing.into_iter().collect();
-                let message = format!(
-                    "the workflow reads {}, which this process does not have",
-                    names.join(", ")
-                );
-                return Err(StepError::permanent("definition.environment", message));
-            }
+        // Better now than after half of its steps.
+        let missing = names::missing(&plan, &self.env, &self.credentials);
+        if !missing.is_empty() {
+            let names: Vec<String> = missing.into_iter().collect();
+            let message = format!(
+                "the workflow reads {}, which this process does not have",
+                names.join(", ")
+            );
+            return Err(StepError::permanent("definition.environment", message));
         }
         let shape = Arc::new(Shape::new(plan.clone()));
         self.shapes
@@ -105,6 +109,11 @@ impl Programs for FlowPrograms {
             Arc::clone(&self.runtime),
             bundle.folder,
         )))
+    }
+
+    fn migrate(&self, old: &Definition, new: &Definition) -> Result<Migration, StepError> {
+        let ((_, old), (_, new)) = (read(old, &self.registry)?, read(new, &self.registry)?);
+        Ok(migration(Arc::new(bowline_flow::diff(&old, &new))))
     }
 
     fn child(&self, parent: &Definition, workflow: &str) -> Result<Definition, StepError> {

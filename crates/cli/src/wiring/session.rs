@@ -1,28 +1,31 @@
 //! One process that runs executions: mocks, store, engine and progress, from the start to the end.
 
+mod follow;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bowline_core::Outcome;
-use bowline_engine::{Clock, Engine, EngineError, Handle, Options, StartRequest};
-use bowline_store::{ExecNo, Store};
+use bowline_engine::{Clock, Engine, EngineError, Handle, Options, StartRequest, read_record};
+use bowline_store::{Definition, ExecNo, Store};
 use bowline_store_sqlite::SqliteStore;
 use bowline_testing::MockServices;
 
 use super::programs::FlowPrograms;
 use super::signals::Signals;
-use super::{environment, registry, store};
+use super::{blobs, environment, registry, store};
 use crate::args::EngineArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal::model::View;
-use crate::terminal::progress::{Mode, Progress, Rest};
-use crate::terminal::{self, json, text, time, tree};
+use crate::terminal::progress::{Mode, Progress};
+use crate::terminal::{self, text};
 
 /// How long calls under way may take to end after the first signal.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether anything is still being done.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Why the engine does not take up what it has already.
+const RUNNING: &str = "it is running already";
 
 /// Unfinished executions read at once.
 const PAGE: usize = 256;
@@ -31,11 +34,13 @@ const PAGE: usize = 256;
 pub(crate) struct Session {
     pub(crate) store: SqliteStore,
     pub(crate) engine: Engine,
-    programs: Arc<FlowPrograms>,
     progress: Progress,
     signals: Signals,
     mode: Mode,
+    folder: PathBuf,
     is_virtual: bool,
+    /// Others than the one that matters are taken up too.
+    takes_up: bool,
     /// Listen until the end.
     _mocks: Option<MockServices>,
 }
@@ -46,6 +51,8 @@ pub(crate) enum Followed {
     Ended(Outcome),
     /// A signal came first.
     Interrupted,
+    /// It waits for something that is not going to happen in this process by itself.
+    Waits,
 }
 
 /// Runs the body of a command on an async runtime of a few threads.
@@ -79,8 +86,9 @@ impl Session {
         let mock_env = mocks.as_ref().map(MockServices::env).unwrap_or_default();
         let env = environment::variables(args.env_file.as_deref(), mock_env)?;
         let credentials = environment::credentials(args.credentials.as_deref())?;
-        let programs = Arc::new(FlowPrograms::new(registry(), env, credentials));
         let store = store::open(&args.data.folder)?;
+        let blobs = blobs::open(&args.data.folder)?;
+        let programs = Arc::new(FlowPrograms::new(registry(), env, credentials, Arc::clone(&blobs)));
         let clock = if args.virtual_time {
             Clock::virtual_now()
         } else {
@@ -102,33 +110,33 @@ impl Session {
             drivers,
             clock,
             observer: Some(progress.observer()),
+            blobs: Some(blobs),
             ..Options::default()
         };
         let engine = Engine::open(
             Arc::new(store.clone()),
-            Arc::clone(&programs) as Arc<dyn bowline_engine::Programs>,
+            programs as Arc<dyn bowline_engine::Programs>,
             tokio::runtime::Handle::current(),
             options,
         )?;
         Ok(Self {
             store,
             engine,
-            programs,
             progress,
             signals,
             mode,
+            folder: args.data.folder.clone(),
             is_virtual: args.virtual_time,
+            takes_up: false,
             _mocks: mocks,
         })
     }
 
     /// Takes up what earlier processes left unfinished; how many that are.
     pub(crate) async fn take_up(&mut self) -> Result<usize> {
+        self.takes_up = true;
         self.remember_unfinished()?;
-        self.programs.careful(true);
-        let report = self.engine.recover().await;
-        self.programs.careful(false);
-        let report = report?;
+        let report = self.engine.recover().await?;
         if report.resumed > 0 {
             terminal::note(&format!(
                 "resumed {}",
@@ -148,78 +156,43 @@ impl Session {
 
     /// Starts an execution, if what its workflow reads from the environment is there.
     pub(crate) async fn start(&self, request: StartRequest) -> Result<Handle> {
-        self.programs.careful(true);
-        let handle = self.engine.start(request).await;
-        self.programs.careful(false);
-        Ok(handle?)
+        Ok(self.engine.start(request).await?)
     }
 
     /// Takes up one execution.
     pub(crate) async fn resume(&self, id: &str, reason: &str) -> Result<Handle> {
+        self.remember(id)?;
+        match self.engine.resume(id, reason).await {
+            // It was due, and has come back by itself.
+            Err(EngineError::NotResumable { why, .. }) if why == RUNNING => Ok(self.engine.watch(id).await?),
+            handle => Ok(handle?),
+        }
+    }
+
+    /// Takes up one execution on another definition.
+    pub(crate) async fn resume_on(&self, id: &str, definition: Definition, reason: &str) -> Result<Handle> {
+        self.remember(id)?;
+        Ok(self.engine.resume_on(id, definition, reason).await?)
+    }
+
+    /// Takes note of what an execution has done so far, before anything more happens to it.
+    pub(crate) fn remember(&self, id: &str) -> Result<()> {
         let row = store::find(&self.store, id)?;
         let mut view = View::new(&row.id, &row.workflow, row.started_at);
         view.parent.clone_from(&row.parent);
-        store::events(&self.store, &row, |at, event| {
-            view.apply(at, event);
-            Ok(())
-        })?;
-        self.programs.careful(true);
-        // Before anything more happens to it.
+        for record in store::records(&self.store, &row)? {
+            for event in &record.events {
+                view.apply(record.at, event);
+            }
+        }
         self.progress.remember(view);
-        let handle = self.engine.resume(id, reason).await;
-        self.programs.careful(false);
-        Ok(handle?)
+        Ok(())
     }
 
-    /// Waits for the end of an execution, or for a signal.
-    pub(crate) async fn follow(&mut self, handle: Handle) -> Result<Followed> {
-        let id = handle.id().to_owned();
-        let outcome = handle.outcome();
-        tokio::pin!(outcome);
-        tokio::select! {
-            ended = &mut outcome => return Ok(Followed::Ended(ended?)),
-            () = self.signals.first() => {}
-        }
-        self.stop().await;
-        // It may have ended while calls under way were waited for.
-        match outcome.await {
-            Ok(ended) => Ok(Followed::Ended(ended)),
-            Err(EngineError::Stopped(_)) => {
-                self.progress.catch_up();
-                terminal::note(&format!(
-                    "interrupted: execution {id} goes on at the next run with this data folder"
-                ));
-                Ok(Followed::Interrupted)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Waits until nothing is being worked on. What only waits for a time that is seconds away or more is left
-    /// alone; `then` says when it goes on. True if a signal came first.
-    pub(crate) async fn settle(&mut self, then: &str) -> Result<bool> {
-        loop {
-            if self.engine.in_flight() == 0 {
-                return Ok(self.signals.came());
-            }
-            match self.progress.rest(self.engine.in_flight()) {
-                Rest::Waiting(count, until) if !self.is_virtual => {
-                    let until = time::due(until, time::now());
-                    terminal::note(&if count == 1 {
-                        format!("1 execution waits until {until} and goes on {then}")
-                    } else {
-                        format!("{count} executions wait, the first until {until}, and go on {then}")
-                    });
-                    return Ok(self.signals.came());
-                }
-                _ => {}
-            }
-            tokio::select! {
-                idle = self.engine.idle() => idle?,
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
-                () = self.signals.first() => return Ok(true),
-            }
-        }
+    /// Leaves the data folder: there is nothing more to do.
+    pub(crate) async fn quit(self) {
+        self.engine.stop(GRACE).await;
+        self.progress.catch_up();
     }
 
     /// Stops after the first signal: calls under way may end, everything else is left for the next run.
@@ -231,45 +204,9 @@ impl Session {
         self.engine.stop(GRACE).await;
     }
 
-    /// Shows how an execution ended and gives the exit code.
-    pub(crate) fn tell(&self, id: &str, outcome: &Outcome) -> Result {
-        self.progress.catch_up();
-        if self.mode != Mode::Json {
-            if let Outcome::Succeeded(output) = outcome {
-                let value: serde_json::Value = output.parse().map_err(|error| Failure::new(Exit::Bug, error))?;
-                terminal::print_json(&value)?;
-            } else {
-                let view = self.progress.main().filter(|view| view.id == id);
-                tell_failure(view.as_ref(), outcome);
-            }
-        }
-        Ok(match outcome {
-            Outcome::Succeeded(_) => Exit::Success,
-            Outcome::Failed(_) => Exit::Failed,
-            Outcome::Cancelled(_) => Exit::Cancelled,
-        })
-    }
-
-    /// Waits for the rest, leaves the data folder, and writes the last line of JSON output.
-    pub(crate) async fn close(mut self, id: &str, followed: &Followed) -> Result<()> {
-        let interrupted = match followed {
-            Followed::Ended(_) => self.settle("at the next run with this data folder").await?,
-            Followed::Interrupted => false,
-        };
-        if interrupted {
-            self.stop().await;
-        } else {
-            self.engine.stop(GRACE).await;
-        }
-        self.progress.catch_up();
-        if self.mode == Mode::Json {
-            let outcome = match followed {
-                Followed::Ended(outcome) => Some(outcome),
-                Followed::Interrupted => None,
-            };
-            terminal::print_json_line(&json::result(id, outcome))?;
-        }
-        Ok(())
+    /// Another execution than the one that was to be started is the one that matters.
+    pub(crate) fn mind(&self, id: &str) {
+        self.progress.mind(id);
     }
 
     /// Lets the progress know what unfinished executions have done so far.
@@ -284,22 +221,14 @@ impl Session {
                 view.parent = open.row.parent;
                 for record in &open.journal {
                     // What cannot be read is the engine's to report.
-                    for event in bowline_core::decode(&record.events).unwrap_or_default() {
-                        view.apply(record.at, &event);
+                    for record in read_record(record).unwrap_or_default() {
+                        for event in &record.events {
+                            view.apply(record.at, event);
+                        }
                     }
                 }
                 self.progress.remember(view);
             }
         }
     }
-}
-
-fn tell_failure(view: Option<&View>, outcome: &Outcome) {
-    let told = view.and_then(tree::error_line);
-    let (word, line) = match outcome {
-        Outcome::Succeeded(_) => return,
-        Outcome::Failed(error) => ("failed", told.unwrap_or_else(|| error.to_string())),
-        Outcome::Cancelled(error) => ("cancelled", text::reason(error)),
-    };
-    terminal::note(&format!("{}: {line}", terminal::palette::err_bad(word)));
 }

@@ -2,14 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use bowline_core::{Event, decode};
+use bowline_core::{Event, Record, decode};
+use bowline_engine::read_record;
 use bowline_store::{ExecutionFilter, ExecutionRow, Store, StoreError};
 use bowline_store_sqlite::{Options, SqliteStore};
 
+use super::blobs::Loader;
 use crate::exit::{Failure, Result};
 
 /// The name of the database in a data folder.
-const DATABASE: &str = "bowline.db";
+pub(crate) const DATABASE: &str = "bowline.db";
+
+/// The folder of blobs in a data folder.
+pub(crate) const BLOBS: &str = "blobs";
+
+/// The file that is locked by whoever runs executions.
+const LOCK: &str = "bowline.lock";
 
 fn database(folder: &Path) -> PathBuf {
     folder.join(DATABASE)
@@ -41,6 +49,44 @@ pub(crate) fn existing(folder: &Path) -> Result<SqliteStore> {
     })
 }
 
+/// Who runs executions in a data folder now, such as `pid 4711`; none where nobody does.
+pub(crate) fn holder(folder: &Path) -> Option<String> {
+    let lock = folder.join(LOCK);
+    let file = std::fs::File::open(&lock).ok()?;
+    if file.try_lock_shared().is_ok() {
+        return None;
+    }
+    let text = std::fs::read_to_string(&lock).unwrap_or_default();
+    let told = text.trim();
+    let is_number = told.starts_with("pid ");
+    Some(if is_number {
+        told.to_owned()
+    } else {
+        "another process".into()
+    })
+}
+
+/// What the journal of an execution says, in the form in which it is read quickest: of an unfinished one without
+/// what nothing depends on any more.
+pub(crate) fn records(store: &dyn Store, row: &ExecutionRow) -> Result<Vec<Record>> {
+    let journal = store
+        .open_execution(row.exec)?
+        .map(|open| open.journal)
+        .unwrap_or_default();
+    let mut all = Vec::with_capacity(journal.len());
+    for record in &journal {
+        all.extend(read_record(record).map_err(|error| unreadable(row, record.seq, &error))?);
+    }
+    Ok(all)
+}
+
+fn unreadable(row: &ExecutionRow, seq: u64, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Corrupt {
+        path: PathBuf::from(DATABASE),
+        detail: format!("record {seq} of execution {}: {error}", row.id),
+    }
+}
+
 /// The execution with this id, or with the only id that begins so.
 pub(crate) fn find(store: &dyn Store, id: &str) -> Result<ExecutionRow> {
     if let Some(row) = store.execution(id)? {
@@ -70,10 +116,12 @@ pub(crate) fn find(store: &dyn Store, id: &str) -> Result<ExecutionRow> {
     }
 }
 
-/// Calls `each` with every event of an execution's journal, in order.
+/// Calls `each` with every event of an execution's journal, in order. What is too large for it is loaded only with a
+/// `loader`.
 pub(crate) fn events(
     store: &dyn Store,
     row: &ExecutionRow,
+    loader: Option<&Loader>,
     mut each: impl FnMut(i64, &Event) -> Result<()>,
 ) -> Result<()> {
     let mut from = 0;
@@ -83,13 +131,10 @@ pub(crate) fn events(
             return Ok(());
         }
         for record in &page {
-            let events = decode(&record.events).map_err(|error| {
-                let detail = format!("record {} of execution {}: {error}", record.seq, row.id);
-                StoreError::Corrupt {
-                    path: PathBuf::from(DATABASE),
-                    detail,
-                }
-            })?;
+            let mut events = decode(&record.events).map_err(|error| unreadable(row, record.seq, &error))?;
+            if let Some(loader) = loader {
+                loader.load(&mut events)?;
+            }
             for event in &events {
                 each(record.at, event)?;
             }

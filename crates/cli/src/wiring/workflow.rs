@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bowline_connector::Registry;
 use bowline_flow::plan::StepKind;
-use bowline_flow::{Bundle, Plan, Problems, Source, load_file, workflow_files_in};
+use bowline_flow::{Bundle, LoadOptions, Plan, Problems, Source, load, load_file, workflow_files_in, workflows_in};
 use bowline_store::Definition;
 
 use crate::exit::{Failure, Result};
@@ -21,10 +21,11 @@ pub(crate) struct Workflow {
 /// Loads a workflow and those that it, or one of them, starts. All problems of all of them are told.
 pub(crate) fn open(file: &Path, registry: &Registry) -> Result<Workflow> {
     let plan = load_file(file, registry)?;
-    let parent = file
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    with_children(file, plan, registry)
+}
+
+fn with_children(file: &Path, plan: Plan, registry: &Registry) -> Result<Workflow> {
+    let parent = folder_of(file);
     let folder = std::fs::canonicalize(parent)
         .map_err(|error| Failure::usage(format!("the folder {} cannot be used: {error}", parent.display())))?;
     let children = children(&plan, parent, registry)?;
@@ -33,6 +34,25 @@ pub(crate) fn open(file: &Path, registry: &Registry) -> Result<Workflow> {
         definition: definition(&bundle, &plan.name),
         plan,
     })
+}
+
+/// As [`open`], for a file that may stand beside the version that it is to replace: another file with the same name
+/// of a workflow is no problem.
+pub(crate) fn open_version(file: &Path, registry: &Registry) -> Result<Workflow> {
+    let source = Source::read(file)?;
+    let workflows = source.text.contains("workflow").then(|| workflows_in(folder_of(file)));
+    let options = LoadOptions {
+        workflows,
+        ..LoadOptions::default()
+    };
+    let plan = load(source, registry, &options)?;
+    with_children(file, plan, registry)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// What is stored of a bundle whose main workflow has this name.

@@ -239,6 +239,9 @@ pub(crate) fn snapshot(name: &str, text: &str) {
     for (pattern, replacement) in [
         (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "[id]"),
         (r"[0-9a-f]{64}", "[hash]"),
+        (r"bw_[A-Za-z0-9_-]{30,}", "[token]"),
+        (r"version [0-9a-f]{12} to [0-9a-f]{12}", "version [hash] to [hash]"),
+        (r"\(in [0-9a-z ]+\)", "(in [time])"),
         // An hour may end tomorrow, and some of it may have passed.
         (r"until \d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}", "until [time]"),
         (r"\b59m( \d+s)?", "1h"),

@@ -145,7 +145,9 @@ fn another_process_is_asked_to_cancel_and_waited_for() {
     let cancel = folder.run(&["executions", "cancel", "w-1", "--reason", "not wanted"]);
     assert_eq!(cancel.code, Some(0), "{}", cancel.told());
     assert!(
-        cancel.stderr.contains(&format!("pid {} runs it", run.pid())),
+        cancel
+            .stderr
+            .contains(&format!("pid {} runs executions here", run.pid())),
         "{}",
         cancel.told()
     );

@@ -41,30 +41,33 @@ fn what_waits_for_long_does_not_hold_up_a_new_run() {
     let next = folder.run(&["run", "plain.yaml", "--mocks", "mocks.yaml", "-i", r#"{"name": "Ada"}"#]);
     assert_eq!(next.code, Some(0), "{}", next.told());
     snapshot("beside-a-long-wait", &next.told());
-    let rows = folder.json(&["executions", "list", "--status", "running", "--json"]);
+    let rows = folder.json(&["executions", "list", "--status", "waiting", "--json"]);
     assert_eq!(rows[0]["id"], "w-1");
 }
 
 #[test]
 fn what_cannot_go_on_is_told_and_left_alone() {
     let folder = Folder::new();
-    crashed(&folder);
+    let mut run = folder.spawn(&["run", "hangs.yaml", "--mocks", "mocks.yaml", "--id", "h-1"]);
+    run.until("step never (http-request) started");
+    run.signal("KILL");
+    assert_eq!(run.end().code, None);
     let next = folder.run(&["run", "plain.yaml", "-i", r#"{"name": "Ada"}"#]);
     assert_eq!(next.code, Some(0), "{}", next.told());
     assert!(
-        next.stderr.contains("stuck: execution w-1 of waits cannot go on:"),
+        next.stderr.contains("stuck: execution h-1 of hangs cannot go on:"),
         "{}",
         next.told()
     );
     assert!(next.stderr.contains("env.SHOP_URL"), "{}", next.told());
     let ignored = folder.run(&["run", "plain.yaml", "--no-recover", "-i", r#"{"name": "Ada"}"#]);
     assert!(
-        ignored.code == Some(0) && !ignored.stderr.contains("w-1"),
+        ignored.code == Some(0) && !ignored.stderr.contains("h-1"),
         "{}",
         ignored.told()
     );
     let rows = folder.json(&["executions", "list", "--status", "running", "--json"]);
-    assert_eq!(rows[0]["id"], "w-1");
+    assert_eq!(rows[0]["id"], "h-1");
 }
 
 #[test]

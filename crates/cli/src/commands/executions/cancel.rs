@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use bowline_store::{RequestKind, Status, Store, StoreError};
+use bowline_store::{RequestKind, Status, Store};
 
 use crate::args::CancelArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal;
+use crate::wiring::beside::{Asked, ask};
 use crate::wiring::session::{Followed, Session, block_on};
 use crate::wiring::store;
 
@@ -16,7 +17,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub(super) fn run(args: &CancelArgs) -> Result {
     let row = store::find(&store::existing(&args.engine.data.folder)?, &args.id)?;
     match row.status {
-        Status::Running => {}
+        Status::Running | Status::Waiting | Status::Paused => {}
         Status::Cancelled => {
             terminal::note(&format!("execution {} is cancelled already", row.id));
             return Ok(Exit::Success);
@@ -33,42 +34,34 @@ pub(super) fn run(args: &CancelArgs) -> Result {
 }
 
 async fn cancel(args: &CancelArgs, id: &str) -> Result {
-    let store = store::open(&args.engine.data.folder)?;
-    let mut asked = false;
+    let folder = &args.engine.data.folder;
+    let request = RequestKind::Cancel {
+        id: id.to_owned(),
+        reason: args.reason.clone(),
+    };
+    match ask(folder, &request, "cancel it", !args.no_wait).await? {
+        Asked::Left => return Ok(Exit::Success),
+        Asked::Done => {}
+        Asked::Nobody => return here(args, id).await,
+    }
+    // It has taken note of it; now its compensations run.
+    let store = store::existing(folder)?;
     loop {
-        match store.writer() {
-            Ok(free) => {
-                drop(free);
-                break;
-            }
-            Err(StoreError::Locked { holder, .. }) if !asked => {
-                store.request(&RequestKind::Cancel {
-                    id: id.to_owned(),
-                    reason: args.reason.clone(),
-                })?;
-                asked = true;
-                let holder = holder.unwrap_or_else(|| "another process".into());
-                terminal::note(&format!("{holder} runs it and is asked to cancel it"));
-                if args.no_wait {
-                    return Ok(Exit::Success);
-                }
-            }
-            Err(StoreError::Locked { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
         if let Some(exit) = ended(&store, id)? {
             return Ok(exit);
         }
+        if store::holder(folder).is_none() {
+            return here(args, id).await;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
-    here(args, id).await
 }
 
 /// How it ended, seen from what was asked for.
 fn ended(store: &dyn Store, id: &str) -> Result<Option<Exit>> {
     let status = store.execution(id)?.map(|row| row.status);
     Ok(match status {
-        None | Some(Status::Running) => None,
+        None | Some(Status::Running | Status::Waiting | Status::Paused) => None,
         Some(Status::Cancelled) => {
             terminal::note(&format!("execution {id} is cancelled"));
             Some(Exit::Success)
@@ -86,14 +79,19 @@ fn ended(store: &dyn Store, id: &str) -> Result<Option<Exit>> {
 async fn here(args: &CancelArgs, id: &str) -> Result {
     let mut session = Session::open(&args.engine, Some(id.to_owned())).await?;
     if let Some(exit) = ended(&session.store, id)? {
+        session.quit().await;
         return Ok(exit);
     }
-    let handle = session.resume(id, "").await?;
-    session.engine.cancel(id, &args.reason);
+    session.remember(id)?;
+    if let Err(error) = session.engine.cancel(id, &args.reason).await {
+        session.quit().await;
+        return Err(error.into());
+    }
+    let handle = session.engine.watch(id).await?;
     let followed = session.follow(handle).await?;
     let exit = match &followed {
         Followed::Ended(_) => ended(&session.store, id)?.unwrap_or(Exit::Success),
-        Followed::Interrupted => Exit::Interrupted,
+        Followed::Interrupted | Followed::Waits => Exit::Interrupted,
     };
     session.close(id, &followed).await?;
     Ok(exit)

@@ -7,6 +7,7 @@ use crate::exit::{Exit, Result};
 use crate::terminal::model::View;
 use crate::terminal::shape::Shape;
 use crate::terminal::{self, json, lines, time};
+use crate::wiring::blobs::Loader;
 use crate::wiring::{programs, registry, store};
 use bowline_store::Store;
 
@@ -20,7 +21,13 @@ pub(super) fn run(args: &OneArgs) -> Result {
         let plan = definition.and_then(|definition| programs::read(&definition, &registry()).ok());
         view.shape = plan.map(|(_, plan)| Arc::new(Shape::new(plan)));
     }
-    store::events(&store, &row, |at, event| {
+    // Lines of text tell nothing of payloads.
+    let loader = if args.json {
+        Some(Loader::new(&args.data.folder)?)
+    } else {
+        None
+    };
+    store::events(&store, &row, loader.as_ref(), |at, event| {
         if args.json {
             return terminal::print_json_line(&json::event(&row.id, at, event));
         }

@@ -1,6 +1,6 @@
 //! `bowline executions list`.
 
-use bowline_store::{ExecutionFilter, ExecutionRow, Status, Store};
+use bowline_store::{ExecutionFilter, ExecutionRow, Store};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
@@ -50,10 +50,10 @@ fn table(rows: &[ExecutionRow]) -> String {
     table.load_preset(presets::NOTHING);
     table.set_header(["ID", "WORKFLOW", "STATUS", "STARTED", "TOOK"]);
     for row in rows {
-        let took = match (row.status, row.finished_at) {
-            (Status::Running, _) => format!("{} so far", time::duration(now - row.started_at)),
-            (_, Some(at)) => time::duration(at - row.started_at),
-            (_, None) => String::new(),
+        let took = match row.finished_at {
+            _ if !row.status.is_finished() => format!("{} so far", time::duration(now - row.started_at)),
+            Some(at) => time::duration(at - row.started_at),
+            None => String::new(),
         };
         let workflow = text::one_line(&row.workflow);
         table.add_row([
@@ -64,14 +64,5 @@ fn table(rows: &[ExecutionRow]) -> String {
             took,
         ]);
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    // The table pads its lines to the right.
-    table
-        .to_string()
-        .lines()
-        .map(str::trim_end)
-        .collect::<Vec<_>>()
-        .join("\n")
+    text::table(&mut table)
 }

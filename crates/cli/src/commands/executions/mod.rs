@@ -3,7 +3,11 @@
 mod cancel;
 mod history;
 mod list;
+mod pause;
+mod prune;
+mod query;
 mod resume;
+mod retry;
 mod show;
 
 use crate::args::ExecutionsCommand;
@@ -16,5 +20,11 @@ pub(super) fn run(command: ExecutionsCommand) -> Result {
         ExecutionsCommand::History(args) => history::run(&args),
         ExecutionsCommand::Resume(args) => resume::run(&args),
         ExecutionsCommand::Cancel(args) => cancel::run(&args),
+        ExecutionsCommand::Pause(args) => pause::run(&args, true),
+        ExecutionsCommand::Unpause(args) => pause::run(&args, false),
+        ExecutionsCommand::Retry(args) => retry::retry(&args),
+        ExecutionsCommand::Rerun(args) => retry::rerun(&args),
+        ExecutionsCommand::Query(args) => query::run(&args),
+        ExecutionsCommand::Prune(args) => prune::run(&args),
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bowline_core::{Outcome, Payload};
-use bowline_store::{ExecutionRow, Store};
+use bowline_core::{Outcome, Payload, Wait};
+use bowline_store::{ExecutionRow, Status, Store};
 use serde_json::{Map, Value, json};
 
 use crate::args::OneArgs;
@@ -14,13 +14,15 @@ use crate::terminal::palette::To;
 use crate::terminal::shape::Shape;
 use crate::terminal::tree::{self, Look};
 use crate::terminal::{self, json, text, time};
+use crate::wiring::blobs::Loader;
 use crate::wiring::{programs, registry, store};
 
 pub(super) fn run(args: &OneArgs) -> Result {
     let store = store::existing(&args.data.folder)?;
     let row = store::find(&store, &args.id)?;
     let mut view = View::new(&row.id, &row.workflow, row.started_at);
-    store::events(&store, &row, |at, event| {
+    let loader = Loader::new(&args.data.folder)?;
+    store::events(&store, &row, Some(&loader), |at, event| {
         view.apply(at, event);
         Ok(())
     })?;
@@ -48,6 +50,9 @@ fn page(row: &ExecutionRow, view: &View) -> Result<()> {
     )?;
     if let Some(parent) = &row.parent {
         field("parent", parent)?;
+    }
+    if let Some(origin) = &row.origin {
+        field("made from", origin)?;
     }
     field("status", &status(row, view, now))?;
     field("started", &time::exact(row.started_at))?;
@@ -95,6 +100,8 @@ fn status(row: &ExecutionRow, view: &View, now: i64) -> String {
         Some(Outcome::Succeeded(_)) => format!("{} in {took}", to.good("succeeded")),
         Some(Outcome::Failed(_)) => format!("{} after {took}", to.bad("failed")),
         Some(Outcome::Cancelled(_)) => format!("{} after {took}", to.warn("cancelled")),
+        None if row.status == Status::Paused => format!("{} for {took}", to.warn("paused")),
+        None if row.status == Status::Waiting => format!("{} for {took}", to.busy("waiting")),
         None => format!("{} for {took}", to.busy("unfinished")),
     }
 }
@@ -147,9 +154,29 @@ fn op_json(path: &str, op: &Op) -> Value {
             }
         }
         What::Timer => step["timer"] = json!(true),
+        What::Wait { wait, until, beat } => {
+            let approval = match wait {
+                Wait::Callback { approval, .. } => {
+                    approval.as_ref().and_then(|approval| approval.parse::<Value>().ok())
+                }
+                Wait::Signal { .. } | Wait::Event { .. } => None,
+            };
+            step["waitsFor"] = json!({
+                "kind": wait.kind(),
+                "name": wait.name(),
+                "key": wait.key(),
+                "approval": approval,
+                "until": until.map(time::rfc3339),
+                "heartbeatBy": beat.map(time::rfc3339),
+            });
+        }
+        What::Emit { event } => step["emitted"] = json!(event),
         What::Child { id, workflow, detached } => {
             step["child"] = json!({ "executionId": id, "workflow": workflow, "detached": detached });
         }
+    }
+    if op.kept {
+        step["kept"] = json!(true);
     }
     if let Some(due) = op.due {
         step["due"] = json!(time::rfc3339(due));

@@ -222,6 +222,8 @@ fn kind(op: &Op) -> String {
     match &op.what {
         super::What::Step { kind, .. } => kind.to_string(),
         super::What::Timer => "wait".to_owned(),
+        super::What::Wait { wait, .. } => wait.kind().to_owned(),
+        super::What::Emit { event } => format!("emit {event}"),
         super::What::Child { workflow, .. } => format!("workflow {workflow}"),
     }
 }

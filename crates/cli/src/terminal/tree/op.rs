@@ -2,7 +2,7 @@
 
 use super::super::model::{Op, State, What};
 use super::super::{text, time};
-use super::{Tree, Weight, wheel};
+use super::{Tree, Weight, awaited, wheel};
 
 impl Tree<'_> {
     /// The line of what is asked for at `path`, also where it has not been yet.
@@ -19,7 +19,9 @@ impl Tree<'_> {
         };
         let (icon, weight) = match op.state {
             State::Running => (wheel(self.look), Weight::Open),
-            State::Waiting if matches!(op.what, What::Timer) => (to.busy("◷").to_string(), Weight::Open),
+            State::Waiting if matches!(op.what, What::Timer | What::Wait { .. }) => {
+                (to.busy("◷").to_string(), Weight::Open)
+            }
             State::Waiting => (to.warn("↻").to_string(), Weight::Open),
             State::Done => (to.good("✓").to_string(), Weight::Done),
             State::Failed => (to.bad("✗").to_string(), Weight::Failed),
@@ -69,11 +71,13 @@ impl Tree<'_> {
                 let due = op.due.unwrap_or(now);
                 format!("until {} ({} left)", time::due(due, now), time::until(due, now))
             }
+            (State::Waiting, What::Wait { .. }) => format!("waits for {}", awaited(&op.what, now)),
             (State::Waiting, _) => {
                 let error = op.error.as_ref().map(&told).unwrap_or_default();
                 let next = time::until(op.due.unwrap_or(now), now);
                 format!("{} failed: {error}; next attempt in {next}", attempt())
             }
+            (State::Done, _) if op.kept => to.dim("kept").to_string(),
             (State::Done, What::Child { detached: true, .. }) => to.dim("goes on by itself").to_string(),
             (State::Done, What::Step { .. }) if op.attempt > 1 => {
                 format!(

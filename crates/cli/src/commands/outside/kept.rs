@@ -1,0 +1,82 @@
+//! Callbacks that came and that nobody waits for: delivered by hand, or forgotten.
+
+use bowline_store::{Delivery, DeliveryFilter, RequestKind, Store, Write};
+use serde_json::from_slice;
+
+use super::{address, deliver};
+use crate::args::{CallbackTarget, DeliverArgs, DropArgs};
+use crate::exit::{Exit, Failure, Result};
+use crate::terminal;
+use crate::wiring::beside::{Asked, ask};
+use crate::wiring::session::{Session, block_on};
+use crate::wiring::store;
+
+fn find(store: &dyn Store, number: i64) -> Result<Delivery> {
+    let filter = DeliveryFilter {
+        id: Some(number),
+        ..DeliveryFilter::default()
+    };
+    store.deliveries(&filter)?.pop().ok_or_else(|| {
+        Failure::usage(format!("no callback is kept as number {number}")).hint("see `bowline callback list --kept`")
+    })
+}
+
+pub(super) fn deliver(args: &DeliverArgs) -> Result {
+    let folder = &args.engine.data.folder;
+    let kept = find(&store::existing(folder)?, args.number)?;
+    let target = CallbackTarget {
+        token: args.to.clone(),
+        reference: args.reference.clone(),
+        execution: args.execution.clone(),
+    };
+    let has_target = args.to.is_some() || args.reference.is_some() || args.execution.is_some();
+    let to = has_target
+        .then(|| address::of(folder, &target, &args.more))
+        .transpose()?;
+    block_on(async {
+        let request = RequestKind::DeliverKept {
+            id: kept.id,
+            to: to.clone(),
+        };
+        match ask(folder, &request, "deliver it", true).await? {
+            Asked::Done => {
+                let told = if find(&store::existing(folder)?, kept.id).is_err() {
+                    format!("number {} is delivered", kept.id)
+                } else {
+                    format!(
+                        "number {} stays kept: it was not taken, and the log of that process says why",
+                        kept.id
+                    )
+                };
+                terminal::note(&told);
+                Ok(Exit::Success)
+            }
+            Asked::Left => Ok(Exit::Success),
+            Asked::Nobody => {
+                let session = Session::open(&args.engine, None).await?;
+                // The answer must be one that this program understands.
+                if let Err(error) = from_slice::<bowline_core::Answer>(&kept.answer) {
+                    session.quit().await;
+                    return Err(Failure::usage(format!("number {} cannot be read: {error}", kept.id)));
+                }
+                let delivered = session.engine.deliver_kept(kept.id, to.as_ref()).await;
+                deliver::finish(&args.engine, session, delivered).await
+            }
+        }
+    })
+}
+
+pub(super) fn drop(args: &DropArgs) -> Result {
+    let folder = &args.data.folder;
+    find(&store::existing(folder)?, args.number)?;
+    let asked = block_on(ask(folder, &RequestKind::DropKept(args.number), "forget it", true))?;
+    match asked {
+        Asked::Left => return Ok(Exit::Success),
+        Asked::Done => {}
+        Asked::Nobody => store::open(folder)?
+            .writer()?
+            .commit(&[Write::DropDelivery(args.number)])?,
+    }
+    terminal::note(&format!("number {} is forgotten", args.number));
+    Ok(Exit::Success)
+}

@@ -1,0 +1,111 @@
+//! What executions wait for from outside, and the command that brings it.
+
+use std::path::Path;
+
+use bowline_core::TokenKey;
+use bowline_store::{ExecNo, ExecutionRow, Store, WaitFilter, WaitKind, WaitRow, WaitState};
+
+use crate::exit::Result;
+
+/// Waits read at once.
+const PAGE: usize = 500;
+
+/// The open waits of one execution, or of all, of one kind or of all.
+pub(crate) fn open(store: &dyn Store, exec: Option<ExecNo>, kind: Option<WaitKind>) -> Result<Vec<WaitRow>> {
+    some(store, exec, kind, usize::MAX, |_| true)
+}
+
+/// The first of them that `fits`, at most `most`.
+pub(crate) fn some(
+    store: &dyn Store,
+    exec: Option<ExecNo>,
+    kind: Option<WaitKind>,
+    most: usize,
+    fits: impl Fn(&WaitRow) -> bool,
+) -> Result<Vec<WaitRow>> {
+    let mut filter = WaitFilter {
+        exec,
+        kind,
+        state: Some(WaitState::Open),
+        limit: PAGE,
+        ..WaitFilter::default()
+    };
+    let mut found = Vec::new();
+    'pages: loop {
+        let page = store.waits(&filter)?;
+        let Some(last) = page.last() else { break };
+        filter.after = Some((last.exec, last.tag));
+        for wait in page.into_iter().filter(&fits) {
+            if found.len() == most {
+                break 'pages;
+            }
+            found.push(wait);
+        }
+    }
+    // Tags say nothing to people.
+    found.sort_by(|a, b| (a.exec, &a.path).cmp(&(b.exec, &b.path)));
+    Ok(found)
+}
+
+/// The token that leads to a callback.
+pub(crate) fn token(store: &dyn Store, wait: &WaitRow) -> Result<String> {
+    Ok(TokenKey::new(store.token_key()?).token(wait.exec.0, wait.tag))
+}
+
+/// Whether a person is asked to approve something.
+pub(crate) fn is_approval(wait: &WaitRow) -> bool {
+    wait.kind == WaitKind::Callback && wait.detail.is_some()
+}
+
+/// The command that brings what is waited for; none where another execution does.
+pub(crate) fn command(store: &dyn Store, folder: &Path, row: &ExecutionRow, wait: &WaitRow) -> Result<Option<String>> {
+    let mut words = match wait.kind {
+        WaitKind::Callback if is_approval(wait) => {
+            format!("bowline approve {} --path {}", word(&row.id), word(&wait.path))
+        }
+        WaitKind::Callback => match &wait.key {
+            Some(key) if wait.name.is_empty() => format!("bowline callback succeed --reference {}", word(key)),
+            Some(key) => {
+                let (key, name) = (word(key), word(&wait.name));
+                format!("bowline callback succeed --reference {key} --name {name}")
+            }
+            None => format!("bowline callback succeed {}", token(store, wait)?),
+        },
+        WaitKind::Signal => format!("bowline signal {} {}", word(&row.id), word(&wait.name)),
+        WaitKind::Event => return Ok(None),
+    };
+    words.push_str(&data(folder));
+    Ok(Some(words))
+}
+
+/// `--data DIR`, where it is not the default.
+pub(crate) fn data(folder: &Path) -> String {
+    if folder == Path::new(".bowline") {
+        String::new()
+    } else {
+        format!(" --data {}", word(&folder.display().to_string()))
+    }
+}
+
+/// A word as a shell takes it.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    let text = crate::terminal::text::one_line(text);
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        assert_eq!(word("V-4711"), "V-4711");
+        assert_eq!(word("a b"), "'a b'");
+        assert_eq!(word("it's; rm"), r"'it'\''s; rm'");
+        assert_eq!(word(""), "''");
+    }
+}
