@@ -214,9 +214,16 @@ fn sustained(runtime: &Runtime, engine: &Arc<Engine>, count: usize) -> Result<()
     let (mut times, accepted) = runtime.block_on(async {
         let mut ticks = tokio::time::interval(Duration::from_millis(10));
         let mut under_way = JoinSet::new();
+        let (mut times, mut accepted) = (Vec::new(), 0);
         let mut sent = 0;
         while sent < wanted {
             ticks.tick().await;
+            // Tasks that have ended are memory until they are asked.
+            while let Some(ended) = under_way.try_join_next() {
+                let (time, was_accepted) = ended??;
+                times.push(time);
+                accepted += usize::from(was_accepted);
+            }
             for _ in 0..EACH_SECOND / 100 {
                 // From the end: the beginning has been used by the figures before.
                 let (engine, number) = (Arc::clone(engine), count - 1 - sent);
@@ -233,7 +240,6 @@ fn sustained(runtime: &Runtime, engine: &Arc<Engine>, count: usize) -> Result<()
                 });
             }
         }
-        let (mut times, mut accepted) = (Vec::new(), 0);
         while let Some(ended) = under_way.join_next().await {
             let (time, was_accepted) = ended??;
             times.push(time);

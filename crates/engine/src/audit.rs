@@ -111,6 +111,11 @@ pub(crate) fn run_retention(env: &Arc<Env>, mut ended: Receiver<bool>) {
                 _ = ended.wait_for(|ended| *ended) => return,
                 _ = ticks.tick() => {}
             }
+            if !env.recovered.load(Ordering::SeqCst) {
+                // Looked at again soon: a process may end before the next turn comes.
+                ticks.reset_after(env.options.retention_interval.min(NOT_YET));
+                continue;
+            }
             match env.retain().await {
                 Ok(()) => {}
                 Err(EngineError::Stopped(_)) => return,
@@ -163,11 +168,19 @@ async fn look(env: &Arc<Env>, after: ExecNo, counts: bool) -> Result<Option<Exec
             env.audit.repaired.fetch_add(1, Ordering::Relaxed);
         }
         if row.status == Status::Waiting {
-            let at = env.options.clock.now();
+            let Some(_claim) = env.owners.claim(row.exec, 0) else {
+                continue;
+            };
+            // It may have ended since.
+            let exec = row.exec;
+            let now = env.blocking(move |env| env.store.execution_by_no(exec)).await??;
+            if now.is_none_or(|now| now.status != Status::Waiting) {
+                continue;
+            }
             let park = Write::Park {
-                exec: row.exec,
+                exec,
                 status: Status::Waiting,
-                wake_at: Some(at),
+                wake_at: Some(env.options.clock.now()),
             };
             env.inbox.write(vec![park]).await?;
         }

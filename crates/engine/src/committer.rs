@@ -71,6 +71,8 @@ struct Waiting {
     queue: Queue,
     /// No more will come.
     closed: bool,
+    /// Nothing is written any more: who waits for it would wait for ever.
+    ended: bool,
     /// The committer has taken a batch that is not written yet: nothing may overtake it.
     busy: bool,
 }
@@ -125,6 +127,11 @@ impl Inbox {
             return;
         }
         let mut guard = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if guard.ended {
+            // Those who wait hear of it by this.
+            *gathered = Queue::default();
+            return;
+        }
         let idle = guard.queue.is_empty();
         guard.queue.append(gathered);
         drop(guard);
@@ -274,6 +281,10 @@ impl Committer {
     /// Lets go of the store, and tells everybody where it did not end as it should.
     fn ended(&self, ended: Result<(), String>) {
         *self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut waiting = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.ended = true;
+        waiting.queue = Queue::default();
+        drop(waiting);
         let Err(why) = ended else { return };
         tracing::error!(error = %why, "the committer stopped");
         let why: Arc<str> = why.into();
@@ -351,7 +362,10 @@ impl Committer {
 }
 
 fn concerns_one_execution(error: &StoreError) -> bool {
-    matches!(error, StoreError::Duplicate { .. } | StoreError::Conflict { .. })
+    matches!(
+        error,
+        StoreError::Duplicate { .. } | StoreError::Conflict { .. } | StoreError::Refused(_)
+    )
 }
 
 fn may_pass(error: &StoreError) -> bool {

@@ -65,6 +65,9 @@ pub enum EngineError {
         /// Why that one is not the answer.
         why: String,
     },
+    /// It is in memory here, so it cannot be taken up; [`Engine::watch`] tells how it ends.
+    #[error("execution {0} is running already")]
+    AlreadyRunning(String),
     /// It cannot be taken up again.
     #[error("execution {id} cannot be resumed: {why}")]
     NotResumable {
@@ -138,6 +141,9 @@ impl Handle {
             .unwrap_or_else(|_| Err(EngineError::Stopped("before the execution ended".into())))
     }
 }
+
+/// How long a stop waits for what is on its way from one execution to another.
+const ARRIVAL: Duration = Duration::from_secs(2);
 
 /// Runs executions on one store.
 pub struct Engine {
@@ -277,7 +283,7 @@ impl Engine {
             if let Some(why) = self.env.stopped.get() {
                 return Err(EngineError::Stopped(Arc::clone(why)));
             }
-            if self.env.in_memory.load(Ordering::SeqCst) == 0 {
+            if self.env.in_memory.load(Ordering::SeqCst) == 0 && self.env.errands.load(Ordering::SeqCst) == 0 {
                 return Ok(());
             }
             notified.await;
@@ -293,6 +299,20 @@ impl Engine {
     /// Stops gently: no new attempts begin, those under way get `grace` to end and be recorded; then
     /// they are cut off. What is unfinished goes on at the next start.
     pub async fn stop(&self, grace: Duration) {
+        // What is on its way to others arrives first.
+        let arrived = async {
+            loop {
+                let notified = self.env.empty.notified();
+                tokio::pin!(notified);
+                notified.as_mut().enable();
+                if self.env.errands.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        // What takes longer is looked for again at the next start.
+        let _ = tokio::time::timeout(grace.min(ARRIVAL), arrived).await;
         // Whoever has gone needs no telling.
         let _ = self.ended.send(true);
         self.env.places.close();

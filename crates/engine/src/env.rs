@@ -64,6 +64,8 @@ pub(crate) struct Env {
     watchers: Mutex<HashMap<ExecNo, Vec<Ended>>>,
     /// Workflows that stand still.
     pub(crate) paused: RwLock<HashSet<String>>,
+    /// Up to which number waits for events have been offered them.
+    pub(crate) offered: Mutex<HashMap<(ExecNo, u64), i64>>,
     /// What the self-audit has seen.
     pub(crate) audit: Audit,
     /// What earlier processes left has been taken up, so whatever has no owner is lost.
@@ -79,7 +81,9 @@ pub(crate) struct Errand(Arc<Env>);
 
 impl Drop for Errand {
     fn drop(&mut self) {
-        self.0.errands.fetch_sub(1, Ordering::SeqCst);
+        if self.0.errands.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.empty.notify_waiters();
+        }
         if self.0.options.clock.is_virtual() {
             // Whoever waited for the clock may go on. A driver that has ended needs to know nothing.
             self.0
@@ -139,6 +143,7 @@ impl Env {
             kept: AtomicUsize::new(kept),
             watchers: Mutex::default(),
             paused: RwLock::new(paused),
+            offered: Mutex::default(),
             audit: Audit::default(),
             recovered: AtomicBool::new(false),
             errands: AtomicUsize::new(0),

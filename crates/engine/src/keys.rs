@@ -98,6 +98,7 @@ impl Engine {
         };
         let input_hash = Bytes::copy_from_slice(&Sha256::digest(request.input.text().as_bytes()));
         let workflow = request.definition.workflow.clone();
+        let mut refused = false;
         loop {
             let (name, wanted) = (workflow.clone(), key.key.clone());
             let has = self
@@ -113,6 +114,8 @@ impl Engine {
                         Decision::Refuse(why) => return Err(taken(&workflow, &key, &has, why)),
                         Decision::Replace => Some(has.exec),
                         Decision::Terminate => {
+                            // Its compensations are to run.
+                            self.env.unpause(&has.id).await?;
                             let reason = format!("another execution was started with the key `{}`", key.key);
                             self.env.route(has.exec, Input::Cancel { reason }).await?;
                             // How it ends does not matter.
@@ -131,8 +134,11 @@ impl Engine {
                 origin: None,
             };
             match self.begin(request.clone(), beginning).await {
-                // Somebody else was first: what now holds is to be looked at anew.
-                Err(EngineError::Store(error)) if is_taken(&error, request.id.as_deref()) => {}
+                // Somebody else was first: what now holds is to be looked at anew. An id that exists is refused for
+                // that, if it is not the key's.
+                Err(EngineError::Store(error)) if !refused && matches!(*error, StoreError::Duplicate { .. }) => {
+                    refused = !is_taken(&error, request.id.as_deref());
+                }
                 started => return started,
             }
         }

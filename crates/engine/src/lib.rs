@@ -18,6 +18,7 @@ mod committer;
 mod driver;
 mod engine;
 mod env;
+mod events;
 mod keys;
 mod observe;
 mod options;

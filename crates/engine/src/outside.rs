@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use bowline_core::mutants::{Mutant, on};
 use bowline_core::{Answer, Input, Path, Payload, Wait};
 use bowline_store::{
-    CallbackAddress, Delivery, DeliveryFilter, EventRow, ExecNo, ExecutionRow, Status, WaitFilter, WaitKind, WaitRow,
-    WaitState, Write,
+    CallbackAddress, Delivery, DeliveryFilter, ExecNo, ExecutionRow, Status, WaitFilter, WaitKind, WaitRow, WaitState,
+    Write,
 };
 use bytes::Bytes;
 use serde::Serialize;
@@ -19,10 +19,8 @@ use serde::Serialize;
 use crate::driver::Delivered as Inside;
 use crate::engine::{Engine, EngineError};
 use crate::env::Env;
+use crate::events::EventWait;
 use crate::routing::Routed;
-
-/// Events that are offered at once.
-const EVENTS: usize = 100;
 
 /// What became of a callback, durably.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -152,15 +150,20 @@ impl Env {
                     if let Some(delivered) = self.answer(wait, answer.clone()).await? {
                         return Ok(delivered);
                     }
-                    // Another answer was first; or the wait was registered and its row is about to be closed.
+                    // Another answer was first, and its row is closed.
                     if self
                         .blocking(move |env| env.store.wait(exec, tag))
                         .await??
                         .is_some_and(|now| now.state == WaitState::Open)
                     {
-                        return Ok(Delivered::Duplicate {
-                            execution: self.id_of(exec).await?,
-                        });
+                        // Of an earlier life, or one that is about to be: it is for the wait that comes.
+                        let row = self.blocking(move |env| env.store.execution_by_no(exec)).await??;
+                        return match (row, address) {
+                            (Some(row), CallbackAddress::Key { .. }) if row.status.is_finished() => {
+                                self.keep(address, None, answer).await
+                            }
+                            (row, _) => self.keep(address, row.map(|row| (row, tag)), answer).await,
+                        };
                     }
                 }
                 Found::Closed(wait) => {
@@ -189,15 +192,42 @@ impl Env {
         }
     }
 
+    /// A wait has its answer: whatever else is kept for it was the same said again, and must not reach whoever waits
+    /// for the same reference next.
+    async fn forget_repetitions(self: &Arc<Self>, exec: ExecNo, tag: u64) -> Result<(), EngineError> {
+        if self.kept.load(Ordering::SeqCst) == 0 {
+            return Ok(());
+        }
+        let kept = self
+            .blocking(move |env| match env.store.wait(exec, tag)? {
+                Some(wait) => env.store.deliveries_for(exec, tag, &wait.name, wait.key.as_deref()),
+                None => Ok(Vec::new()),
+            })
+            .await??;
+        for delivery in kept {
+            self.forget(delivery.id).await?;
+        }
+        Ok(())
+    }
+
     /// Gives an answer to an open wait; none where it changed nothing.
     async fn answer(self: &Arc<Self>, wait: WaitRow, answer: Answer) -> Result<Option<Delivered>, EngineError> {
+        let is_heartbeat = matches!(answer, Answer::Heartbeat);
+        let (exec, tag) = (wait.exec, wait.tag);
         let input = Input::WaitAnswered {
             path: wait.path.as_str().into(),
             answer,
         };
         let execution = self.id_of(wait.exec).await?;
         Ok(match self.route(wait.exec, input).await? {
-            Routed::Recorded => Some(Delivered::Accepted { execution }),
+            Routed::Recorded => {
+                if !is_heartbeat {
+                    self.forget_repetitions(exec, tag).await?;
+                }
+                Some(Delivered::Accepted { execution })
+            }
+            // One that is waited for without a deadline for it says nothing new.
+            Routed::Ignored if is_heartbeat => Some(Delivered::Accepted { execution }),
             Routed::Ignored => None,
             Routed::Ended(status) => Some(Delivered::Late { execution, status }),
             Routed::Unknown => return Err(EngineError::Unknown(execution)),
@@ -250,7 +280,11 @@ impl Env {
                         limit: usize::MAX,
                         ..WaitFilter::default()
                     };
-                    let found = env.store.waits(&filter)?.into_iter().find(|wait| wait.path == path);
+                    let mut all = env.store.waits(&filter)?;
+                    all.retain(|wait| wait.path == path);
+                    // One that was undone and is waited for again has two rows.
+                    all.sort_by_key(|wait| wait.state != WaitState::Open);
+                    let found = all.into_iter().next();
                     Ok(match found {
                         Some(wait) if wait.state == WaitState::Open => Found::Open(wait),
                         Some(wait) => Found::Closed(wait),
@@ -359,13 +393,21 @@ impl Env {
             let looked = match &wait {
                 Wait::Callback { name, key, .. } => env.look_for_callback(exec, &path, tag, name.clone(), key.clone()).await,
                 Wait::Event { event, key, after } => {
-                    let since = if *after == 0 { since } else { 0 };
-                    env.offer_events(exec, &path, event, key.as_deref(), *after, since).await
+                    let wait = EventWait {
+                        exec,
+                        tag,
+                        path,
+                        event: Arc::clone(event),
+                        key: key.clone(),
+                        after: *after,
+                        began_at: since,
+                    };
+                    env.offer_events(&wait).await
                 }
                 Wait::Signal { .. } => Ok(()),
             };
             if let Err(error) = looked {
-                tracing::warn!(%error, path = %path, "what a wait may have missed cannot be read; it is looked for again later");
+                tracing::warn!(%error, exec = exec.0, "what a wait may have missed cannot be read; the next start looks again");
             }
         });
     }
@@ -392,48 +434,14 @@ impl Env {
             };
             let routed = self.route(exec, input).await?;
             // By token it is for this wait and no other; by reference another execution may have a use for it.
-            if routed == Routed::Recorded || delivery.exec.is_some() {
+            if delivery.exec.is_some() || routed == Routed::Recorded {
                 self.forget(delivery.id).await?;
             }
             if routed == Routed::Recorded {
-                break;
+                return self.forget_repetitions(exec, tag).await;
             }
         }
         Ok(())
-    }
-
-    /// Offers events to one wait, oldest first, until it takes one.
-    async fn offer_events(
-        self: &Arc<Self>,
-        exec: ExecNo,
-        path: &Path,
-        event: &Path,
-        key: Option<&str>,
-        after: i64,
-        since: i64,
-    ) -> Result<(), EngineError> {
-        let mut after = after;
-        loop {
-            let (name, key) = (Arc::clone(event), key.map(str::to_owned));
-            let page = self
-                .blocking(move |env| env.store.events_after(&name, key.as_deref(), after, since, EVENTS))
-                .await??;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = last.id;
-            for row in page {
-                let answer = Answer::Succeeded {
-                    output: envelope(&row)?,
-                    event: Some(row.id),
-                };
-                let input = Input::WaitAnswered {
-                    path: Arc::clone(path),
-                    answer,
-                };
-                if self.route(exec, input).await? != Routed::Ignored {
-                    return Ok(());
-                }
-            }
-        }
     }
 
     /// Brings together what a process that died has left apart: waits that were registered just before, and what
@@ -474,65 +482,11 @@ impl Env {
         }
     }
 
-    async fn bring_events_to_waits(self: &Arc<Self>) -> Result<(), EngineError> {
-        let mut filter = WaitFilter {
-            kind: Some(WaitKind::Event),
-            state: Some(WaitState::Open),
-            ..WaitFilter::default()
-        };
-        loop {
-            let wanted = filter.clone();
-            let page = self.blocking(move |env| env.store.waits(&wanted)).await??;
-            let Some(last) = page.last() else { return Ok(()) };
-            filter.after = Some((last.exec, last.tag));
-            for wait in page {
-                let exec = wait.exec;
-                let row = self.blocking(move |env| env.store.execution_by_no(exec)).await??;
-                // One that is in memory has looked by itself.
-                if let Some(row) = row.filter(|row| row.status == Status::Waiting) {
-                    let after = event_after(&wait);
-                    let since = if after == 0 { row.started_at } else { 0 };
-                    let (path, event): (Path, Path) = (wait.path.as_str().into(), wait.name.as_str().into());
-                    self.offer_events(exec, &path, &event, wait.key.as_deref(), after, since)
-                        .await?;
-                }
-            }
-        }
-    }
-
-    /// Tells those who wait of events that were emitted at this time.
-    pub(crate) fn spawn_publish(self: &Arc<Self>, event: Path, key: Option<String>, at: i64) {
+    /// A child has ended whose parent is not on the same driver.
+    pub(crate) fn spawn_child_ended(self: &Arc<Self>, parent: Path, child: Path, outcome: bowline_core::Outcome) {
         let (env, errand) = (Arc::clone(self), self.errand());
         self.runtime.spawn(async move {
             let _errand = errand;
-            if let Err(error) = env.publish(&event, key, at).await {
-                tracing::warn!(%error, %event, "an event could not be passed on; those who wait for it are woken later");
-            }
-        });
-    }
-
-    async fn publish(self: &Arc<Self>, event: &Path, key: Option<String>, at: i64) -> Result<(), EngineError> {
-        let (name, wanted) = (Arc::clone(event), key.clone());
-        let waits = self
-            .blocking(move |env| env.store.event_waits(&name, wanted.as_deref()))
-            .await??;
-        for (exec, tag, path) in waits {
-            let wait = self.blocking(move |env| env.store.wait(exec, tag)).await??;
-            let Some(wait) = wait.filter(|wait| wait.state == WaitState::Open) else {
-                continue;
-            };
-            let after = event_after(&wait);
-            let path: Path = path.into();
-            self.offer_events(exec, &path, event, wait.key.as_deref(), after, at)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// A child has ended whose parent is not on the same driver.
-    pub(crate) fn spawn_child_ended(self: &Arc<Self>, parent: Path, child: Path, outcome: bowline_core::Outcome) {
-        let env = Arc::clone(self);
-        self.runtime.spawn(async move {
             let told = async {
                 let row = env.row(&parent).await?;
                 if row.status.is_finished() {
@@ -549,8 +503,9 @@ impl Env {
 
     /// Asks an execution to stop that this driver does not have.
     pub(crate) fn spawn_cancel(self: &Arc<Self>, id: Path, reason: String) {
-        let env = Arc::clone(self);
+        let (env, errand) = (Arc::clone(self), self.errand());
         self.runtime.spawn(async move {
+            let _errand = errand;
             let told = async {
                 let row = env.row(&id).await?;
                 env.route(row.exec, Input::Cancel { reason }).await.map(drop)
@@ -562,44 +517,7 @@ impl Env {
     }
 }
 
-/// The number of the last event that a wait does not take.
-fn event_after(wait: &WaitRow) -> i64 {
-    wait.detail
-        .as_deref()
-        .and_then(|after| std::str::from_utf8(after).ok())
-        .and_then(|after| after.parse().ok())
-        .unwrap_or_default()
-}
-
 fn read_answer(kept: &Delivery) -> Result<Answer, EngineError> {
     serde_json::from_slice(&kept.answer)
         .map_err(|error| EngineError::Invalid(format!("kept callback {} cannot be read: {error}", kept.id)))
-}
-
-/// What a wait for an event is given.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    id: i64,
-    #[serde(rename = "type")]
-    event: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    data: serde_json::Value,
-    source: &'a str,
-    at: i64,
-}
-
-fn envelope(row: &EventRow) -> Result<Payload, EngineError> {
-    let data = serde_json::from_slice(&row.data)
-        .map_err(|error| EngineError::Invalid(format!("event {} cannot be read: {error}", row.id)))?;
-    Payload::of(&Envelope {
-        id: row.id,
-        event: &row.event,
-        key: row.key.as_deref(),
-        data,
-        source: &row.source,
-        at: row.at,
-    })
-    .map_err(|error| EngineError::Invalid(error.to_string()))
 }

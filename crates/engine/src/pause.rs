@@ -52,6 +52,7 @@ impl Engine {
 impl Env {
     pub(crate) async fn pause(self: &Arc<Self>, id: &str) -> Result<bool, EngineError> {
         let row = self.row(id).await?;
+        let mut asked = None;
         loop {
             let change = self.owners.change();
             tokio::pin!(change);
@@ -66,7 +67,11 @@ impl Env {
                     if row.status == Status::Paused {
                         return Ok(true);
                     }
-                    self.send(driver, Message::Pause(Pause::One(row.exec)))?;
+                    // Once: asked again, it would undo an `unpause` that came in between.
+                    if asked != Some(driver) {
+                        asked = Some(driver);
+                        self.send(driver, Message::Pause(Pause::One(row.exec)))?;
+                    }
                     // It leaves memory when it stands still.
                     change.await;
                 }
@@ -75,6 +80,11 @@ impl Env {
                     let Some(_claim) = self.owners.claim(row.exec, 0) else {
                         continue;
                     };
+                    // Read again, because it is ours only now.
+                    let row = self.row(&row.id).await?;
+                    if row.status.is_finished() {
+                        return Ok(false);
+                    }
                     let park = Write::Park {
                         exec: row.exec,
                         status: Status::Paused,
@@ -109,6 +119,9 @@ impl Env {
                     let Some(claim) = self.owners.claim(row.exec, 0) else {
                         continue;
                     };
+                    if self.row(id).await?.status != Status::Paused {
+                        continue;
+                    }
                     let at = self.options.clock.now();
                     let park = Write::Park {
                         exec: row.exec,
@@ -117,7 +130,11 @@ impl Env {
                     };
                     self.inbox.write(vec![park]).await?;
                     drop(claim);
-                    self.wakes.add(at, row.exec);
+                    if self.options.clock.is_virtual() {
+                        self.spawn_bring_back(row.exec);
+                    } else {
+                        self.wakes.add(at, row.exec);
+                    }
                     return Ok(true);
                 }
             }

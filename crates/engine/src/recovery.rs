@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use bowline_core::{Origin, Path, StepError};
-use bowline_store::{Definition, ExecNo, JournalRecord, OpenExecution, Status, Store, StoreError};
+use bowline_store::{
+    Definition, ExecNo, JournalRecord, OpenExecution, Status, Store, StoreError, WaitFilter, WaitState,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::{Message, Recover, Resume};
@@ -101,6 +103,7 @@ impl Engine {
                             ended: None,
                             resume: None,
                             forget: Vec::new(),
+                            open_waits: Vec::new(),
                             claim,
                             report,
                         };
@@ -140,19 +143,29 @@ impl Engine {
     /// again from the top, keeping the results of what was completed and not undone.
     ///
     /// # Errors
-    /// Where it does not exist, has succeeded, is running here, or does not fit its definition.
+    /// [`EngineError::AlreadyRunning`] where it is in memory here; others where it does not exist, has succeeded, or
+    /// does not fit its definition.
     pub async fn resume(&self, id: &str, reason: &str) -> Result<Handle, EngineError> {
         self.take_up(id, reason, None).await
     }
 
     /// Takes up one execution on another definition. It runs again from the top: what was done and is the same in
-    /// the new definition keeps its result, everything else runs. An unfinished one is paused first.
+    /// the new definition keeps its result, everything else runs. An unfinished one is paused first; where it is refused
+    /// it goes on as it was.
     ///
     /// # Errors
     /// As [`Engine::resume`]; and where something was done that the new definition has no place for, with the list.
     pub async fn resume_on(&self, id: &str, definition: Definition, reason: &str) -> Result<Handle, EngineError> {
-        self.env.pause(id).await?;
-        self.take_up(id, reason, Some(definition)).await
+        let before = self.env.row(id).await?.status;
+        let pauses = self.env.pause(id).await? && before != Status::Paused;
+        let handle = self.take_up(id, reason, Some(definition)).await;
+        if pauses && handle.is_err() {
+            // The refusal is what matters; that it cannot go on either is told by whatever keeps it from that.
+            if let Err(error) = self.env.unpause(id).await {
+                tracing::warn!(id, %error, "an execution that was paused to be moved stays paused");
+            }
+        }
+        handle
     }
 
     async fn take_up(&self, id: &str, reason: &str, onto: Option<Definition>) -> Result<Handle, EngineError> {
@@ -163,7 +176,7 @@ impl Engine {
         let claim = env
             .owners
             .claim(row.exec, driver)
-            .ok_or_else(|| refuse("it is running already".into()))?;
+            .ok_or_else(|| EngineError::AlreadyRunning(id.to_owned()))?;
         // Read now that it is ours.
         let (exec, whole) = (row.exec, onto.is_some() || row.status.is_finished());
         let open = env
@@ -200,7 +213,19 @@ impl Engine {
         let forget = env
             .blocking(move |env| requests_about(env.store.as_ref(), &about))
             .await??;
-        let permit = Some(env.place().await?);
+        let open_waits = if resume.is_some() {
+            let filter = WaitFilter {
+                exec: Some(exec),
+                state: Some(WaitState::Open),
+                limit: usize::MAX,
+                ..WaitFilter::default()
+            };
+            let waits = env.blocking(move |env| env.store.waits(&filter)).await??;
+            waits.into_iter().map(|wait| wait.tag).collect()
+        } else {
+            Vec::new()
+        };
+        let permit = env.place_for(&open).await?;
         let (ended, has_ended) = oneshot::channel();
         let (report, mut reports) = mpsc::unbounded_channel();
         env.stuck.lock().unwrap_or_else(PoisonError::into_inner).remove(&exec);
@@ -214,6 +239,7 @@ impl Engine {
             ended: Some(ended),
             resume,
             forget,
+            open_waits,
             claim,
             report,
         };

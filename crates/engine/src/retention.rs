@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bowline_store::{ExecNo, Write};
+use bowline_store::{ExecNo, ExecutionRow, StoreError, Write};
 
 use crate::engine::{Engine, EngineError};
 use crate::env::Env;
@@ -61,7 +61,12 @@ impl Env {
     }
 
     /// `own` are workflows that a rule for all leaves alone.
-    async fn prune(self: &Arc<Self>, rule: &Retention, own: &[&str], dry_run: bool) -> Result<usize, EngineError> {
+    pub(crate) async fn prune(
+        self: &Arc<Self>,
+        rule: &Retention,
+        own: &[&str],
+        dry_run: bool,
+    ) -> Result<usize, EngineError> {
         let workflows = if let Some(workflow) = &rule.workflow {
             vec![workflow.clone()]
         } else {
@@ -96,23 +101,52 @@ impl Env {
         let Some(before) = by_age.max(by_count) else {
             return Ok(0);
         };
-        let mut count = 0;
+        let (mut count, mut before_this) = (0, None);
         loop {
             let name = workflow.to_owned();
             let limit = if dry_run { usize::MAX } else { PAGE };
             let page = self
                 .blocking(move |env| env.store.finished(&name, before, limit))
                 .await??;
+            // A parent that has not heard of the end of its child would start it again.
+            let page = self.without_awaited(page).await?;
             count += page.len();
             if dry_run || page.is_empty() {
                 return Ok(count);
             }
+            let first = page.first().map(|row| row.exec);
+            if first == before_this {
+                // It could not be deleted; the next round tries again.
+                return Ok(count - page.len());
+            }
+            before_this = first;
             for some in page.chunks(TOGETHER) {
                 let slices = some.iter().map(|row| slice(row.exec, SLICE / TOGETHER as u32));
-                self.inbox.write(slices.collect()).await?;
+                match self.inbox.write(slices.collect()).await {
+                    // One of them was taken up again meanwhile: the next round leaves it out.
+                    Ok(()) | Err(EngineError::Store(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
             self.finish_deleting().await?;
         }
+    }
+
+    /// Finished executions whose parent, if they have one, has finished too.
+    async fn without_awaited(self: &Arc<Self>, page: Vec<ExecutionRow>) -> Result<Vec<ExecutionRow>, EngineError> {
+        let kept = self
+            .blocking(move |env| {
+                let mut kept = Vec::with_capacity(page.len());
+                for row in page {
+                    let parent = row.parent.as_deref().map(|id| env.store.execution(id)).transpose()?;
+                    if parent.flatten().is_none_or(|parent| parent.status.is_finished()) {
+                        kept.push(row);
+                    }
+                }
+                Ok::<_, StoreError>(kept)
+            })
+            .await??;
+        Ok(kept)
     }
 
     /// Deletes what is left of executions whose rows are gone.
@@ -129,7 +163,7 @@ impl Env {
     }
 
     /// Gives free pages back to the system, some at a time.
-    async fn give_back(self: &Arc<Self>) -> Result<(), EngineError> {
+    pub(crate) async fn give_back(self: &Arc<Self>) -> Result<(), EngineError> {
         loop {
             let found = self.blocking(|env| env.store.housekeeping()).await??;
             // A little room is used again sooner than it is given back.

@@ -128,6 +128,7 @@ impl Env {
             ended: None,
             resume: None,
             forget: Vec::new(),
+            open_waits: Vec::new(),
             claim,
             report,
         };

@@ -35,6 +35,8 @@ pub(crate) struct Parked {
 
 /// An attempt whose time has not come.
 pub(crate) struct Waiting {
+    /// When it comes. An earlier life may have left an entry for another time.
+    pub(crate) at: i64,
     pub(crate) attempt: Attempt,
     pub(crate) timeout: Option<std::time::Duration>,
     pub(crate) body: Arc<dyn StepBody>,

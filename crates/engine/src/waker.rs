@@ -10,12 +10,16 @@ use tokio::sync::watch::Receiver;
 use crate::driver::{Message, Recover};
 use crate::engine::EngineError;
 use crate::env::Env;
-use crate::owners::Claim;
+use crate::owners::Whereabouts;
 
 /// So many journals are read at once.
 const BATCH: usize = 64;
 /// A long wait is cut into pieces of this length, so that a system clock that was set is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// What could not be brought back is due again after so many milliseconds.
+const AGAIN: i64 = 1000;
+/// How long one waits for a place before the next has its turn.
+const FOR_A_PLACE: Duration = Duration::from_millis(100);
 /// What cannot be read is tried again after this.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -63,59 +67,69 @@ async fn wake_due(env: &Arc<Env>, now: i64) -> Result<Option<Duration>, EngineEr
     Ok(next.map(|at| Duration::from_millis(at.saturating_sub(now).max(0) as u64).min(LONGEST_WAIT)))
 }
 
-/// Brings executions back that are due by `now`, in this order. Those that somebody has are left to them.
+/// Brings executions back that are due by `now`, in this order. Those that somebody has are left to them; those that
+/// cannot be brought back now are due again a little later.
 pub(crate) async fn bring_back(env: &Arc<Env>, execs: Vec<ExecNo>, now: i64) -> Result<(), EngineError> {
-    let claimed: Vec<(ExecNo, usize, Claim)> = execs
-        .into_iter()
-        .filter_map(|exec| {
-            let driver = env.pick();
-            env.owners.claim(exec, driver).map(|claim| (exec, driver, claim))
-        })
-        .collect();
-    let read = env
-        .blocking(move |env| {
-            claimed
-                .into_iter()
-                .map(|(exec, driver, claim)| (env.store.open_execution(exec), driver, claim))
-                .collect::<Vec<_>>()
-        })
-        .await?;
-    // Stuck ones are told by the driver.
-    let (report, _reports) = mpsc::unbounded_channel();
-    for (open, driver, claim) in read {
-        let Some(open) = open?.filter(|open| is_due(open, now)) else {
-            continue;
-        };
-        let permit = env.place_for(&open).await?;
-        let (definition, program) = match env.definition_of(&open.row.definition).await? {
-            Ok(loaded) => loaded,
+    for exec in execs {
+        match bring_one(env, exec, now).await {
+            Ok(true) => {}
+            Ok(false) => env.wakes.again(env.options.clock.now().saturating_add(AGAIN), exec),
+            Err(error @ EngineError::Stopped(_)) => return Err(error),
             Err(error) => {
-                env.stuck(&crate::recovery::stuck(&open, &error), open.row.exec);
-                continue;
+                tracing::warn!(exec = exec.0, %error, "an execution cannot be brought back; it is tried again");
+                env.wakes.again(env.options.clock.now().saturating_add(AGAIN), exec);
             }
-        };
-        let records = match env.loaded_records(&open).await {
-            Ok(records) => records,
-            Err(stuck) => {
-                env.stuck(&stuck, open.row.exec);
-                continue;
-            }
-        };
-        let recover = Recover {
-            open,
-            records,
-            definition,
-            program,
-            permit,
-            ended: None,
-            resume: None,
-            forget: Vec::new(),
-            claim,
-            report: report.clone(),
-        };
-        env.send(driver, Message::Recover(Box::new(recover)))?;
+        }
     }
     Ok(())
+}
+
+/// Brings one back; false where somebody is about to do something with it, or no place is free.
+async fn bring_one(env: &Arc<Env>, exec: ExecNo, now: i64) -> Result<bool, EngineError> {
+    let driver = env.pick();
+    let Some(claim) = env.owners.claim(exec, driver) else {
+        return Ok(env.owners.find(exec) != Whereabouts::Arriving);
+    };
+    let open = env.blocking(move |env| env.store.open_execution(exec)).await??;
+    let Some(open) = open.filter(|open| is_due(open, now)) else {
+        return Ok(true);
+    };
+    // A parent that has a place may wait for a child that is due later than this one: it must not wait for ever.
+    let Ok(permit) = tokio::time::timeout(FOR_A_PLACE, env.place_for(&open)).await else {
+        return Ok(false);
+    };
+    let permit = permit?;
+    let (definition, program) = match env.definition_of(&open.row.definition).await? {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            env.stuck(&crate::recovery::stuck(&open, &error), open.row.exec);
+            return Ok(true);
+        }
+    };
+    let records = match env.loaded_records(&open).await {
+        Ok(records) => records,
+        Err(stuck) => {
+            env.stuck(&stuck, open.row.exec);
+            return Ok(true);
+        }
+    };
+    // Stuck ones are told by the driver.
+    let (report, _) = mpsc::unbounded_channel();
+    let recover = Recover {
+        open,
+        records,
+        definition,
+        program,
+        permit,
+        ended: None,
+        resume: None,
+        forget: Vec::new(),
+        open_waits: Vec::new(),
+        claim,
+        report,
+    };
+    env.send(driver, Message::Recover(Box::new(recover)))?;
+    Ok(true)
 }
 
 fn is_due(open: &OpenExecution, now: i64) -> bool {
@@ -133,7 +147,7 @@ impl Env {
         self.runtime.spawn(async move {
             let _errand = errand;
             if let Err(error) = bring_back(&env, vec![exec], i64::MAX).await {
-                tracing::warn!(%error, "an execution could not be brought back; the self-audit will");
+                tracing::warn!(%error, "an execution could not be brought back");
             }
         });
     }

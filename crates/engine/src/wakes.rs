@@ -59,6 +59,12 @@ impl Wakes {
         }
     }
 
+    /// One that was taken and could not be woken is due again at this time, whatever the store says.
+    pub(crate) fn again(&self, at: i64, exec: ExecNo) {
+        self.lock().heap.push(Reverse((at, exec)));
+        self.changed.notify_one();
+    }
+
     /// When the next one is due, as far as is known; none where there is none.
     pub(crate) fn next_at(&self, store: &dyn Store) -> Result<Option<i64>, StoreError> {
         let mut window = self.lock();

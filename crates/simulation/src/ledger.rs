@@ -220,22 +220,16 @@ impl Life {
             return Err(format!("it is dated {} ms ahead", record.at - now));
         }
         let events = decode(&record.events).map_err(|error| error.to_string())?;
+        let goes_on = matches!(events.first(), Some(Event::Resumed { .. }));
+        if self.journal.last().is_some_and(ends) && !goes_on {
+            return Err("it goes on after the end".into());
+        }
         for event in &events {
-            if self.journal.last().is_some_and(ends)
-                && !matches!(event, Event::Resumed { .. })
-                && self.journal_is_over(&events)
-            {
-                return Err(format!("{event:?} after the end"));
-            }
             self.event(record, event, news)
                 .map_err(|broken| format!("{broken} ({event:?})"))?;
         }
         self.journal.push(Record { at: record.at, events });
         Ok(())
-    }
-
-    fn journal_is_over(&self, events: &[Event]) -> bool {
-        !matches!(events.first(), Some(Event::Resumed { .. }))
     }
 
     fn ask(&mut self, path: &Path, open: Open) -> Result<(), Broken> {
@@ -251,7 +245,6 @@ impl Life {
 
     fn event(&mut self, record: &JournalRecord, event: &Event, news: &mut Vec<News>) -> Result<(), Broken> {
         match event {
-            Event::Started { .. } => {}
             Event::Resumed { .. } => {
                 self.lives += 1;
                 self.open.clear();
@@ -303,11 +296,9 @@ impl Life {
                 Open::Timer { at } if at <= record.at => {}
                 other => return Err(format!("it fires at {} and is {other:?}", record.at)),
             },
-            Event::ChildStarted { path, detached, .. } => {
-                if !detached {
-                    self.ask(path, Open::Child)?;
-                }
-            }
+            Event::ChildStarted {
+                path, detached: false, ..
+            } => self.ask(path, Open::Child)?,
             Event::WaitRegistered { path, wait, until, .. } => {
                 let wait = wait.clone();
                 self.ask(path, Open::Wait { wait, until: *until })?;
@@ -329,10 +320,8 @@ impl Life {
                     }
                 }
             }
-            Event::Heartbeat { path, .. } => {
-                if !self.open.contains_key(path) {
-                    return Err("a heartbeat for nothing".into());
-                }
+            Event::Heartbeat { path, .. } if !self.open.contains_key(path) => {
+                return Err("a heartbeat for nothing".into());
             }
             Event::StepCancelled { path }
             | Event::TimerCancelled { path }

@@ -13,6 +13,7 @@ mod check;
 mod ledger;
 mod life;
 mod many;
+mod others;
 mod outside;
 mod plan;
 mod program;

@@ -112,12 +112,16 @@ impl<'a> Life<'a> {
             self.store.inject(commits, fault);
         }
         let recovering = recover(Arc::clone(&world), Arc::clone(&engine));
+        let outsiders = outsiders(Arc::clone(&world), Arc::clone(&engine));
         if self.random.percent(50) {
-            recovering.await;
+            tokio::spawn(async move {
+                recovering.await;
+                outsiders.await;
+            });
         } else {
             tokio::spawn(recovering);
+            tokio::spawn(outsiders);
         }
-        tokio::spawn(outsiders(Arc::clone(&world), Arc::clone(&engine)));
         let after = self.mischief.map_or(u64::MAX / 4, |mischief| mischief.after);
         let ended = tokio::select! {
             biased;

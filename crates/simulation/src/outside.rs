@@ -32,7 +32,7 @@ pub(crate) async fn perform(world: &Arc<World>, engine: &Arc<Engine>, action: Ac
                         .then_some(())
                         .ok_or("a signal was acknowledged, and is not recorded".to_owned())
                 }),
-                Err(error) => failed(world, &id, error, |life| life.is_finished()),
+                Err(error) => failed(world, &id, error, Life::is_finished),
             }
         }
         Action::Cancel { id } => match engine.cancel(&id, "the world wants it").await {
@@ -64,6 +64,7 @@ pub(crate) async fn perform(world: &Arc<World>, engine: &Arc<Engine>, action: Ac
                 Ok(Became::Done)
             }
             // It runs, or has succeeded meanwhile.
+            Err(EngineError::AlreadyRunning(_)) => Ok(Became::Done),
             Err(EngineError::NotResumable { why, .. }) if !why.contains("journal") => Ok(Became::Done),
             Err(error) => failed(world, &id, error, |_| false),
         },
@@ -181,8 +182,7 @@ async fn answer(
     };
     let delivered = match engine.deliver(&address, answer).await {
         Ok(delivered) => delivered,
-        Err(EngineError::Stopped(_)) => return Ok(Became::Nothing),
-        Err(EngineError::Store(_)) => return Ok(Became::Nothing),
+        Err(EngineError::Stopped(_) | EngineError::Store(_)) => return Ok(Became::Nothing),
         // Its token was handed out by a step, so the execution is durable.
         Err(error) => return Err(format!("a callback to {address:?} failed: {error}")),
     };

@@ -144,7 +144,7 @@ impl Runner {
                 }
                 Node::Callback(plan) => self.callback(&ctx, *plan).await,
                 Node::Signal { name, timeout, picky } => {
-                    let filter: Option<Filter> = picky.then(|| -> Filter { Arc::new(|data| takes(data)) });
+                    let filter: Option<Filter> = picky.then(|| -> Filter { Arc::new(takes) });
                     let signal = ctx.signal(
                         "sig",
                         &format!("signal{name}"),
@@ -356,7 +356,7 @@ fn text(payload: Payload) -> String {
 }
 
 /// What a picky wait for a signal takes.
-pub(crate) fn takes(data: &Payload) -> bool {
+fn takes(data: &Payload) -> bool {
     let digits = data.text().trim_end_matches('"');
     digits.ends_with(['0', '2', '4', '6', '8'])
 }

@@ -7,7 +7,7 @@ pub(crate) struct Random(u64);
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         // Seeds in a row must not give sequences that overlap.
-        Self(mix(seed ^ 0x5EED_0F_B0_41_1E))
+        Self(mix(seed ^ 0x5EED_0FB0_411E))
     }
 
     pub(crate) fn next(&mut self) -> u64 {

@@ -48,22 +48,22 @@ fn simulate(seed: u64, whole: bool) -> Report {
     }
     outsiders(&mut random, &workflows);
     let ended = lives(&mut random, &store, &workflows, &tokens);
-    let mut state = world.lock();
+    let mut end = world.lock();
     if let Err(why) = ended {
-        state.break_rule(why);
+        end.break_rule(why);
     }
     let stats = Stats {
-        executions: state.ledger.lives.len() as u64,
-        commits: state.ledger.commits,
-        records: state.ledger.records,
-        simulated_ms: (state.base - FIRST) as u64,
-        ..state.stats
+        executions: end.ledger.lives.len() as u64,
+        commits: end.ledger.commits,
+        records: end.ledger.records,
+        simulated_ms: (end.base - FIRST) as u64,
+        ..end.stats
     };
     Report {
         seed,
-        broken: state.broken.clone(),
-        trace: state.trace.lines(),
-        fingerprint: state.trace.hash,
+        broken: end.broken.clone(),
+        trace: end.trace.lines(),
+        fingerprint: end.trace.hash,
         stats,
     }
 }

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bowline_core::{Attempt, Event, Outcome, Path, Payload, StepError, TokenKey, Wait};
+use bowline_core::{Attempt, Event, Outcome, Path, Payload, StepError, TokenKey};
 use bowline_engine::Clock;
-use bowline_store::{CallbackAddress, ExecNo, Witness};
+use bowline_store::{ExecNo, Witness};
 use tokio::sync::Notify;
 
 use crate::Stats;
@@ -15,7 +15,7 @@ use crate::actions::{Action, Queue};
 use crate::ledger::{Broken, Ledger, News};
 use crate::plan::StepPlan;
 use crate::random::Random;
-use crate::steps::{Behaviour, Purpose, errors};
+use crate::steps::{Behaviour, Purpose};
 use crate::trace::Trace;
 
 /// One attempt of one step, as the world saw it.
@@ -55,7 +55,7 @@ pub(crate) struct State {
     computed: BTreeMap<Path, Result<String, StepError>>,
     /// Callbacks that somebody will answer, by execution and tag or by reference.
     pub(crate) answers: BTreeSet<String>,
-    tokens: TokenKey,
+    pub(crate) tokens: TokenKey,
     texts: u64,
     pub(crate) last_commit: i64,
 }
@@ -241,7 +241,7 @@ impl State {
         self.clock = None;
     }
 
-    fn text(&mut self) -> String {
+    pub(crate) fn text(&mut self) -> String {
         self.texts += 1;
         format!("r{}", self.texts)
     }
@@ -324,91 +324,6 @@ impl State {
         Ok(number)
     }
 
-    fn behaviour(&mut self, attempt: &Attempt, plan: StepPlan, purpose: &Purpose) -> (u64, Behaviour) {
-        let takes = self.random.pick(&[0, 0, 0, 1, 10, 10, 10, 50, 50, 200, 1_500, 20_000]);
-        match purpose {
-            Purpose::SendToken(token) => self.expect_token(token),
-            Purpose::SendKey(key) => self.expect_key(key),
-            Purpose::Work | Purpose::Verify => {}
-        }
-        if self.settling && attempt.number > 2 {
-            return (takes.min(50), Behaviour::Succeeds(self.text()));
-        }
-        let chance = self.random.below(100);
-        let behaviour = match chance {
-            0..=11 => Behaviour::Fails(errors()[0].clone()),
-            12..=16 if matches!(purpose, Purpose::Work) => Behaviour::Fails(errors()[1].clone()),
-            17..=21 => Behaviour::Fails(errors()[2].clone()),
-            22..=23 => Behaviour::Fails(errors()[3].clone()),
-            24..=25 => Behaviour::Panics,
-            26..=29 if plan.timeout.is_some() => Behaviour::Hangs,
-            30..=70 if matches!(purpose, Purpose::Verify) => Behaviour::Nothing,
-            _ => Behaviour::Succeeds(self.text()),
-        };
-        (takes, behaviour)
-    }
-
-    /// Somebody will answer this callback, if nobody will yet.
-    fn expect_token(&mut self, token: &str) {
-        if let Some((exec, tag)) = self.tokens.read(token)
-            && self.is_new(ExecNo(exec), &format!("wait {exec} {tag:x}"))
-        {
-            self.answer(CallbackAddress::Token(token.to_owned()), None);
-        }
-    }
-
-    fn expect_key(&mut self, key: &str) {
-        let id = key.split(':').next().unwrap_or_default();
-        let exec = self.ledger.numbers.get(id).copied().unwrap_or(ExecNo(0));
-        if self.is_new(exec, &format!("key {key}")) {
-            let address = CallbackAddress::Key {
-                name: "channel".into(),
-                key: key.to_owned(),
-            };
-            self.answer(address, None);
-        }
-    }
-
-    /// Whether nobody is to answer this callback yet, in this life of its execution.
-    fn is_new(&mut self, exec: ExecNo, what: &str) -> bool {
-        let lives = self.ledger.lives.get(&exec).map_or(0, |life| life.lives);
-        self.answers.insert(format!("{what} {lives}"))
-    }
-
-    fn answer(&mut self, address: CallbackAddress, until: Option<i64>) {
-        let now = self.now();
-        let mut at = now
-            + self
-                .random
-                .pick(&[0, 0, 1, 10, 10, 500, 3_000, 20_000, 40_000, 200_000]) as i64;
-        if until.is_some() && self.random.percent(20) {
-            return;
-        }
-        for _ in 0..self.random.pick(&[0, 0, 0, 1, 3]) {
-            let heartbeat = Action::Answer {
-                address: address.clone(),
-                text: None,
-                fails: false,
-            };
-            let before = now + self.random.below((at - now).max(1) as u64) as i64;
-            self.queue.add(before, heartbeat);
-        }
-        let fails = self.random.percent(12);
-        let times = if self.random.percent(25) { 2 } else { 1 };
-        for _ in 0..times {
-            let text = self.text();
-            self.queue.add(
-                at,
-                Action::Answer {
-                    address: address.clone(),
-                    text: Some(text),
-                    fails,
-                },
-            );
-            at += self.random.pick(&[0, 0, 1, 10, 5_000, 60_000]) as i64;
-        }
-    }
-
     fn news(&mut self, news: News) -> Result<(), Broken> {
         match news {
             News::Opened { exec, tag, wait, until } => {
@@ -442,52 +357,6 @@ impl State {
                 }
                 Ok(())
             }
-        }
-    }
-
-    fn opened(&mut self, exec: ExecNo, tag: u64, wait: &Wait, until: Option<i64>) {
-        let now = self.now();
-        match wait {
-            Wait::Callback { key: Some(key), .. } => {
-                if self.is_new(exec, &format!("key {key}")) {
-                    let address = CallbackAddress::Key {
-                        name: "channel".into(),
-                        key: key.clone(),
-                    };
-                    self.answer(address, until);
-                }
-            }
-            Wait::Callback { .. } => {
-                if self.is_new(exec, &format!("wait {} {tag:x}", exec.0)) {
-                    let token = self.tokens.token(exec.0, tag);
-                    self.answer(CallbackAddress::Token(token), until);
-                }
-            }
-            Wait::Signal { name } => {
-                let Some(id) = self.ledger.lives.get(&exec).map(|life| life.id.to_string()) else {
-                    return;
-                };
-                let name = name.to_string();
-                for even in [false, true] {
-                    let signal = self.signal(&id, &name, even);
-                    let after = self.random.pick(&[0, 1, 10, 1_000, 15_000, 60_000]) as i64;
-                    if even || self.random.percent(30) {
-                        self.queue.add(now + after, signal);
-                    }
-                }
-            }
-            // Others emit, or what settles does.
-            Wait::Event { .. } => {}
-        }
-    }
-
-    pub(crate) fn signal(&mut self, id: &str, name: &str, even: bool) -> Action {
-        let text = self.text();
-        Action::Signal {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            data: format!("{text}.{}", if even { 4 } else { 5 }),
-            signal: text,
         }
     }
 

@@ -14,7 +14,9 @@ fn caught(mutant: Mutant) {
         .map(|seed| run(seed, false))
         .find(|report| report.broken.is_some());
     switch(None);
-    let report = found.unwrap_or_else(|| panic!("{mutant:?} is not caught within {SEEDS} seeds"));
+    let Some(report) = found else {
+        unreachable!("{mutant:?} is not caught within {SEEDS} seeds");
+    };
     let broken = report.broken.as_deref().unwrap_or_default();
     println!("{mutant:?} is caught by seed {}: {broken}", report.seed);
     // It is the mistake that was caught.

@@ -1,5 +1,5 @@
 //! Seeds that CI runs, and that a seed determines what happens.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::num::NonZero;
 use std::time::{Duration, Instant};

@@ -59,6 +59,9 @@ pub enum StoreError {
         /// The record's number.
         seq: u64,
     },
+    /// What was to be written does not fit what is there: the execution is gone, or has not finished, or the like.
+    #[error("{0}")]
+    Refused(String),
     /// Anything else.
     #[error("{context}: {source}")]
     Other {

@@ -44,6 +44,15 @@ pub enum RequestKind {
     Pause(PauseTarget),
     /// Let this go on.
     Unpause(PauseTarget),
+    /// Forget finished executions. With both bounds, what either of them lets go is forgotten.
+    Prune {
+        /// Only those of this workflow; none means those of every one.
+        workflow: Option<String>,
+        /// Those that ended longer ago than so many milliseconds.
+        after_ms: Option<i64>,
+        /// All but so many of each workflow, those that ended last.
+        keep: Option<usize>,
+    },
 }
 
 /// Where a callback goes.

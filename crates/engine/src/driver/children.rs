@@ -67,6 +67,7 @@ impl Driver {
                         ended: None,
                         resume: None,
                         forget: Vec::new(),
+                        open_waits: Vec::new(),
                         claim,
                         report,
                     };

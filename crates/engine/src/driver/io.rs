@@ -62,9 +62,15 @@ impl Io {
                     Some(at) if at > self.env.options.clock.now() => {
                         self.timers
                             .add(at, exec, Due::Attempt(Arc::clone(&attempt.path), attempt.number));
-                        running
-                            .waiting
-                            .insert(Arc::clone(&attempt.path), Waiting { attempt, timeout, body });
+                        running.waiting.insert(
+                            Arc::clone(&attempt.path),
+                            Waiting {
+                                at,
+                                attempt,
+                                timeout,
+                                body,
+                            },
+                        );
                     }
                     _ => self.attempt(exec, running, attempt, timeout, body),
                 },
@@ -87,7 +93,7 @@ impl Io {
                     running.waits.insert(Arc::clone(&path), tag);
                     self.look_for_answers(exec, running, path, tag, &wait);
                 }
-                Effect::Publish { event, key, .. } => self.env.spawn_publish(event, key, running.touched),
+                Effect::Publish { event, key, .. } => self.env.spawn_publish(event, key),
                 Effect::BeginAttempt {
                     path,
                     attempt,
@@ -120,7 +126,7 @@ impl Io {
                     self.look_for_answers(exec, running, Arc::clone(path), *tag, wait);
                 }
                 Effect::Publish { event, key, .. } => {
-                    self.env.spawn_publish(Arc::clone(event), key.clone(), running.touched);
+                    self.env.spawn_publish(Arc::clone(event), key.clone());
                 }
                 Effect::CancelChild { id } => self.cancellations.push_back(Arc::clone(id)),
                 _ => {}

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use bowline_core::{Execution, Identity, Outcome, Path, Payload, Program, Resumption, StepError};
-use bowline_store::{Definition, ExecNo, NewExecution, OpenExecution, Status, StoreError, Write};
+use bowline_store::{Definition, ExecNo, NewExecution, OpenExecution, Status, StoreError, WaitState, Write};
 
 use super::io::Io;
 use super::{Begin, Driver, Recover, Resume};
@@ -105,6 +105,7 @@ impl Driver {
             ended,
             resume,
             forget,
+            open_waits,
             claim,
             report,
         } = recover;
@@ -113,6 +114,11 @@ impl Driver {
         let OpenExecution { row, next_seq, .. } = open;
         // What was asked of its life before is not asked of this one.
         let mut first = vec![Write::Reopen(row.exec)];
+        first.extend(open_waits.into_iter().map(|tag| Write::CloseWait {
+            exec: row.exec,
+            tag,
+            state: WaitState::Cancelled,
+        }));
         first.extend(forget.into_iter().map(Write::DropRequest));
         let onto = resume.as_ref().and_then(|resume| resume.onto.clone());
         if onto.is_some() {
@@ -196,7 +202,11 @@ impl Driver {
                     self.io.finish_again(row.exec, &mut running, now);
                 }
             }
-            Err(batch) => self.io.record(row.exec, &mut running, batch, now, first),
+            Err(batch) => {
+                // What the program took for the time, which a clock that was set back is not.
+                let at = running.execution.now();
+                self.io.record(row.exec, &mut running, batch, at, first);
+            }
         }
         self.io.rest(row.exec, &mut running);
         claim.keep();
@@ -259,6 +269,8 @@ impl Driver {
         running.paused = paused && !begins;
         self.io.perform(exec, running, effects, false);
         running.paused = paused;
+        // What kept it from resting may have been cancelled just now.
+        self.io.rest(exec, running);
         if running.awaiting.is_empty()
             && let Some(outcome) = running.execution.outcome().cloned()
         {
@@ -334,6 +346,7 @@ impl Driver {
             let outcome = Outcome::Failed(StepError::permanent("child.refused", message).caused_by(error.as_ref()));
             self.child_ended(&Arc::clone(parent), &running.id, outcome);
         }
+        running.ended.extend(self.io.env.watchers_of(exec));
         let error = EngineError::Store(error);
         if let Some(accepted) = running.accepted.take() {
             // Whoever started it may have gone.

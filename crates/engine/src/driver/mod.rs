@@ -67,6 +67,8 @@ pub(crate) struct Recover {
     pub(crate) resume: Option<Resume>,
     /// Requests of other processes that a resumption makes void.
     pub(crate) forget: Vec<i64>,
+    /// Tags of waits that a life before this one has left open.
+    pub(crate) open_waits: Vec<u64>,
     /// The right to drive it.
     pub(crate) claim: Claim,
     pub(crate) report: mpsc::UnboundedSender<Result<Path, Stuck>>,
@@ -363,6 +365,9 @@ impl Driver {
             // What the program took for the time, which a clock that was set back is not.
             let at = running.execution.now();
             self.io.record(exec, running, batch, at, Vec::new());
+        } else if running.awaiting.is_empty() && running.execution.outcome().is_none() {
+            // An attempt that nobody waits for any more may have been all that kept it here.
+            self.io.rest(exec, running);
         }
     }
 
@@ -397,7 +402,7 @@ impl Driver {
                         && running
                             .waiting
                             .get(&path)
-                            .is_some_and(|waiting| waiting.attempt.number == number)
+                            .is_some_and(|waiting| waiting.attempt.number == number && waiting.at <= now)
                         && let Some(waiting) = running.waiting.remove(&path)
                     {
                         self.io

@@ -1,7 +1,7 @@
 //! What one step forward of an execution means for the store.
 
 use bowline_core::mutants::{Mutant, on};
-use bowline_core::{Batch, Effect, Event, Outcome, Wait, encode};
+use bowline_core::{Batch, Effect, ErrorKind, Event, Outcome, Wait, encode};
 use bowline_store::{
     EventRow, ExecNo, Finish, JournalRecord, RequestKind, Status, WaitKind, WaitRow, WaitState, Write,
 };
@@ -21,7 +21,11 @@ impl Io {
             .partition(|effect| matches!(effect, Effect::StartChild { .. }));
         // Before whatever else waits, so that it stands right behind this record.
         for child in children.into_iter().rev() {
-            self.child(exec, running, child, running.marks.resumed);
+            // One that is waited for is still open when a paused execution goes on.
+            let waits = matches!(child, Effect::StartChild { detached: false, .. });
+            if !(running.paused && waits) {
+                self.child(exec, running, child, running.marks.resumed);
+            }
         }
         let before = self.gathered.writes.len();
         self.gathered.writes.extend(first);
@@ -93,6 +97,8 @@ impl Io {
                     continue;
                 }
                 Event::WaitCompleted { path, .. } => (path, WaitState::Answered),
+                // Nobody answered: what comes now is late, and no repetition.
+                Event::WaitFailed { path, error } if error.kind == ErrorKind::Timeout => (path, WaitState::Cancelled),
                 Event::WaitFailed { path, .. } => (path, WaitState::Failed),
                 Event::WaitCancelled { path } => (path, WaitState::Cancelled),
                 Event::Emitted { event, key, data, .. } => {
@@ -109,6 +115,7 @@ impl Io {
                 _ => continue,
             };
             if let Some(tag) = running.waits.remove(path) {
+                self.env.offers_end(exec, tag);
                 self.gathered.writes.push(Write::CloseWait { exec, tag, state });
             }
         }
@@ -120,6 +127,12 @@ impl Io {
                         .writes
                         .push(Write::OpenWait(wait_row(exec, path, *tag, wait, *until, at)));
                 }
+                // Of an earlier life, which the events of this one do not name.
+                Effect::CancelWait { tag, .. } => self.gathered.writes.push(Write::CloseWait {
+                    exec,
+                    tag: *tag,
+                    state: WaitState::Cancelled,
+                }),
                 // So that it is asked even if this process ends before it can do so.
                 Effect::CancelChild { id } => self.gathered.writes.push(Write::Request(RequestKind::Cancel {
                     id: id.to_string(),
@@ -189,8 +202,8 @@ impl Io {
         {
             running.resting = true;
             let now = self.env.options.clock.now();
-            self.timers
-                .add(now.saturating_add(beyond), exec, crate::timers::Due::Rest);
+            let at = now.saturating_add(linger(running, beyond));
+            self.timers.add(at, exec, crate::timers::Due::Rest);
         }
     }
 
@@ -207,7 +220,7 @@ impl Io {
             return false;
         };
         let now = self.env.options.clock.now();
-        let until = running.touched.saturating_add(beyond);
+        let until = running.touched.saturating_add(linger(running, beyond));
         if until > now {
             running.resting = true;
             self.timers.add(until, exec, crate::timers::Due::Rest);
@@ -266,6 +279,17 @@ impl Io {
 
 /// With a journal longer than this, coming back costs enough to stay for a while first.
 const LONG: u64 = 256;
+
+/// One that was brought back, and to which nothing has happened that changed its row, soon leaves again.
+const BROUGHT_BACK: i64 = 250;
+
+/// How long one rests before it leaves memory.
+fn linger(running: &Running, beyond: i64) -> i64 {
+    match running.parked {
+        Some(_) => beyond.min(BROUGHT_BACK),
+        None => beyond,
+    }
+}
 
 fn wait_row(exec: ExecNo, path: &str, tag: u64, wait: &Wait, until: Option<i64>, at: i64) -> WaitRow {
     let (kind, name, key, detail) = match wait {

@@ -189,7 +189,7 @@ async fn heartbeats_put_one_deadline_off_and_not_the_other() {
         "{ended}"
     );
     let waits = store.waits(&WaitFilter::default()).unwrap();
-    assert!(waits.iter().all(|wait| wait.state == WaitState::Failed), "{waits:?}");
+    assert!(waits.iter().all(|wait| wait.state == WaitState::Cancelled), "{waits:?}");
 }
 
 #[tokio::test]
@@ -285,4 +285,92 @@ async fn answers_in_a_crash_are_lost_only_if_nobody_was_told() {
         );
         assert_eq!(world.called("ask"), 1);
     }
+}
+
+#[tokio::test]
+async fn what_was_said_twice_before_anybody_waited_answers_one_execution_only() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    for text in ["7", "8"] {
+        let told = engine.deliver(&reference("K-1"), ok(text)).await.unwrap();
+        assert!(matches!(told, Delivered::Kept { .. }), "{told:?}");
+    }
+    let first = engine.start(request("valuation", &"K-1")).await.unwrap();
+    assert_eq!(succeeded(&first.outcome().await.unwrap()), r#""\"7\"""#);
+    engine.idle().await.unwrap();
+    assert!(store.deliveries(&DeliveryFilter::default()).unwrap().is_empty());
+    let next = engine.start(request("valuation", &"K-1")).await.unwrap();
+    until(&store, next.id(), Status::Waiting).await;
+    engine.deliver(&reference("K-1"), ok("9")).await.unwrap();
+    assert_eq!(succeeded(&next.outcome().await.unwrap()), r#""\"9\"""#);
+}
+
+#[tokio::test]
+async fn what_nobody_answered_in_time_is_late_and_no_repetition() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let silent = engine.start(request("deadline", &())).await.unwrap();
+    let id = silent.id().to_owned();
+    silent.outcome().await.unwrap();
+    let path = CallbackAddress::Path {
+        execution: id,
+        path: "answer".into(),
+    };
+    let told = engine.deliver(&path, ok("1")).await.unwrap();
+    assert!(matches!(told, Delivered::Late { .. }), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_execution_that_goes_on_on_another_version_leaves_no_wait_behind() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let old = engine.start(request("valuation", &"K-1")).await.unwrap();
+    let id = old.id().to_owned();
+    until(&store, &id, Status::Waiting).await;
+    let next = crate::world::definition("valuation@2");
+    engine
+        .resume_on(&id, next, "mended")
+        .await
+        .unwrap()
+        .outcome()
+        .await
+        .unwrap();
+    assert_eq!(world.called("ask"), 1, "what is the same keeps its result");
+    let open_waits = WaitFilter {
+        state: Some(WaitState::Open),
+        ..WaitFilter::default()
+    };
+    assert!(store.waits(&open_waits).unwrap().is_empty());
+    // Whoever waits for the reference now gets the answer.
+    let other = engine.start(request("valuation", &"K-1")).await.unwrap();
+    until(&store, other.id(), Status::Waiting).await;
+    let told = engine.deliver(&reference("K-1"), ok("1")).await.unwrap();
+    assert_eq!(
+        told,
+        Delivered::Accepted {
+            execution: other.id().into()
+        }
+    );
+    other.outcome().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_event_reaches_whoever_takes_one_after_the_other() {
+    const EVENTS: usize = 60;
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let consumer = engine.start(request("consume", &EVENTS)).await.unwrap();
+    until(&store, consumer.id(), Status::Waiting).await;
+    let tellers = (0..EVENTS).map(|_| engine.start(request("tell", &"A")));
+    for teller in futures_util::future::join_all(tellers).await {
+        teller.unwrap().outcome().await.unwrap();
+    }
+    let outcome = tokio::time::timeout(Duration::from_secs(30), consumer.outcome())
+        .await
+        .unwrap();
+    let seen: Vec<i64> = serde_json::from_str(&succeeded(&outcome.unwrap())).unwrap();
+    let mut sorted = seen.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!((seen.len(), &seen), (EVENTS, &sorted), "each once, in order");
 }

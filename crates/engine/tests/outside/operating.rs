@@ -200,3 +200,57 @@ async fn finished_executions_are_forgotten_by_age_and_count() {
     assert_eq!(engine.prune(&rule(None, Some(Duration::ZERO)), false).await.unwrap(), 2);
     assert!(store.check().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_pause_never_takes_an_end_back() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    for _ in 0..100 {
+        let handle = engine.start(request("three", &"x")).await.unwrap();
+        let id = handle.id().to_owned();
+        let (paused, outcome) = tokio::join!(engine.pause(&id), async {
+            tokio::time::timeout(Duration::from_millis(100), handle.outcome()).await
+        });
+        if outcome.is_ok() {
+            assert_eq!(store.execution(&id).unwrap().unwrap().status, Status::Succeeded);
+        } else {
+            assert!(paused.unwrap());
+            assert!(engine.unpause(&id).await.unwrap());
+            engine.watch(&id).await.unwrap().outcome().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_takes_long_does_not_keep_others_waiting() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let busy = engine.start(request("slow", &())).await.unwrap();
+    begun(&world, "work").await;
+    let waiting = engine.start(request("timer", &100_000)).await.unwrap();
+    let pause = bowline_store::PauseTarget::Execution(busy.id().into());
+    store.request(&bowline_store::RequestKind::Pause(pause)).unwrap();
+    store
+        .request(&bowline_store::RequestKind::Cancel {
+            id: waiting.id().into(),
+            reason: "enough".into(),
+        })
+        .unwrap();
+    let outcome = tokio::time::timeout(Duration::from_secs(10), waiting.outcome())
+        .await
+        .unwrap();
+    assert!(matches!(outcome.unwrap(), Outcome::Cancelled(_)));
+    world.gate.notify_one();
+    until(&store, busy.id(), Status::Paused).await;
+}
+
+#[tokio::test]
+async fn after_the_end_of_an_engine_nobody_waits_for_it() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    engine.stop(Duration::ZERO).await;
+    let told = tokio::time::timeout(Duration::from_secs(10), engine.drop_kept(1))
+        .await
+        .unwrap();
+    assert!(matches!(told, Err(bowline_engine::EngineError::Stopped(_))));
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bowline_core::{
     Attempt, CallbackOptions, Context, OnUnknown, Outcome, Payload, Program, RetryPolicy, Step, StepError, StepOptions,
 };
-use bowline_engine::{Clock, Engine, Options, Programs, StartRequest};
+use bowline_engine::{Clock, Engine, Migration, Options, Programs, StartRequest};
 use bowline_store::{Definition, MemoryStore, Status, Store};
 
 type Run = Pin<Box<dyn Future<Output = Result<Payload, StepError>> + Send>>;
@@ -124,6 +124,18 @@ impl World {
                 let key: String = input.parse().unwrap();
                 ctx.event("paid", "paid", Some(key), None, None).await
             }),
+            // The next version does not wait.
+            "valuation@2" => Box::pin(async move { ctx.step(world.step("ask", "")).await }),
+            "consume" => Box::pin(async move {
+                let count: usize = input.parse().unwrap();
+                let mut seen = Vec::new();
+                for number in 0..count {
+                    let event = ctx.event(&format!("take[{number}]"), "paid", None, None, None).await?;
+                    let event: serde_json::Value = event.parse().unwrap();
+                    seen.push(event["id"].as_i64().unwrap());
+                }
+                Ok(json(&seen))
+            }),
             "tell" => Box::pin(async move {
                 let key: String = input.parse().unwrap();
                 ctx.emit("tell", "paid", Some(key), json("100")).await
@@ -180,7 +192,8 @@ impl World {
 
 impl Programs for World {
     fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
-        let (world, name) = (self.clone(), definition.workflow.clone());
+        let world = self.clone();
+        let name = String::from_utf8_lossy(&definition.content).into_owned();
         Ok(Arc::new(move |ctx: Context, input: Payload| {
             world.program(&name, ctx, input)
         }))
@@ -188,6 +201,13 @@ impl Programs for World {
 
     fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
         Ok(definition(workflow))
+    }
+
+    fn migrate(&self, _: &Definition, _: &Definition) -> Result<Migration, StepError> {
+        Ok(Migration {
+            keep: Arc::new(|_| true),
+            missing: Arc::new(|_| false),
+        })
     }
 }
 

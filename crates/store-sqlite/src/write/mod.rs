@@ -167,7 +167,7 @@ impl Writer for SqliteWriter {
         let doing = "writing";
         let error = match refusal {
             Refusal::Write(error) => error,
-            Refusal::Nonsense(what) => errors::other(&self.files.database, doing, what),
+            Refusal::Nonsense(what) => StoreError::Refused(what),
             Refusal::Before(error) => errors::sqlite(&self.files.database, doing, error),
             Refusal::AtCommit(error) => {
                 // The batch is in the log's file as a whole or not, and nobody can say which: whoever reads the log

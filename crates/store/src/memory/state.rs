@@ -247,7 +247,10 @@ impl State {
             return Err(StoreError::Duplicate { id: new.id.clone() });
         }
         if self.executions.contains_key(&new.exec) {
-            return Err(refused(&format!("the execution number {} is taken", new.exec.0)));
+            return Err(StoreError::Refused(format!(
+                "the execution number {} is taken",
+                new.exec.0
+            )));
         }
         self.numbers.insert(new.id.clone(), new.exec);
         self.executions.insert(
@@ -336,5 +339,5 @@ impl State {
 }
 
 fn unknown(exec: ExecNo) -> StoreError {
-    refused(&format!("there is no execution with the number {}", exec.0))
+    StoreError::Refused(format!("there is no execution with the number {}", exec.0))
 }

@@ -81,6 +81,11 @@ pub(super) fn kinds<P: Place>(place: &P) -> Result<(), Failure> {
         },
         RequestKind::Pause(PauseTarget::Execution("a".into())),
         RequestKind::Unpause(PauseTarget::Workflow("flow".into())),
+        RequestKind::Prune {
+            workflow: Some("flow".into()),
+            after_ms: Some(86_400_000),
+            keep: None,
+        },
     ];
     for kind in &all {
         store.request(kind)?;

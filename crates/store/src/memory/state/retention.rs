@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{State, Undo, refused};
+use super::{State, Undo};
 use crate::{ExecNo, ExecutionRow, Housekeeping, JournalRecord, StoreError};
 
 impl State {
@@ -46,7 +46,7 @@ impl State {
         let (exec, from) = (record.exec, record.seq);
         self.known(exec)?;
         if from >= to {
-            return Err(refused(&format!(
+            return Err(StoreError::Refused(format!(
                 "a segment from record {from} to {to} stands for nothing"
             )));
         }
@@ -57,7 +57,7 @@ impl State {
             .iter()
             .find(|(first, (end, _))| **first < to && *end > from && !within(**first, *end))
         {
-            return Err(refused(&format!(
+            return Err(StoreError::Refused(format!(
                 "a segment from record {from} to {to} overlaps one from {first} to {end}"
             )));
         }
@@ -73,7 +73,7 @@ impl State {
         let mut undo = Vec::new();
         match self.executions.get(&exec) {
             Some(row) if !row.status.is_finished() => {
-                return Err(refused(&format!(
+                return Err(StoreError::Refused(format!(
                     "execution {} has not finished and is not deleted",
                     row.id
                 )));
@@ -248,7 +248,7 @@ impl State {
 
 /// A store in memory is not copied to a disk.
 pub(in crate::memory) fn no_backup(dest: &Path) -> StoreError {
-    refused(&format!(
+    StoreError::Refused(format!(
         "a store in memory has no backup, so there is none at {}",
         dest.display()
     ))

@@ -1,6 +1,6 @@
 //! Waits, deliveries and events.
 
-use super::{State, Undo, refused};
+use super::{State, Undo};
 use crate::{Delivery, DeliveryFilter, EventRow, ExecNo, StoreError, WaitFilter, WaitKind, WaitRow, WaitState};
 
 /// So many closed waits for a key are shown beside the open ones.
@@ -42,7 +42,7 @@ impl State {
         let last = self.last_delivery;
         let id = if delivery.id == 0 { last + 1 } else { delivery.id };
         if self.deliveries.contains_key(&id) {
-            return Err(refused(&format!("there is a delivery {id} already")));
+            return Err(StoreError::Refused(format!("there is a delivery {id} already")));
         }
         self.deliveries.insert(id, Delivery { id, ..delivery.clone() });
         self.last_delivery = last.max(id);
@@ -70,7 +70,9 @@ impl State {
         let last = self.last_event;
         let id = if event.id == 0 { last + 1 } else { event.id };
         if id <= last {
-            return Err(refused(&format!("the number {id} of an event is not above {last}")));
+            return Err(StoreError::Refused(format!(
+                "the number {id} of an event is not above {last}"
+            )));
         }
         let latest = self.events.last_key_value().map_or(i64::MIN, |(_, event)| event.at);
         let kept = EventRow {
