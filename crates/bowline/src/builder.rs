@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bowline_blobs::Blobs;
-use bowline_engine::{Clock, Engine, Observer, Options};
+use bowline_engine::{Clock, Engine, Observer, Options, Retention};
 use bowline_store::{MemoryStore, SharedStore};
 use bowline_store_sqlite::SqliteStore;
 
@@ -90,15 +90,29 @@ impl Builder {
         self
     }
 
-    /// The rest of the engine's settings. What was set on this builder before is replaced.
+    /// Which finished executions are kept; the others are forgotten by and by. Default: all are kept, for ever.
     ///
     /// ```
-    /// use bowline::{Bowline, EngineOptions};
-    /// let builder = Bowline::builder().engine_options(EngineOptions { drivers: 1, ..EngineOptions::default() });
+    /// use std::time::Duration;
+    /// use bowline::{Bowline, Retention};
+    /// let month = Retention { after: Some(Duration::from_hours(30 * 24)), ..Retention::default() };
+    /// let builder = Bowline::builder().retention(vec![month]);
     /// # let _ = builder;
     /// ```
-    pub fn engine_options(mut self, options: Options) -> Self {
-        self.options = options;
+    pub fn retention(mut self, rules: Vec<Retention>) -> Self {
+        self.options.retention = rules;
+        self
+    }
+
+    /// The rest of the engine's settings.
+    ///
+    /// ```
+    /// use bowline::Bowline;
+    /// let builder = Bowline::builder().max_in_flight(100).engine_options(|options| options.drivers = 1);
+    /// # let _ = builder;
+    /// ```
+    pub fn engine_options(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(&mut self.options);
         self
     }
 

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 
-use bowline_core::{Branch, Branches};
+use bowline_core::{Branch, Contestants};
 
 use crate::context::misuse;
 use crate::{Error, Result};
@@ -12,8 +12,13 @@ use crate::{Error, Result};
 /// Runs several futures at once and returns all results in their order. Takes a tuple of up to eight (whose
 /// results may differ in type), an array, or a `Vec`.
 ///
-/// The first that fails ends it: the others are dropped, and what they wait for is cancelled. What has been done
-/// is not undone by that; a [`Saga`](crate::Saga) around it does.
+/// The first that fails ends it. The others are cancelled: what they wait for ends with an error that
+/// [`Error::is_cancelled`], and so does whatever they ask for after that, unless it is
+/// [shielded](crate::Context::shielded). Their ends are waited for, so that a [`Saga`](crate::Saga) in one of them
+/// undoes what it did; what goes wrong there stands among the causes of the error. A branch that waits for something
+/// else than an operation, such as a channel, is dropped then.
+///
+/// What branches have done outside of a saga of their own is not undone; a saga around it all does that.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -36,8 +41,8 @@ pub async fn parallel<P: Parallel>(branches: P) -> Result<P::Output> {
     branches.run().await
 }
 
-/// Runs several futures at once and returns the first result with its place; the others are dropped, and what
-/// they wait for is cancelled. Takes an array or a `Vec`; put futures of different types in [`branch`].
+/// Runs several futures at once and returns the first result with its place. The others are cancelled and waited for, as
+/// [`parallel`] does after a failure. Takes an array or a `Vec`; put futures of different types in [`branch`].
 ///
 /// ```
 /// # use std::time::Duration;
@@ -61,12 +66,16 @@ where
     F: Future<Output = Result<T>> + Send,
     T: Send,
 {
-    let mut running = Branches::default();
+    let mut running = Contestants::default();
     for (number, branch) in branches.into_iter().enumerate() {
         running.push(number, branch);
     }
     match running.next().await {
-        Some((number, result)) => result.map(|result| (number, result)),
+        Some((number, Ok(result))) => {
+            running.cancel().await;
+            Ok((number, result))
+        }
+        Some((_, Err(error))) => Err(cancel(running, error).await),
         None => Err(misuse("a race without branches never ends; give it one at least")),
     }
 }
@@ -109,15 +118,36 @@ where
     async fn run(self) -> Result<Vec<T>> {
         let mut results: Vec<Option<T>> = Vec::new();
         results.resize_with(self.len(), || None);
-        let mut running = Branches::default();
+        let mut running = Contestants::default();
         for (number, branch) in self.into_iter().enumerate() {
             running.push(number, branch);
         }
         while let Some((number, result)) = running.next().await {
-            results[number] = Some(result?);
+            match result {
+                Ok(result) => results[number] = Some(result),
+                Err(error) => return Err(cancel(running, error).await),
+            }
         }
         Ok(results.into_iter().flatten().collect())
     }
+}
+
+/// Waits for all; after a failure for those that it cancels.
+async fn all(mut running: Contestants<'_, Result<()>>) -> Result<()> {
+    while let Some((_, result)) = running.next().await {
+        if let Err(error) = result {
+            return Err(cancel(running, error).await);
+        }
+    }
+    Ok(())
+}
+
+/// Cancels what is left after an error. What goes wrong meanwhile stands among its causes.
+pub(crate) async fn cancel<T: Send>(running: Contestants<'_, Result<T>>, mut error: Error) -> Error {
+    for late in running.cancel().await.into_iter().filter_map(Result::err) {
+        error.push_late(late);
+    }
+    error
 }
 
 impl<F, T, const N: usize> Parallel for [F; N]
@@ -136,26 +166,36 @@ where
 }
 
 macro_rules! tuples {
-    ($($future:ident $result:ident $branch:ident),+) => {
-        impl<$($future, $result),+> Parallel for ($($future,)+)
+    ($($future:ident $type:ident $branch:ident $result:ident),+) => {
+        impl<$($future, $type),+> Parallel for ($($future,)+)
         where
-            $($future: Future<Output = Result<$result>> + Send, $result: Send),+
+            $($future: Future<Output = Result<$type>> + Send, $type: Send),+
         {
-            type Output = ($($result,)+);
+            type Output = ($($type,)+);
 
             async fn run(self) -> Result<Self::Output> {
                 let ($($branch,)+) = self;
-                futures_util::try_join!($($branch),+)
+                $(let mut $result = None;)+
+                let mut running = Contestants::default();
+                $(running.push(0, async {
+                    $result = Some($branch.await?);
+                    Ok(())
+                });)+
+                all(running).await?;
+                match ($($result,)+) {
+                    ($(Some($result),)+) => Ok(($($result,)+)),
+                    _ => Err(misuse("a branch has no result")),
+                }
             }
         }
     };
 }
 
-tuples!(A RA a);
-tuples!(A RA a, B RB b);
-tuples!(A RA a, B RB b, C RC c);
-tuples!(A RA a, B RB b, C RC c, D RD d);
-tuples!(A RA a, B RB b, C RC c, D RD d, E RE e);
-tuples!(A RA a, B RB b, C RC c, D RD d, E RE e, F RF f);
-tuples!(A RA a, B RB b, C RC c, D RD d, E RE e, F RF f, G RG g);
-tuples!(A RA a, B RB b, C RC c, D RD d, E RE e, F RF f, G RG g, H RH h);
+tuples!(A RA a ra);
+tuples!(A RA a ra, B RB b rb);
+tuples!(A RA a ra, B RB b rb, C RC c rc);
+tuples!(A RA a ra, B RB b rb, C RC c rc, D RD d rd);
+tuples!(A RA a ra, B RB b rb, C RC c rc, D RD d rd, E RE e re);
+tuples!(A RA a ra, B RB b rb, C RC c rc, D RD d rd, E RE e re, F RF f rf);
+tuples!(A RA a ra, B RB b rb, C RC c rc, D RD d rd, E RE e re, F RF f rf, G RG g rg);
+tuples!(A RA a ra, B RB b rb, C RC c rc, D RD d rd, E RE e re, F RF f rf, G RG g rg, H RH h rh);

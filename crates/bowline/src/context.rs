@@ -4,10 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bowline_core::{Branch, Canceller, Context as CoreContext, Path, StepError, StepOptions};
+use bowline_core::{Canceller, Contestants, Context as CoreContext, Path, Payload, StepError, StepOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::combine::{branch, cancel};
+use crate::folding;
 use crate::step::Step;
 use crate::{Error, Operation, Result, Saga, Service, WorkflowName, value};
 
@@ -192,8 +194,8 @@ impl Context {
         Operation::new(&self.core, name, self.core.sleep_until(name, ms(at)))
     }
 
-    /// Ends with the error `timeout` if `future` takes longer than `limit`; what it waits for is then cancelled.
-    /// For one step there is [`StepOptions::timeout`].
+    /// Ends with the error `timeout` if `future` takes longer than `limit`. It is cancelled then and its end is waited
+    /// for, so that it can clean up, as [`parallel`](crate::parallel) does after a failure. For one step there is [`StepOptions::timeout`].
     ///
     /// ```
     /// # use std::time::Duration;
@@ -216,9 +218,15 @@ impl Context {
     ) -> Result<T> {
         let timer = self.sleep(name, limit);
         let late = async move { timer.await.and_then(|()| Err(StepError::timeout(limit).into())) };
-        let branches: [Branch<'_, Result<T>>; 2] = [Box::pin(future), Box::pin(late)];
-        match bowline_core::race(branches).await {
-            Some((_, result)) => result,
+        let mut running = Contestants::default();
+        running.push(0, branch(future));
+        running.push(1, branch(late));
+        match running.next().await {
+            Some((_, Ok(result))) => {
+                running.cancel().await;
+                Ok(result)
+            }
+            Some((_, Err(error))) => Err(cancel(running, error).await),
             None => Err(StepError::timeout(limit).into()),
         }
     }
@@ -399,8 +407,13 @@ impl Context {
     /// Where the value has no JSON form.
     pub fn publish(&self, name: &str, value: &(impl Serialize + ?Sized)) -> Result<()> {
         let value = value::write(value, "publish.value", &format!("the published value `{name}`"))?;
-        self.core.publish(name, value);
+        self.show(name, value);
         Ok(())
+    }
+
+    pub(crate) fn show(&self, name: &str, value: Payload) {
+        folding::note(name, &value);
+        self.core.publish(name, value);
     }
 
     /// The id of the execution.

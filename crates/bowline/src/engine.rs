@@ -92,6 +92,10 @@ impl Bowline {
     /// Lets an execution go on on the version of its workflow that is registered now: from the top, with the results of
     /// all steps that are done and not undone, by their names. Works for one that runs, waits, failed or was cancelled.
     ///
+    /// A result is kept wherever the new code asks for the same kind of thing under the same name, even if the step now
+    /// does something else: give such a step another name. What the new code does not ask for any more is neither undone
+    /// nor reported.
+    ///
     /// ```
     /// # use bowline::{Bowline, Context, Error, Workflow};
     /// # bowline::testing::block_on(async {
@@ -370,7 +374,8 @@ impl Bowline {
             .transpose()
     }
 
-    /// Waits until no execution is in memory.
+    /// Waits until no execution is in memory. One that waits for long has left memory and is not waited for; see
+    /// [`Bowline::settled`].
     ///
     /// ```
     /// # use bowline::Bowline;

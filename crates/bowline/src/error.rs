@@ -203,6 +203,15 @@ impl Error {
         self.0.causes.push(cause);
     }
 
+    /// Adds what went wrong in something that was cancelled because of this error.
+    pub(crate) fn push_late(&mut self, late: Self) {
+        if late.is_cancelled() {
+            self.0.causes.extend(late.0.causes);
+        } else {
+            self.push_cause(late.to_string());
+        }
+    }
+
     fn reclassified(mut self, code: &str, kind: ErrorKind) -> Self {
         let was = std::mem::replace(&mut self.0.code, code.to_owned());
         if was != PASSED_ON && was != code {
@@ -248,6 +257,7 @@ fn of_engine(error: &EngineError) -> Error {
         EngineError::BadToken => "engine.bad-token",
         EngineError::Stuck(_) => "engine.stuck",
         EngineError::KeyTaken { .. } => "engine.key-taken",
+        EngineError::AlreadyRunning(_) => "engine.already-running",
         EngineError::NotResumable { .. } => "engine.not-resumable",
         EngineError::Blob(_) => "engine.blob",
         EngineError::Invalid(_) | EngineError::Thread(_) => "engine",

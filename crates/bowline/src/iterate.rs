@@ -8,7 +8,7 @@ use bowline_core::{Branch, Branches, Canceller, Payload, StepError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::folding::Part;
+use crate::folding::{Part, Shown};
 use crate::{Context, Result, value};
 
 /// So many rounds, or stretches of rounds, are forgotten as one.
@@ -25,6 +25,9 @@ impl Context {
     /// After the first failure no further items begin; those under way are cancelled and waited for, so that they
     /// can clean up. To go on in spite of failures, let `body` return them as values (see
     /// [`Caught`](crate::Caught)).
+    ///
+    /// Items are taken in stretches of `max(64, 16 x concurrency)`; the next one begins when the last item of the one before
+    /// has ended, so one item that takes very long holds up those after its stretch.
     ///
     /// A finished item is remembered by its result only. What `body` leaves anywhere else in memory is not there
     /// after a crash; return it instead.
@@ -202,9 +205,9 @@ impl Context {
     {
         let mut ended = None;
         let part = async {
-            let (result, may_fold) = Part::new(inside).await;
-            let folded = match &result {
-                Ok(result) if may_fold => Payload::of(result).ok(),
+            let (result, shown) = Part::new(inside).await;
+            let folded = match (&result, shown) {
+                (Ok(result), Some(shown)) => Payload::of(&Stretch { result, shown }).ok(),
                 _ => None,
             };
             ended = Some(result);
@@ -213,11 +216,27 @@ impl Context {
         let folded = self.core().folded(name, Some(range), part).await;
         match (folded, ended) {
             // Read back even where it is at hand, so that it is the same now as after a crash.
-            (Ok(output), _) => value::read(&output, "step.output", &format!("the result of `{name}`")),
+            (Ok(output), _) => {
+                let Stretch { result, shown } =
+                    value::read(&output, "step.output", &format!("the result of `{name}`"))?;
+                for (name, value) in shown {
+                    self.show(&name, value);
+                }
+                Ok(result)
+            }
             (Err(_), Some(result)) => result,
             (Err(error), None) => Err(error.into()),
         }
     }
+}
+
+/// What stands for rounds that are forgotten.
+#[derive(Serialize, Deserialize)]
+struct Stretch<T> {
+    result: T,
+    /// What they showed last to those who ask.
+    #[serde(default, skip_serializing_if = "Shown::is_empty")]
+    shown: Shown,
 }
 
 /// A loop that goes on until it breaks.
@@ -288,7 +307,11 @@ fn count(number: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use bowline_core::{Execution, Identity, TokenKey, condense};
+
     use super::*;
+    use crate::testing::World;
+    use crate::{Bowline, Workflow};
 
     #[test]
     fn stretches_follow_each_other_without_gaps_and_grow() {
@@ -300,5 +323,51 @@ mod tests {
             stretches += 1;
         }
         assert!(stretches < 64 * 4, "{stretches}");
+    }
+
+    /// Rounds that are forgotten are not run again, but what they have shown is still there.
+    #[tokio::test]
+    async fn what_a_forgotten_round_has_shown_is_kept() {
+        let workflow = Workflow::new("w", |ctx: Context, rounds: u64| async move {
+            let shown = ctx.clone();
+            let counted = ctx.repeat("count", 0, |ctx, count: u64| {
+                let shown = shown.clone();
+                async move {
+                    ctx.step("a").run(|_| async { Ok(()) }).await?;
+                    shown.publish("count", &count)?;
+                    if count == 70 {
+                        shown.publish("once", &"early")?;
+                    }
+                    Ok(if count + 1 == rounds {
+                        ControlFlow::Break(count)
+                    } else {
+                        ControlFlow::Continue(count + 1)
+                    })
+                }
+            });
+            counted.await
+        });
+        let world = World::new(Bowline::builder().workflow(&workflow)).await.unwrap();
+        // The last stretch of stretches is whole, and so is everything in it.
+        let rounds = 2 * 64 * 64;
+        let handle = world.start(&workflow, rounds).id("w").await.unwrap();
+        handle.result().await.unwrap();
+        let whole = world.journal("w").await.unwrap();
+        let condensed = condense(&whole.records);
+        assert!(condensed.len() < 300, "{}", condensed.len());
+        for records in [whole.records, condensed] {
+            let identity = Identity {
+                id: "w".into(),
+                workflow: "w".into(),
+                started_at: whole.started_at,
+                exec: 0,
+                tokens: TokenKey::new([0; 32]),
+            };
+            let program = workflow.erased.program.as_ref();
+            let (execution, _) = Execution::replay(identity, program, &records, whole.started_at).unwrap();
+            let published = execution.published();
+            assert_eq!(published["count"].text(), "8191");
+            assert_eq!(published["once"].text(), "\"early\"");
+        }
     }
 }

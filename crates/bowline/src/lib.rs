@@ -66,6 +66,7 @@ mod folding;
 mod handle;
 mod iterate;
 mod journal;
+mod operate;
 mod operation;
 mod saga;
 mod service;
@@ -73,6 +74,7 @@ mod start;
 mod step;
 pub mod testing;
 mod value;
+mod verified;
 mod wait;
 mod workflow;
 
@@ -81,8 +83,8 @@ pub use bowline_core::{
     RetryPolicy, StepError, StepOptions,
 };
 pub use bowline_engine::{
-    Clock, Committed, Conflict, Delivered, Engine, Observer, Options as EngineOptions, RecoveryReport, Reuse, StartKey,
-    Stuck,
+    AuditReport, Clock, Committed, Conflict, Delivered, Engine, Observer, Options as EngineOptions, RecoveryReport,
+    Retention, Retry, Reuse, StartKey, Stuck,
 };
 pub use bowline_store::{CallbackAddress, ExecutionFilter, ExecutionRow, MemoryStore, SharedStore, Status};
 pub use builder::Builder;
@@ -97,6 +99,7 @@ pub use saga::Saga;
 pub use service::Service;
 pub use start::Start;
 pub use step::Step;
+pub use verified::Verified;
 pub use wait::{Callback, Emitted, Signal};
 pub use workflow::{Workflow, WorkflowName};
 

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 
-use bowline_core::Context as CoreContext;
+use bowline_core::{Context as CoreContext, Payload, Resolved, StepError};
 use serde::de::DeserializeOwned;
 
 use crate::{Context, Error, Result, Saga, value};
@@ -30,7 +30,7 @@ pub struct Operation<T> {
 }
 
 enum Inner {
-    Asked(bowline_core::Operation),
+    Asked(Box<bowline_core::Operation>),
     /// It cannot be asked for; taken by the first poll.
     Refused(Option<Error>),
 }
@@ -39,7 +39,7 @@ impl<T> Operation<T> {
     /// `name` is what the core operation was asked for as, in this context.
     pub(crate) fn new(core: &CoreContext, name: &str, inner: bowline_core::Operation) -> Self {
         Self {
-            inner: Inner::Asked(inner),
+            inner: Inner::Asked(Box::new(inner)),
             core: core.clone(),
             name: name.to_owned(),
             read: PhantomData,
@@ -56,6 +56,27 @@ impl<T> Operation<T> {
     }
 }
 
+impl<T: DeserializeOwned> Operation<T> {
+    fn read(&self, result: Result<Payload, StepError>) -> Result<T> {
+        let what = || format!("the result of `{}`", self.core.path_of(&self.name));
+        value::read(&result?, "step.output", &what())
+    }
+
+    /// Its result, and how many attempts it took.
+    pub(crate) async fn counted(mut self) -> (Result<T>, u32) {
+        match std::mem::replace(&mut self.inner, Inner::Refused(None)) {
+            Inner::Asked(operation) => {
+                let Resolved { result, attempts, .. } = operation.detailed().await;
+                (self.read(result), attempts)
+            }
+            refused @ Inner::Refused(_) => {
+                self.inner = refused;
+                (self.await, 0)
+            }
+        }
+    }
+}
+
 impl<T: DeserializeOwned> Future for Operation<T> {
     type Output = Result<T>;
 
@@ -64,13 +85,7 @@ impl<T: DeserializeOwned> Future for Operation<T> {
         match &mut this.inner {
             Inner::Asked(operation) => {
                 let result = ready!(Pin::new(operation).poll(cx));
-                Poll::Ready(match result {
-                    Ok(payload) => {
-                        let what = format!("the result of `{}`", this.core.path_of(&this.name));
-                        value::read(&payload, "step.output", &what)
-                    }
-                    Err(error) => Err(error.into()),
-                })
+                Poll::Ready(this.read(result))
             }
             Inner::Refused(error) => match error.take() {
                 Some(error) => Poll::Ready(Err(error)),

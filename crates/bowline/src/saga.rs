@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bowline_core::{NotUndone, Path, Saga as CoreSaga, StepError};
 
+use crate::context::misuse;
+use crate::folding::Around;
 use crate::{Context, Error, Result};
 
 /// What would have to be undone. Made by [`Context::saga`]; clones are the same saga, so that branches can
@@ -17,10 +19,10 @@ use crate::{Context, Error, Result};
 /// let booked = saga
 ///     .run(async {
 ///         let room: u32 = ctx.step("book room").run(|_| async { Ok(12) }).await?;
-///         saga.undo("cancel room", move |ctx| async move {
+///         saga.undo(&ctx, "book room", move |ctx| async move {
 ///             ctx.step("cancel room").run(move |_| async move { Ok(room) }).await?;
 ///             Ok(())
-///         });
+///         })?;
 ///         ctx.step("book flight").run(|_| async { Err::<u32, _>(Error::permanent("sold-out", "no seats")) }).await
 ///     })
 ///     .await;
@@ -31,10 +33,13 @@ use crate::{Context, Error, Result};
 /// ```
 ///
 /// Undoing is out of reach of cancellation, and one undoing that fails does not keep the others from running.
-/// A branch that is dropped (it lost a race) undoes nothing by itself: what it completed stays in the saga.
+/// A branch that loses (of a [`race`](crate::race), a [`parallel`](crate::parallel) or a [`Context::timeout`]) is cancelled
+/// and waited for, so a saga that runs in it undoes. Only a future that you drop yourself undoes nothing.
 #[derive(Clone)]
 pub struct Saga {
     context: Context,
+    /// The parts of loops that it belongs to as a whole.
+    around: Around,
     done: Arc<Mutex<CoreSaga>>,
 }
 
@@ -42,28 +47,45 @@ impl Saga {
     pub(crate) fn new(context: &Context) -> Self {
         Self {
             context: context.clone(),
+            around: Around::now(),
             done: Arc::default(),
         }
     }
 
-    /// Adds what undoes something that is done; `name` is for people. See [`Operation::undo`](crate::Operation::undo)
-    /// for the short form, which also ties the undoing to the step that it undoes.
+    /// Adds what undoes something that is done: a step, child or scope that was asked for as `done` from `context`
+    /// (last, where it was asked for several times). Steps that are asked for in `undo` are known to undo it: an
+    /// execution that is resumed after they ran does it again, with a new idempotency key.
+    /// [`Operation::undo`](crate::Operation::undo) is the short form for one operation.
     ///
     /// ```
     /// # use bowline::{testing, Context};
     /// # testing::example(|ctx: Context| async move {
     /// let saga = ctx.saga();
-    /// saga.undo("close", |ctx| async move { ctx.step("close").run(|_| async { Ok(()) }).await });
+    /// ctx.step("open").run(|_| async { Ok(()) }).await?;
+    /// saga.undo(&ctx, "open", |ctx| async move { ctx.step("close").run(|_| async { Ok(()) }).await })?;
     /// assert!(saga.compensate().await.is_empty());
     /// # Ok(())
     /// # });
     /// ```
-    pub fn undo<F, Fut>(&self, name: &str, undo: F)
+    ///
+    /// # Errors
+    /// `workflow.misuse` where nothing was asked for as `done`: what undoes nothing known would leave a resumed
+    /// execution with a result that is gone.
+    pub fn undo<F, Fut>(&self, context: &Context, done: &str, undo: F) -> Result<()>
     where
         F: FnOnce(Context) -> Fut + Send + 'static,
         Fut: Future<Output = Result<()>> + Send + 'static,
     {
-        self.push(name.to_owned(), None, undo);
+        let core = context.core();
+        let Some(path) = core.asked_path(done) else {
+            return Err(misuse(&format!(
+                "nothing was asked for as `{}`, so it cannot be undone; give `Saga::undo` the context and the name of the \
+                 step that is to be undone, after the step",
+                core.path_of(done)
+            )));
+        };
+        self.push(path.to_string(), Some(path), undo);
+        Ok(())
     }
 
     pub(crate) fn push<F, Fut>(&self, name: String, undoes: Option<Path>, undo: F)
@@ -76,7 +98,7 @@ impl Saga {
             let undoing = undo(context.at(core));
             Box::pin(async move { undoing.await.map_err(Error::into_step_error) })
         };
-        crate::folding::keep_what_is_inside();
+        self.around.added();
         self.done
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -101,9 +123,10 @@ impl Saga {
     /// # use bowline::{testing, Context, Error};
     /// # testing::example(|ctx: Context| async move {
     /// let saga = ctx.saga();
-    /// saga.undo("close", |_| async { Err(Error::permanent("stuck", "it does not close")) });
+    /// ctx.step("open").run(|_| async { Ok(()) }).await?;
+    /// saga.undo(&ctx, "open", |_| async { Err(Error::permanent("stuck", "it does not close")) })?;
     /// let error = saga.fail(Error::permanent("late", "too late")).await;
-    /// assert_eq!(error.to_string(), "too late: `close` could not be undone: it does not close [stuck] [late]");
+    /// assert_eq!(error.to_string(), "too late: `open` could not be undone: it does not close [stuck] [late]");
     /// # Ok(())
     /// # });
     /// ```

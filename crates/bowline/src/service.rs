@@ -8,7 +8,7 @@ use bowline_core::{Attempt, StepOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Context, Operation, Result};
+use crate::{Context, Operation, Result, Verified};
 
 /// A service and the options of the steps that call it. Made by [`Context::service`].
 ///
@@ -91,7 +91,8 @@ impl<S: ?Sized + Send + Sync + 'static> Service<S> {
     }
 
     /// A step that calls the service. Each attempt gets the service, a copy of the input, and the
-    /// [`Attempt`] with its idempotency key. The input is recorded for people who look at the execution.
+    /// [`Attempt`] with its idempotency key. The input is recorded for people who look at the execution, so leave out
+    /// what is secret: the service itself holds its credentials.
     ///
     /// See [`Service`] for an example.
     pub fn call<I, T, F, Fut>(&self, name: &str, input: I, body: F) -> Operation<T>
@@ -104,5 +105,45 @@ impl<S: ?Sized + Send + Sync + 'static> Service<S> {
         let service = Arc::clone(&self.service);
         let step = self.context.step(name).input(&input);
         step.run(move |attempt| body(Arc::clone(&service), input.clone(), attempt))
+    }
+
+    /// A step that calls a service that knows no idempotency keys: `verify` finds out what became of a call whose
+    /// outcome is unknown, before it is called again. See [`Step::run_verified`](crate::Step::run_verified).
+    ///
+    /// ```
+    /// # use std::sync::{Arc, Mutex};
+    /// # use bowline::{testing, Context, Error, ErrorKind, StepOptions};
+    /// # testing::example(|ctx: Context| async move {
+    /// let ledger = Arc::new(Mutex::new(Vec::new()));
+    /// let ledger = ctx.service(&ledger, &StepOptions::default());
+    /// let booked = ledger.call_verified(
+    ///     "book",
+    ///     30,
+    ///     |ledger, amount, _| async move {
+    ///         ledger.lock().unwrap().push(amount);
+    ///         Err(Error::new("ledger.lost", ErrorKind::OutcomeUnknown, "the answer was lost"))
+    ///     },
+    ///     |ledger, amount, _key| async move { Ok(ledger.lock().unwrap().contains(&amount).then_some(amount)) },
+    /// );
+    /// assert_eq!(booked.await?, 30);
+    /// # Ok(())
+    /// # });
+    /// ```
+    pub fn call_verified<I, T, F, Fut, V, Verifying>(&self, name: &str, input: I, body: F, verify: V) -> Verified<T>
+    where
+        I: Serialize + Clone + Send + Sync + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
+        F: Fn(Arc<S>, I, Attempt) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T>> + Send + 'static,
+        V: Fn(Arc<S>, I, String) -> Verifying + Send + Sync + 'static,
+        Verifying: Future<Output = Result<Option<T>>> + Send + 'static,
+    {
+        let (service, verifier) = (Arc::clone(&self.service), Arc::clone(&self.service));
+        let step = self.context.step(name).input(&input);
+        let of = input.clone();
+        step.run_verified(
+            move |attempt| body(Arc::clone(&service), input.clone(), attempt),
+            move |key| verify(Arc::clone(&verifier), of.clone(), key),
+        )
     }
 }

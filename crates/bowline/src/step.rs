@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use bowline_core::{Attempt, OnUnknown, Path, Payload, StepError, StepOptions};
+use bowline_core::{Attempt, Path, Payload, StepError, StepOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Context, Error, Operation, Result, value};
+use crate::{Context, Error, Operation, Result, Verified, value};
 
 /// What steps written in Rust are called in the journal.
 const KIND: &str = "rust";
@@ -144,7 +144,9 @@ impl Step {
     /// What the step does, for steps that must not be done twice by a service that knows no idempotency keys. When
     /// nobody knows whether an attempt was carried out (its answer was lost, it took too long, or the process was
     /// killed), `verify` finds out: it gets the idempotency key of the step and says what the step came to, or
-    /// that it was not carried out; then it is tried again. `verify` is a step of its own, `name.verify`.
+    /// that it was not carried out; then it is tried again after the pause of the retry policy, with the attempts and
+    /// the time that are left. `verify` is a step of its own with the same options, `name/verify`; further tries are
+    /// `name/again`, with the same idempotency key.
     ///
     /// ```
     /// # use bowline::{testing, Context, Error, ErrorKind};
@@ -158,51 +160,40 @@ impl Step {
     /// # });
     /// ```
     ///
-    /// # Errors
-    /// Those of the step or of `verify`; that the outcome is unknown, after as many rounds as the step has attempts.
-    pub async fn run_verified<T, F, Fut, V, Verified>(self, body: F, verify: V) -> Result<T>
+    /// It fails with the errors of the step or of `verify`; with that of the last attempt, where its outcome is unknown,
+    /// it was not carried out, and the retry policy has no other attempt.
+    pub fn run_verified<T, F, Fut, V, Verifying>(self, body: F, verify: V) -> Verified<T>
     where
-        T: Serialize + DeserializeOwned,
+        T: Serialize + DeserializeOwned + Send + 'static,
         F: Fn(Attempt) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<T>> + Send + 'static,
-        V: Fn(String) -> Verified + Send + Sync + 'static,
-        Verified: Future<Output = Result<Option<T>>> + Send + 'static,
+        V: Fn(String) -> Verifying + Send + Sync + 'static,
+        Verifying: Future<Output = Result<Option<T>>> + Send + 'static,
     {
-        let Self {
-            context, name, options, ..
-        } = &self;
-        let path = context.core().upcoming_path(name);
-        let key = context.core().idempotency_key(&path);
-        let careful = StepOptions {
-            on_unknown: OnUnknown::Fail,
-            ..StepOptions::clone(options)
-        };
-        let most = options.retry.max_attempts;
-        let (body, verify) = (Arc::new(body), Arc::new(verify));
-        let mut round = 1;
-        loop {
-            let run = Arc::clone(&body);
-            let step = Self {
-                context: context.clone(),
-                name: name.clone(),
-                options: Arc::new(careful.clone()),
-                input: self.input.clone(),
-                key_of: Some(Arc::clone(&path)),
-            };
-            let error = match step.run(move |attempt| run(attempt)).await {
-                Err(error) if error.kind().is_unknown() => error,
-                ended => return ended,
-            };
-            let (verify, key) = (Arc::clone(&verify), key.clone());
-            let verified = context.step(&format!("{name}.verify")).options(options);
-            if let Some(done) = verified.run(move |_| verify(key.clone())).await? {
-                return Ok(done);
-            }
-            if most != 0 && round >= most {
-                return Err(error);
-            }
-            round += 1;
+        Verified::new(self, body, verify)
+    }
+
+    /// The same step under another name or key, or with other options.
+    pub(crate) fn like(&self, context: &Context, name: &str, options: StepOptions, key_of: Option<Path>) -> Self {
+        Self {
+            context: context.clone(),
+            name: name.to_owned(),
+            options: Arc::new(options),
+            input: self.input.clone(),
+            key_of,
         }
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn step_options(&self) -> &StepOptions {
+        &self.options
     }
 
     fn ask<T, F, Fut>(self, body: F) -> Operation<T>

@@ -2,10 +2,10 @@
 
 use std::future::IntoFuture;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bowline_core::{CallbackOptions, Filter, Payload};
+use bowline_core::{CallbackOptions, Filter, Path, Payload};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,7 @@ impl Context {
             name: name.to_owned(),
             options: CallbackOptions::default(),
             wrong: None,
+            path: OnceLock::new(),
             answer: PhantomData,
         }
     }
@@ -132,16 +133,20 @@ pub struct Callback<T> {
     name: String,
     options: CallbackOptions,
     wrong: Option<Error>,
+    /// Set when the token was asked for: the path is its own from then on.
+    path: OnceLock<Path>,
     answer: PhantomData<fn() -> T>,
 }
 
 impl<T> Callback<T> {
-    /// The token that answers it. It can be handed out before the wait begins, and is as good as a password.
+    /// The token that answers it and no other callback, also of the same name. It can be handed out before the wait
+    /// begins, and is as good as a password.
     ///
     /// See [`Callback`] for an example.
     #[must_use]
     pub fn token(&self) -> String {
-        self.context.core().callback_token(&self.name)
+        let core = self.context.core();
+        core.token_of(self.path.get_or_init(|| core.reserve(&self.name)))
     }
 
     /// It fails with `callback.timeout` after so long. Default: never.
@@ -241,11 +246,12 @@ impl<T> Callback<T> {
             name,
             options,
             wrong,
+            path,
             ..
         } = self;
         let core = context.core();
         match wrong {
-            None => Operation::new(core, &name, core.callback(&name, options)),
+            None => Operation::new(core, &name, core.callback_at(&name, path.into_inner(), options)),
             Some(error) => Operation::refused(core, &name, error),
         }
     }

@@ -8,6 +8,7 @@ use bowline_flow::Problems;
 use bowline_store::StoreError;
 use bowline_testing::MockError;
 
+use crate::wiring::programs::IN_RUST;
 use crate::{panics, terminal};
 
 /// How the process ends.
@@ -109,6 +110,14 @@ impl Failure {
         self
     }
 
+    /// Prints it as something that came after what the command was asked for was done.
+    pub(crate) fn note(&self) {
+        terminal::note(&format!("but {:#}", self.error));
+        if let Some(hint) = &self.hint {
+            terminal::note(&format!("  hint: {hint}"));
+        }
+    }
+
     /// Prints it and gives the exit code.
     pub(crate) fn report(self) -> Exit {
         let word = terminal::palette::err_bad("error");
@@ -117,6 +126,12 @@ impl Failure {
             terminal::note(&format!("  hint: {hint}"));
         }
         self.exit
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.error)
     }
 }
 
@@ -146,7 +161,7 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
         StoreError::ReadOnly { .. } => Some("check the permissions, or use another folder with --data"),
         StoreError::Full { .. } => Some("make room; nothing that was acknowledged is lost"),
         StoreError::Duplicate { .. } => Some("choose another --id, or look at it with `bowline executions show`"),
-        StoreError::Conflict { .. } | StoreError::Other { .. } => None,
+        StoreError::Conflict { .. } | StoreError::Refused(_) | StoreError::Other { .. } => None,
     }
 }
 
@@ -173,6 +188,7 @@ impl From<EngineError> for Failure {
             | EngineError::Invalid(_)
             | EngineError::Stuck(_)
             | EngineError::KeyTaken { .. }
+            | EngineError::AlreadyRunning(_)
             | EngineError::NotResumable { .. } => Exit::Usage,
             EngineError::Thread(_) => Exit::Bug,
         };
@@ -185,6 +201,9 @@ impl From<EngineError> for Failure {
     }
 }
 
+/// What to do where a workflow's variables are missing.
+const ENVIRONMENT: &str = "give what it was started with: --env-file, --credentials, --mocks, or set the variable";
+
 fn engine_hint(error: &EngineError) -> Option<String> {
     Some(match error {
         EngineError::BadToken => {
@@ -195,9 +214,10 @@ fn engine_hint(error: &EngineError) -> Option<String> {
                 "look at it with `bowline executions show {execution}`, or say with --reuse and --conflict what is to be done"
             )
         }
-        EngineError::Stuck(stuck) if stuck.error.contains("definition.environment") => {
-            "give what it was started with: --env-file, --credentials, --mocks, or set the variable".into()
-        }
+        EngineError::Definition(error) if error.code == "definition.environment" => ENVIRONMENT.into(),
+        EngineError::Definition(error) if error.code == IN_RUST => "start that program".into(),
+        EngineError::Stuck(stuck) if stuck.error.contains(IN_RUST) => "start that program".into(),
+        EngineError::Stuck(stuck) if stuck.error.contains("definition.environment") => ENVIRONMENT.into(),
         EngineError::Ended { id, .. } => format!("see `bowline executions show {id}`"),
         _ => return None,
     })

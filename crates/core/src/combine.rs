@@ -109,7 +109,7 @@ impl<'a, T: Send + 'a> Branches<'a, T> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<(usize, T)>> {
+    pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<(usize, T)>> {
         if self.is_empty() {
             return Poll::Ready(None);
         }

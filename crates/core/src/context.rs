@@ -14,7 +14,7 @@ use crate::operation::{Ask, Operation};
 use crate::policy::StepOptions;
 use crate::state::{Group, Published, Shared};
 use crate::wait::{CallbackOptions, Filter, Wait};
-use crate::{Payload, ids};
+use crate::{Payload, ids, polling};
 
 /// A place in an execution from which steps are asked for. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub struct Context {
     prefix: Path,
     pub(crate) shielded: bool,
     pub(crate) group: Option<Arc<Group>>,
+    /// When it was shielded last; see [`State::mark`](crate::state::State::mark).
+    pub(crate) shield: u64,
 }
 
 /// Cancels what was asked for from one context; see [`Context::cancellable`].
@@ -66,6 +68,7 @@ impl Context {
             prefix: "".into(),
             shielded: false,
             group: None,
+            shield: 0,
         }
     }
 
@@ -85,6 +88,7 @@ impl Context {
         Self {
             shielded: true,
             group: None,
+            shield: self.shared.lock().mark(),
             ..self.clone()
         }
     }
@@ -170,6 +174,11 @@ impl Context {
     /// options, answers; the result is the answer. Fails with what they report, with `callback.timeout`, or with
     /// `callback.heartbeat-timeout`.
     pub fn callback(&self, name: &str, options: CallbackOptions) -> Operation {
+        self.callback_at(name, None, options)
+    }
+
+    /// The same at a path that was [reserved](Self::reserve) for it, if one was.
+    pub fn callback_at(&self, name: &str, reserved: Option<Path>, options: CallbackOptions) -> Operation {
         let CallbackOptions {
             channel,
             key,
@@ -182,23 +191,68 @@ impl Context {
             key,
             approval,
         };
-        self.wait(name, wait, None, timeout, heartbeat)
+        self.wait(name, wait, None, timeout, heartbeat, reserved)
     }
 
     /// The token that the next [`callback`](Self::callback) of this name in this scope answers to. Computed, so it
     /// can be handed out before the wait begins.
     #[must_use]
     pub fn callback_token(&self, name: &str) -> String {
-        let state = self.shared.lock();
-        let tag = state.tag(&state.upcoming(&self.join(name)));
-        drop(state);
+        let path = self.upcoming_path(name);
+        self.token_of(&path)
+    }
+
+    /// The token of the callback at a path.
+    #[must_use]
+    pub fn token_of(&self, path: &Path) -> String {
+        let tag = self.shared.lock().tag(path);
         self.shared.tokens.token(self.shared.exec, tag)
+    }
+
+    /// Takes the path that the next operation of this name in this scope would get: that one gets the next. To be
+    /// used with [`callback_at`](Self::callback_at). Outside of the program, whose order no replay repeats, nothing is taken.
+    #[must_use]
+    pub fn reserve(&self, name: &str) -> Path {
+        if !polling::is_polled(&self.shared) {
+            return self.upcoming_path(name);
+        }
+        self.shared.lock().unique(&self.join(name))
+    }
+
+    /// The path of what was last asked for under this name in this scope; that of a scope in which something was
+    /// asked for. None where there is no such thing.
+    #[must_use]
+    pub fn asked_path(&self, name: &str) -> Option<Path> {
+        let path = self.join(name);
+        let state = self.shared.lock();
+        match state.asked.get(path.as_str()) {
+            Some(1) => return Some(path.into()),
+            Some(times) => return Some(format!("{path}#{times}").into()),
+            None => {}
+        }
+        let is_inside = |asked: &Path| {
+            asked
+                .strip_prefix(path.as_str())
+                .is_some_and(|rest| rest.starts_with(['/', '[']))
+        };
+        (state.asked.keys().any(is_inside) || state.folds.entered().any(is_inside)).then(|| path.as_str().into())
+    }
+
+    /// Whether an earlier life of the execution completed something at a path or below it.
+    #[must_use]
+    pub fn remembers(&self, path: &str) -> bool {
+        let state = self.shared.lock();
+        let is_at = |done: &Path| {
+            done.strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        state.memory.results.keys().any(is_at)
     }
 
     /// Waits for a signal to this execution that `filter` takes; the result is what came with it. Signals that came
     /// before are kept, and taken in the order in which they came. Fails with `signal.timeout`.
     pub fn signal(&self, name: &str, signal: &str, filter: Option<Filter>, timeout: Option<Duration>) -> Operation {
-        self.wait(name, Wait::Signal { name: signal.into() }, filter, timeout, None)
+        self.wait(name, Wait::Signal { name: signal.into() }, filter, timeout, None, None)
     }
 
     /// Waits for an event that another execution emits, with this key if one is given, that `filter` takes; the
@@ -217,7 +271,7 @@ impl Context {
             key,
             after: 0,
         };
-        self.wait(name, wait, filter, timeout, None)
+        self.wait(name, wait, filter, timeout, None, None)
     }
 
     fn wait(
@@ -227,6 +281,7 @@ impl Context {
         filter: Option<Filter>,
         timeout: Option<Duration>,
         heartbeat: Option<Duration>,
+        reserved: Option<Path>,
     ) -> Operation {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Operation::new(
@@ -237,6 +292,7 @@ impl Context {
                 filter,
                 timeout: timeout.map(ms),
                 heartbeat: heartbeat.map(ms),
+                reserved,
             },
         )
     }
@@ -320,7 +376,12 @@ impl Context {
     /// Whether the execution was asked to stop and this context is not shielded from it.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.lost() || (!self.shielded && self.shared.lock().cancelled.is_some())
+        let state = self.shared.lock();
+        let lost = state
+            .contest
+            .as_ref()
+            .is_some_and(|contest| contest.is_over(self.shield));
+        lost || self.lost() || (!self.shielded && state.cancelled.is_some())
     }
 
     pub(crate) fn lost(&self) -> bool {

@@ -35,7 +35,9 @@ impl Execution {
                 })
             }
             Input::AttemptBegun { path, attempt } => open_step(&state, &path)
-                .is_some_and(|step| step.attempt == attempt && !step.begun)
+                .is_some_and(|step| {
+                    step.attempt == attempt && !step.begun && step.not_before.is_none_or(|at| at <= now)
+                })
                 .then_some(Event::AttemptBegun { path, attempt }),
             Input::TimerFired { path } => match &state.open.get(&path)?.what {
                 // A timer never fires early, whatever the caller's clock says.

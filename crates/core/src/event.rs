@@ -84,6 +84,9 @@ pub enum Event {
         /// The path of the step that this one undoes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         compensates: Option<Path>,
+        /// The path of the step that this is another try of, after it was verified that it had not been carried out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key_of: Option<Path>,
     },
     /// Fact: an attempt begins. Only of steps whose outcome must not be unknown: what was begun and has no result
     /// may have been carried out.
@@ -443,6 +446,7 @@ mod tests {
                 kind: "http-request".into(),
                 input: None,
                 compensates: None,
+                key_of: None,
             },
             Event::AttemptFailed {
                 path: "pay".into(),

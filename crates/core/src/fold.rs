@@ -105,6 +105,11 @@ impl Folds {
         self.skipped.insert(Arc::clone(key), (fold.asks, fold.most));
     }
 
+    /// The keys of scopes that were entered.
+    pub(crate) fn entered(&self) -> impl Iterator<Item = &Path> {
+        self.entered.keys()
+    }
+
     fn frame(&mut self) -> Option<&mut Frame> {
         self.frames.get_mut(&self.current?)
     }
@@ -294,6 +299,7 @@ impl Folded<'_> {
                 // Whatever ended the inside is in the records; what they say now is how.
                 shielded: true,
                 group: None,
+                shield: u64::MAX,
             };
             state.ask(Arc::clone(&key), asked, cx.waker().clone(), None);
             drop(state);

@@ -11,6 +11,7 @@
 mod blob;
 mod combine;
 mod condense;
+mod contest;
 mod context;
 mod decide;
 mod effect;
@@ -39,6 +40,7 @@ mod wait;
 pub use blob::{BlobError, BlobId, BlobInfo, BlobRef, BlobStore, ByteStream, Referenced};
 pub use combine::{Branch, Branches, join_all, race};
 pub use condense::condense;
+pub use contest::Contestants;
 pub use context::{Canceller, Context, Step};
 pub use effect::{Attempt, BoxFuture, Effect, StepBody};
 pub use error::{ErrorKind, StepError};

@@ -77,6 +77,8 @@ impl Signals {
 struct Asked<'a> {
     kind: Path,
     compensates: Option<&'a Path>,
+    /// Of another try, the step that it is one of.
+    try_of: Option<&'a Path>,
     at: i64,
     wait: Option<&'a Wait>,
     left: Unfinished,
@@ -142,6 +144,11 @@ impl Memory {
                     memory.scopes.insert(key, (fold.output.clone(), fold.most));
                     continue;
                 }
+                // What an earlier life had left open and this one did not ask for was given up with it.
+                Event::Finished { .. } => {
+                    asked.clear();
+                    continue;
+                }
                 Event::Resumed { dropped, .. } => {
                     for path in dropped {
                         memory.forget(path);
@@ -168,7 +175,13 @@ impl Memory {
                     });
                     *memory.redone.entry(Arc::clone(path)).or_default() += 1;
                 }
-                Some(ask) => memory.done(path, ask.kind, attempts, output, (ask.at, at)),
+                Some(ask) => {
+                    if let Some(first) = ask.try_of {
+                        // The step is done, whichever try did it: asked for again, it must not be carried out again.
+                        memory.done(first, Arc::clone(&ask.kind), attempts, output.clone(), (ask.at, at));
+                    }
+                    memory.done(path, ask.kind, attempts, output, (ask.at, at));
+                }
                 None => {}
             }
         }
@@ -222,15 +235,21 @@ impl Memory {
         // Of a loop, all its rounds.
         let is_of_it = |done: &str| {
             done.strip_prefix(&**undone)
-                .is_some_and(|rest| rest.starts_with(['/', '[']))
+                .is_some_and(|rest| rest.starts_with(['/', '[', '#']))
         };
+        let mut of_it = false;
         results.retain(|done, _| {
             let goes = done == undone || is_of_it(done);
             if goes {
+                of_it |= done != undone;
                 *redone.entry(Arc::clone(done)).or_default() += 1;
             }
             !goes
         });
+        if of_it {
+            // What is inside may have the key of the whole.
+            *redone.entry(Arc::clone(undone)).or_default() += 1;
+        }
         scopes.retain(|key, _| !is_of_it(key));
     }
 
@@ -366,13 +385,16 @@ impl Memory {
 
 impl<'a> Asked<'a> {
     fn of(event: &'a Event, at: i64) -> Option<(&'a Path, Self)> {
+        let mut try_of = None;
         let (path, kind, compensates, wait, left) = match event {
             Event::StepScheduled {
                 path,
                 kind,
                 compensates,
+                key_of,
                 ..
             } => {
+                try_of = key_of.as_ref();
                 let left = Unfinished::Step {
                     scheduled_at: at,
                     attempt: 1,
@@ -412,6 +434,7 @@ impl<'a> Asked<'a> {
         let ask = Self {
             kind,
             compensates,
+            try_of,
             at,
             wait,
             left,

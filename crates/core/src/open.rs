@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::contest::Contest;
 use crate::effect::{Attempt, Effect, StepBody};
 use crate::event::{Outcome, Path};
 use crate::policy::{OnUnknown, StepOptions};
@@ -129,6 +130,10 @@ pub(crate) struct Open {
     /// Cancellation does not reach it.
     pub(crate) shielded: bool,
     pub(crate) group: Option<Arc<Group>>,
+    /// The contest in one of whose branches it was asked for.
+    pub(crate) contest: Option<Arc<Contest>>,
+    /// When it was shielded ([`State::mark`]): contests that began before do not cancel it.
+    pub(crate) shield: u64,
     pub(crate) waker: Option<Waker>,
 }
 

@@ -37,6 +37,8 @@ pub(crate) enum Ask {
         /// In milliseconds, as the next one.
         timeout: Option<u64>,
         heartbeat: Option<u64>,
+        /// The path, where it was reserved before.
+        reserved: Option<Path>,
     },
     Emit {
         name: String,
@@ -82,6 +84,7 @@ impl Operation {
             shared,
             shielded,
             group,
+            shield,
             ..
         } = &self.context;
         if !polling::is_polled(shared) {
@@ -94,7 +97,12 @@ impl Operation {
             });
         }
         let mut state = shared.lock();
-        if self.context.lost() || (!shielded && state.cancelled.is_some()) {
+        let lost = state.contest.as_ref().filter(|contest| contest.is_over(*shield));
+        if lost.is_some_and(|contest| contest.refuse()) {
+            // It asks again and again, whatever it is told. Waiting for nothing, it is dropped.
+            return Poll::Pending;
+        }
+        if lost.is_some() || self.context.lost() || (!shielded && state.cancelled.is_some()) {
             return Poll::Ready(Resolved {
                 result: Err(state.cancellation()),
                 attempts: 0,
@@ -102,7 +110,12 @@ impl Operation {
                 ended_at: state.now,
             });
         }
-        let path = state.unique(&self.context.join(ask.name()));
+        let path = match &ask {
+            Ask::Wait {
+                reserved: Some(path), ..
+            } => Arc::clone(path),
+            _ => state.unique(&self.context.join(ask.name())),
+        };
         let (what, command) = match ask {
             Ask::Step(step) => {
                 if let Some(result) = state.remembered(&path, &step.kind) {
@@ -177,6 +190,7 @@ impl Operation {
             what,
             shielded: *shielded,
             group: group.clone(),
+            shield: *shield,
         };
         state.ask(Arc::clone(&path), asked, waker.clone(), Some(command));
         drop(state);
@@ -228,6 +242,7 @@ fn step_of(state: &mut State, path: &Path, step: Step) -> (What, Event) {
         kind: Arc::clone(&kind),
         input,
         compensates,
+        key_of: key_of.clone(),
     };
     let mut open = OpenStep {
         body,
@@ -306,6 +321,7 @@ fn detach(state: &mut State, path: &Path, child: OpenChild, command: Event) -> R
         what: What::Child(child),
         shielded: true,
         group: None,
+        shield: u64::MAX,
     };
     state.ask(Arc::clone(path), asked, Waker::noop().clone(), Some(command));
     state.detach(path);

@@ -3,48 +3,49 @@
 //! A context is easily carried to where it does not belong, such as into the body of a step. What is asked for there
 //! would come in an order that no replay repeats, so it is refused.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::StepError;
 use crate::state::Shared;
 
 thread_local! {
-    /// The address of what the polled execution shares with its program; 0 while there is none.
-    static POLLED: Cell<usize> = const { Cell::new(0) };
+    /// What the polled execution shares with its program; none while there is no such execution.
+    static POLLED: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
 }
 
 /// While this exists, the thread polls an execution, or wakes what it waits for.
 pub(crate) struct Polling {
-    around: usize,
+    around: Option<Arc<Shared>>,
 }
 
 impl Polling {
     pub(crate) fn begin(shared: &Arc<Shared>) -> Self {
         Self {
-            around: POLLED.replace(address(shared)),
+            around: POLLED.replace(Some(Arc::clone(shared))),
         }
     }
 }
 
 impl Drop for Polling {
     fn drop(&mut self) {
-        POLLED.set(self.around);
+        drop(POLLED.replace(self.around.take()));
     }
 }
 
 /// Whether this thread is polling any execution.
 pub(crate) fn is_polling() -> bool {
-    POLLED.get() != 0
+    POLLED.with_borrow(Option::is_some)
 }
 
 /// Whether this thread is polling the execution.
 pub(crate) fn is_polled(shared: &Arc<Shared>) -> bool {
-    POLLED.get() == address(shared)
+    POLLED.with_borrow(|polled| polled.as_ref().is_some_and(|polled| Arc::ptr_eq(polled, shared)))
 }
 
-fn address(shared: &Arc<Shared>) -> usize {
-    Arc::as_ptr(shared).addr()
+/// What the execution shares with its program that this thread is polling.
+pub(crate) fn polled() -> Option<Arc<Shared>> {
+    POLLED.with_borrow(Clone::clone)
 }
 
 /// The error of what was asked for where it must not be.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use crate::contest::Contest;
 use crate::effect::Effect;
 use crate::event::{Event, Path};
 use crate::fold::Folds;
@@ -38,6 +39,8 @@ pub(crate) struct Asked {
     pub(crate) what: What,
     pub(crate) shielded: bool,
     pub(crate) group: Option<Arc<Group>>,
+    /// See [`Open::shield`].
+    pub(crate) shield: u64,
 }
 
 /// Operations that can be cancelled together, and the group that these are part of.
@@ -55,7 +58,8 @@ impl Group {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) now: i64,
-    pub(crate) open: HashMap<Path, Open>,
+    /// Boxed, because most executions have one or two, and a table has room for four at least.
+    pub(crate) open: HashMap<Path, Box<Open>>,
     /// Open operations in the order of asking.
     pub(crate) order: BTreeMap<u64, Path>,
     next_order: u64,
@@ -84,6 +88,9 @@ pub(crate) struct State {
     pub(crate) memory: Memory,
     /// Scopes that fold.
     pub(crate) folds: Folds,
+    /// The contest one of whose branches is being polled, innermost first.
+    pub(crate) contest: Option<Arc<Contest>>,
+    marks: u64,
     /// Which way the program went where its code was changed.
     pub(crate) versions: Versions,
     /// What the program shows to those who ask.
@@ -95,7 +102,12 @@ pub(crate) struct State {
 impl State {
     /// Registers an operation under its path, which nothing else has.
     pub(crate) fn ask(&mut self, path: Path, asked: Asked, waker: Waker, command: Option<Event>) {
-        let Asked { what, shielded, group } = asked;
+        let Asked {
+            what,
+            shielded,
+            group,
+            shield,
+        } = asked;
         let order = self.next_order;
         self.next_order += 1;
         self.order.insert(order, Arc::clone(&path));
@@ -121,19 +133,21 @@ impl State {
         }
         self.open.insert(
             path,
-            Open {
+            Box::new(Open {
                 order,
                 asked_at: self.now,
                 what,
                 shielded,
                 group,
+                contest: self.contest.clone(),
+                shield,
                 waker: Some(waker),
-            },
+            }),
         );
     }
 
     /// Takes an operation out.
-    fn take(&mut self, path: &str) -> Option<Open> {
+    fn take(&mut self, path: &str) -> Option<Box<Open>> {
         let open = self.open.remove(path)?;
         self.order.remove(&open.order);
         if let Some(at) = open.what.due() {
@@ -191,7 +205,7 @@ impl State {
     }
 
     /// Takes an operation out because nobody wants it any more.
-    pub(crate) fn abandon(&mut self, path: &Path) -> Option<Open> {
+    pub(crate) fn abandon(&mut self, path: &Path) -> Option<Box<Open>> {
         let open = self.take(path)?;
         let path = || Arc::clone(path);
         let (command, effect) = match &open.what {
@@ -228,10 +242,8 @@ impl State {
 
     /// Takes a child out that nobody waits for; its start goes out all the same.
     pub(crate) fn detach(&mut self, path: &Path) {
-        if let Some(Open {
-            what: What::Child(child),
-            ..
-        }) = self.take(path)
+        if let Some(open) = self.take(path)
+            && let What::Child(child) = open.what
         {
             self.settled.push(child.start(path));
         }
@@ -248,11 +260,26 @@ impl State {
         self.end_all(|open| open.group.as_ref().is_some_and(|group| group.is_cancelled()));
     }
 
+    /// Ends everything that was asked for in branches that have lost and is not shielded from that.
+    pub(crate) fn cancel_losers(&mut self) {
+        self.end_all(|open| {
+            open.contest
+                .as_ref()
+                .is_some_and(|contest| contest.is_over(open.shield))
+        });
+    }
+
+    /// A number that grows: what came later has a larger one.
+    pub(crate) fn mark(&mut self) -> u64 {
+        self.marks += 1;
+        self.marks
+    }
+
     fn end_all(&mut self, reached: impl Fn(&Open) -> bool) {
         let reached: Vec<Path> = self
             .order
             .values()
-            .filter(|path| self.open.get(*path).is_some_and(&reached))
+            .filter(|path| self.open.get(*path).is_some_and(|open| reached(open)))
             .cloned()
             .collect();
         for path in reached {

@@ -21,6 +21,8 @@ const PART: usize = 1000;
 const SETTLE: Duration = Duration::from_secs(1);
 /// Old rows that one commit drops at most.
 const AT_MOST: u32 = 1000;
+/// While not everything is taken up yet, retention looks again after this.
+const NOT_YET: Duration = Duration::from_secs(1);
 
 /// What the audit has seen since the engine began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

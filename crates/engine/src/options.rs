@@ -25,8 +25,8 @@ pub struct Options {
     pub clock: Clock,
     /// Who is told what has become durable.
     pub observer: Option<Arc<dyn Observer>>,
-    /// An execution that waits only for what is further away than this leaves memory; what wakes it brings it
-    /// back from its journal. One that waits for less leaves when it has done nothing for as long. Default 10 s;
+    /// An execution that waits only for what is further away than this leaves memory; what wakes it brings it back
+    /// from its journal. One that waits for children too, or has a long journal, rests for as long first. Default 10 s;
     /// none keeps everything in memory, as a virtual clock does.
     pub park_beyond: Option<Duration>,
     /// A callback that nobody waits for is kept for so long. Default 7 days.

@@ -11,5 +11,5 @@ mod workflow;
 
 pub use options::{external_api, internal};
 pub use services::{DatabaseService, NotificationService, PaymentService, UserProfileService};
-pub use types::{PaymentRequest, PaymentResult, Registered, Registration, UserProfile};
+pub use types::{PaymentRequest, PaymentResult, Registration, RegistrationResult, UserProfile};
 pub use workflow::{REGISTER, Services, register, workflow};

@@ -1,5 +1,6 @@
 //! Registers the user of a file, or goes on with what an earlier process left.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use bowline::Bowline;
 use bowline_example_registration::services::{
     HttpPayments, HttpProfiles, MailSettings, Notifier, SmsSettings, SqliteDatabase,
 };
-use bowline_example_registration::{REGISTER, Registration, Services, workflow};
+use bowline_example_registration::{REGISTER, Registration, RegistrationResult, Services, workflow};
 use clap::Parser;
 use url::Url;
 
@@ -62,7 +63,7 @@ async fn main() -> anyhow::Result<()> {
     let bowline = bowline.map_err(bowline::Error::into_step_error)?;
     let done = match &args.input {
         Some(file) => register(&bowline, file).await,
-        None => bowline.idle().await.map_err(|error| error.into_step_error().into()),
+        None => bowline.settled().await.map_err(|error| error.into_step_error().into()),
     };
     bowline.stop(GRACE).await;
     done
@@ -71,12 +72,18 @@ async fn main() -> anyhow::Result<()> {
 async fn register(bowline: &Bowline, file: &Path) -> anyhow::Result<()> {
     let text = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
     let request: Registration = serde_json::from_slice(&text).with_context(|| format!("reading {}", file.display()))?;
-    let registered = async {
+    let result = async {
         let handle = bowline.start(REGISTER, request).await?;
         handle.result().await
     };
-    let registered = registered.await.map_err(bowline::Error::into_step_error)?;
-    serde_json::to_writer_pretty(std::io::stdout(), &registered)?;
+    let result = result.await.map_err(bowline::Error::into_step_error)?;
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &result)?;
+    writeln!(out)?;
+    anyhow::ensure!(
+        matches!(result, RegistrationResult::Success { .. }),
+        "the registration failed"
+    );
     Ok(())
 }
 

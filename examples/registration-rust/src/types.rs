@@ -65,14 +65,20 @@ pub struct Registration {
     pub payment_request: PaymentRequest,
 }
 
-/// The result of the workflow.
+/// The result of the workflow. A registration that failed is a result too: the workflow has done all that was to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Registered {
-    /// Whose registration it is.
-    pub user_id: String,
-    /// The payment.
-    pub transaction_id: String,
-    /// What went wrong without stopping the registration.
-    pub errors: Vec<String>,
+#[serde(tag = "status", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum RegistrationResult {
+    /// The user is registered.
+    Success {
+        /// Whose registration it is.
+        user_id: String,
+        /// What went wrong without stopping the registration.
+        errors: Vec<String>,
+    },
+    /// There is no profile, or the payment failed and the profile was deleted again.
+    Failed {
+        /// Why, and what could not be cleaned up.
+        errors: Vec<String>,
+    },
 }

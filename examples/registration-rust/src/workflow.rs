@@ -14,12 +14,12 @@ use bowline::{Caught as _, Context, Workflow, WorkflowName};
 use serde_json::json;
 
 use crate::{
-    DatabaseService, NotificationService, PaymentService, Registered, Registration, UserProfileService, external_api,
-    internal,
+    DatabaseService, NotificationService, PaymentService, Registration, RegistrationResult, UserProfileService,
+    external_api, internal,
 };
 
 /// The workflow's name, for those who start it.
-pub const REGISTER: WorkflowName<Registration, Registered> = WorkflowName::new("user-registration");
+pub const REGISTER: WorkflowName<Registration, RegistrationResult> = WorkflowName::new("user-registration");
 
 /// What the workflow calls.
 #[derive(Clone)]
@@ -36,15 +36,15 @@ pub struct Services {
 
 /// The workflow with its services.
 #[must_use]
-pub fn workflow(services: Services) -> Workflow<Registration, Registered> {
+pub fn workflow(services: Services) -> Workflow<Registration, RegistrationResult> {
     Workflow::with(REGISTER, services, register)
 }
 
 /// Registers a user.
 ///
 /// # Errors
-/// Where the profile cannot be created, or the payment fails; the profile is deleted again then.
-pub async fn register(ctx: Context, services: Services, request: Registration) -> bowline::Result<Registered> {
+/// Only where the execution is cancelled; the profile is deleted again then. All other failures are in the result.
+pub async fn register(ctx: Context, services: Services, request: Registration) -> bowline::Result<RegistrationResult> {
     let profiles = ctx.service(&services.profiles, &external_api());
     let payments = ctx.service(&services.payments, &external_api());
     let database = ctx.service(&services.database, &internal());
@@ -56,7 +56,7 @@ pub async fn register(ctx: Context, services: Services, request: Registration) -
 
     // Critical. If the payment fails, the profile is deleted again.
     let saga = ctx.saga();
-    let (user_id, payment) = saga
+    let critical = saga
         .run(async {
             let cleaning = profiles.clone();
             let user_id = profiles
@@ -72,7 +72,7 @@ pub async fn register(ctx: Context, services: Services, request: Registration) -
                     delete.await
                 })
                 .await
-                .map_err(|error| error.context("profile creation failed"))?;
+                .map_err(|error| error.context("Profile creation failed"))?;
             let payment = payments
                 .call(
                     "process payment",
@@ -82,10 +82,17 @@ pub async fn register(ctx: Context, services: Services, request: Registration) -
                     },
                 )
                 .await
-                .map_err(|error| error.context("payment processing failed"))?;
+                .map_err(|error| error.context("Payment processing failed"))?;
             Ok((user_id, payment))
         })
-        .await?;
+        .await;
+    let (user_id, payment) = match critical.caught()? {
+        Ok(done) => done,
+        Err(error) => {
+            let errors = vec![error.to_string()];
+            return Ok(RegistrationResult::Failed { errors });
+        }
+    };
 
     // Best effort. A failure is collected; only a cancellation ends the workflow here.
     let mut errors = Vec::new();
@@ -101,7 +108,7 @@ pub async fn register(ctx: Context, services: Services, request: Registration) -
         |database, (id, data), _| async move { database.save_user_data(&id, &data).await },
     );
     if let Err(error) = save.await.caught()? {
-        errors.push(format!("database save failed: {error}"));
+        errors.push(format!("Database save failed: {error}"));
     }
     let mail = notifications.call(
         "send welcome email",
@@ -114,7 +121,7 @@ pub async fn register(ctx: Context, services: Services, request: Registration) -
         },
     );
     if let Err(error) = mail.await.caught()? {
-        errors.push(format!("email notification failed: {error}"));
+        errors.push(format!("Email notification failed: {error}"));
     }
     let text = format!("Welcome, {}!", user.full_name);
     let sms =
@@ -128,9 +135,5 @@ pub async fn register(ctx: Context, services: Services, request: Registration) -
     if let Err(error) = sms.await.caught()? {
         errors.push(format!("SMS notification failed: {error}"));
     }
-    Ok(Registered {
-        user_id,
-        transaction_id: payment.transaction_id,
-        errors,
-    })
+    Ok(RegistrationResult::Success { user_id, errors })
 }

@@ -1,10 +1,13 @@
 //! What the library promises, on the real engine: loops, sagas, replay, restarts.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod callbacks;
 mod loops;
+mod losers;
 mod misuse;
 mod restarts;
 mod sagas;
+mod verified;
 mod versions;
 
 use std::sync::{Arc, Mutex};

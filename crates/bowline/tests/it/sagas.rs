@@ -106,10 +106,15 @@ async fn undoing_goes_on_when_one_undoing_fails_and_is_told() {
     let log = Log::default();
     let workflow = Workflow::with("w", log.clone(), |ctx: Context, log: Log, (): ()| async move {
         let saga = ctx.saga();
-        saga.undo("first", move |ctx| async move {
+        for name in ["first", "second"] {
+            logged(&ctx, &log, name).await?;
+        }
+        saga.undo(&ctx, "first", move |ctx| async move {
             logged(&ctx, &log, "undo first").await.map(drop)
-        });
-        saga.undo("second", |_| async { Err(Error::permanent("jammed", "it is jammed")) });
+        })?;
+        saga.undo(&ctx, "second", |_| async {
+            Err(Error::permanent("jammed", "it is jammed"))
+        })?;
         saga.run(async { Err::<(), _>(Error::permanent("failed", "it failed")) })
             .await
     });
@@ -119,7 +124,7 @@ async fn undoing_goes_on_when_one_undoing_fails_and_is_told() {
         error.to_string(),
         "it failed: `second` could not be undone: it is jammed [jammed] [failed]"
     );
-    assert_eq!(names(&log), ["undo first"]);
+    assert_eq!(names(&log), ["first", "second", "undo first"]);
 }
 
 #[tokio::test]
@@ -127,10 +132,11 @@ async fn a_cancelled_workflow_undoes_out_of_reach_of_the_cancellation() {
     let log = Log::default();
     let workflow = Workflow::with("w", log.clone(), |ctx: Context, log: Log, (): ()| async move {
         let saga = ctx.saga();
-        saga.undo("done", move |ctx| async move {
+        logged(&ctx, &log, "do").await?;
+        saga.undo(&ctx, "do", move |ctx| async move {
             ctx.sleep("not in a hurry", Duration::from_hours(1)).await?;
             logged(&ctx, &log, "undo").await.map(drop)
-        });
+        })?;
         saga.run(ctx.sleep("for ever", Duration::from_hours(1_000_000))).await
     });
     let world = World::new(Bowline::builder().workflow(&workflow)).await.unwrap();
@@ -140,7 +146,7 @@ async fn a_cancelled_workflow_undoes_out_of_reach_of_the_cancellation() {
     drop(held);
     let error = handle.result().await.unwrap_err();
     assert!(error.is_cancelled() && error.message().contains("enough"), "{error}");
-    assert_eq!(names(&log), ["undo"]);
+    assert_eq!(names(&log), ["do", "undo"]);
     assert_eq!(world.elapsed(), Duration::from_hours(1));
 }
 
@@ -185,4 +191,100 @@ async fn a_loop_that_adds_to_a_saga_is_not_forgotten() {
         ..journal
     };
     replay_check(&workflow, &condensed).unwrap();
+}
+
+/// The long form ties an undoing to what it undoes too: a resumed execution charges again.
+#[tokio::test]
+async fn what_was_undone_in_the_long_form_is_done_again_when_it_is_resumed() {
+    let (log, repaired) = (Log::default(), Arc::new(AtomicBool::new(false)));
+    let state = (log.clone(), Arc::clone(&repaired));
+    let sell = Workflow::with(
+        "sell",
+        state,
+        |ctx: Context, (log, repaired): (Log, Arc<AtomicBool>), (): ()| async move {
+            let saga = ctx.saga();
+            let part = async {
+                logged(&ctx, &log, "charge").await?;
+                let refunds = log.clone();
+                saga.undo(&ctx, "charge", move |ctx| async move {
+                    logged(&ctx, &refunds, "refund").await.map(drop)
+                })?;
+                let pack = ctx.scope("pack");
+                for name in ["box", "tape"] {
+                    logged(&pack, &log, name).await?;
+                }
+                let unpacks = log.clone();
+                saga.undo(&ctx, "pack", move |ctx| async move {
+                    logged(&ctx, &unpacks, "unpack").await.map(drop)
+                })?;
+                let works = repaired.load(Ordering::SeqCst);
+                let ship = ctx.step("ship").run(move |_| async move {
+                    if works {
+                        Ok(())
+                    } else {
+                        Err(Error::permanent("no", "no"))
+                    }
+                });
+                ship.await
+            };
+            saga.run(part).await
+        },
+    );
+    let world = World::new(Bowline::builder().workflow(&sell)).await.unwrap();
+    let failed = world.start(&sell, ()).id("s").await.unwrap().result().await;
+    assert!(failed.unwrap_err().is("no"));
+    assert_eq!(names(&log), ["charge", "box", "tape", "unpack", "refund"]);
+    repaired.store(true, Ordering::SeqCst);
+    let resumed = world.resume::<()>("s", "a ship came").await.unwrap();
+    resumed.result().await.unwrap();
+    assert_eq!(names(&log)[5..], ["charge", "box", "tape"]);
+    let all = log.all();
+    assert!(
+        all[0] != all[5] && all[1] != all[6] && all[2] != all[7],
+        "the keys are others: {all:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_undoing_of_nothing_is_refused() {
+    let workflow = Workflow::new("w", |ctx: Context, (): ()| async move {
+        ctx.scope("shop").step("charge").run(|_| async { Ok(()) }).await?;
+        ctx.saga().undo(&ctx, "refund", |_| async { Ok(()) })
+    });
+    let world = World::new(Bowline::builder().workflow(&workflow)).await.unwrap();
+    let error = world.run(&workflow, ()).await.unwrap_err();
+    assert!(
+        error.is("workflow.misuse") && error.message().contains("`refund`"),
+        "{error}"
+    );
+}
+
+/// A saga that is made and used up inside of a round is no reason to keep the round.
+#[tokio::test]
+async fn a_loop_whose_rounds_have_sagas_of_their_own_is_forgotten() {
+    let workflow = Workflow::new("w", |ctx: Context, (): ()| async move {
+        ctx.for_each("items", 0..200_u32, 8, |ctx, item| async move {
+            let saga = ctx.saga();
+            let step = ctx.step("reserve").run(move |_| async move { Ok(item) });
+            saga.run(step.undo(&saga, |_, _: u32| async { Ok(()) })).await
+        })
+        .await
+        .map(|items| items.len())
+    });
+    let world = World::new(Bowline::builder().workflow(&workflow)).await.unwrap();
+    assert_eq!(
+        world
+            .start(&workflow, ())
+            .id("w")
+            .await
+            .unwrap()
+            .result()
+            .await
+            .unwrap(),
+        200
+    );
+    let journal = world.journal("w").await.unwrap();
+    let records = condense(&journal.records);
+    assert!(records.len() < 20, "{} of {}", records.len(), journal.records.len());
+    replay_check(&workflow, &Journal { records, ..journal }).unwrap();
 }

@@ -19,7 +19,10 @@ const MAY_NEED: &[(&str, &[&str])] = &[
     ("bowline-connector-http", CONNECTOR),
     ("bowline-connector-mail", CONNECTOR),
     ("bowline-connector-sql", CONNECTOR),
-    ("bowline-simulation", &["bowline-core", "bowline-store", "bowline-engine"]),
+    (
+        "bowline-simulation",
+        &["bowline-core", "bowline-store", "bowline-engine"],
+    ),
     ("bowline-testing", &["bowline-connector", "bowline-expression"]),
     ("bowline-flow", CONNECTOR),
     (

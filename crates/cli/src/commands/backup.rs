@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use bowline_store::Store;
-use bowline_store_sqlite::SqliteStore;
+use bowline_store::{Store, StoreError};
+use bowline_store_sqlite::{Options, SqliteStore};
 
 use crate::args::{BackupArgs, RestoreArgs};
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal::{self, text};
+use crate::wiring::soundness;
 use crate::wiring::store::{self, BLOBS, DATABASE};
 
 pub(super) fn backup(args: &BackupArgs) -> Result {
@@ -22,13 +23,23 @@ pub(super) fn backup(args: &BackupArgs) -> Result {
     // that its copy refers to, if they are not deleted in between, for which they have to be older than a day.
     // The copy was opened and read to its end before it got its name.
     store.backup(&dest)?;
+    // What the copy's own check does not see: journals that cannot be decoded.
+    let wrong = soundness::check(&store)?;
     let blobs = copy_blobs(&args.data.folder.join(BLOBS), &args.dest.join(BLOBS))?;
     terminal::note(&format!(
-        "{} is written and checked{}",
+        "{} is written and read to its end{}",
         args.dest.display(),
         and_blobs(blobs)
     ));
-    Ok(Exit::Success)
+    let Some(first) = wrong.first() else {
+        return Ok(Exit::Success);
+    };
+    let message = format!(
+        "the backup is a true copy of a store that is not sound: {first}{}",
+        and_more(&wrong)
+    );
+    Err(Failure::new(Exit::Store, anyhow::anyhow!(message))
+        .hint("see `bowline doctor`, mend what can be mended, and take another backup"))
 }
 
 pub(super) fn restore(args: &RestoreArgs) -> Result {
@@ -49,6 +60,8 @@ pub(super) fn restore(args: &RestoreArgs) -> Result {
         ))
         .hint("move it away, or name another folder with --data"));
     }
+    // Before anything is made.
+    refuse_unsound(&database, source)?;
     make(folder)?;
     let home = source.is_dir().then(|| source.join(BLOBS));
     // The database comes last: without it the folder is none that anybody would run executions in.
@@ -66,15 +79,48 @@ pub(super) fn restore(args: &RestoreArgs) -> Result {
     Ok(Exit::Success)
 }
 
+/// Reads all of a backup, and says what is wrong with it.
+fn refuse_unsound(database: &Path, source: &Path) -> Result<()> {
+    let hint = "restore an earlier backup; nothing was written";
+    let unsound = |message: String| {
+        let message = format!("the backup {} is not sound: {message}", source.display());
+        Failure::new(Exit::Store, anyhow::anyhow!(message)).hint(hint)
+    };
+    let found = match open(database) {
+        Ok(store) => soundness::check(&store)?,
+        Err(StoreError::Corrupt { detail, .. }) => vec![detail],
+        Err(error) => return Err(error.into()),
+    };
+    match found.first() {
+        None => Ok(()),
+        Some(first) => Err(unsound(format!("{first}{}", and_more(&found)))),
+    }
+}
+
+fn open(database: &Path) -> std::result::Result<SqliteStore, StoreError> {
+    let options = Options {
+        read_only: true,
+        ..Options::default()
+    };
+    SqliteStore::open(database, options)
+}
+
+fn and_more(found: &[String]) -> String {
+    match found.len() {
+        0 | 1 => String::new(),
+        more => format!("; and {} more", more - 1),
+    }
+}
+
 /// Opens what was restored, reads all of it, and says what is in it.
 fn verify(folder: &Path) -> Result<String> {
     let store = store::existing(folder)?;
-    let found = store.check()?;
+    let found = soundness::check(&store)?;
     if let Some(first) = found.first() {
-        let more = found.len() - 1;
         let message = format!(
-            "the copy in {} is not whole: {first}; and {more} more",
-            folder.display()
+            "the copy in {} is not whole: {first}{}",
+            folder.display(),
+            and_more(&found)
         );
         return Err(Failure::new(Exit::Store, anyhow::anyhow!(message)).hint("see `bowline doctor` for both folders"));
     }

@@ -144,25 +144,25 @@ fn touched(
         let Some(oldest) = page.last() else { return Ok(found) };
         filter.before = Some(oldest.exec);
         for row in page {
-            let fate = match replay(store, &row, &program, &loader)? {
-                Ok(_) => Fate::Replays,
-                Err(parts) => {
-                    let records = store::records(store, &row)?;
-                    let kept = Origin::of(&row.id.as_str().into(), &records, String::new(), &|_| true).kept;
-                    let lost: Vec<String> = kept
-                        .iter()
-                        .filter_map(|kept| difference.missing(&kept.path))
-                        .map(|missing| missing.to_string())
-                        .collect();
-                    if lost.is_empty() {
-                        let again = kept
-                            .iter()
-                            .filter(|kept| !difference.keeps(kept.path.trim_end_matches('/')));
-                        Fate::Moves(again.map(|kept| kept.path.to_string()).collect())
-                    } else {
-                        Fate::Neither(parts.to_string(), lost)
-                    }
-                }
+            let fits = replay(store, &row, &program, &loader)?;
+            let records = store::records(store, &row)?;
+            let kept = Origin::of(&row.id.as_str().into(), &records, String::new(), &|_| true).kept;
+            let lost: Vec<String> = kept
+                .iter()
+                .filter_map(|kept| difference.missing(&kept.path))
+                .map(|missing| missing.to_string())
+                .collect();
+            let again: Vec<String> = kept
+                .iter()
+                .filter(|kept| !difference.keeps(kept.path.trim_end_matches('/')))
+                .map(|kept| kept.path.to_string())
+                .collect();
+            let fate = match fits {
+                // That the new version asks for the same names is not all: what it asks for may have changed.
+                Ok(_) if lost.is_empty() && again.is_empty() => Fate::Replays,
+                _ if lost.is_empty() => Fate::Moves(again),
+                Ok(_) => Fate::Neither("the journal fits, but what was done has changed".to_owned(), lost),
+                Err(parts) => Fate::Neither(parts.to_string(), lost),
             };
             found.push(Touched { row, fate });
         }

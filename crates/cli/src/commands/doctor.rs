@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bowline_blobs::{Blobs, Collected};
-use bowline_store::{ExecNo, Status, Store, StoreError, Write, Writer};
+use bowline_store::{ExecNo, Status, Store, StoreError, WaitState, Write, Writer};
 use bowline_store_sqlite::SqliteStore;
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use crate::terminal::{self, text, time};
 use crate::wiring::beside::refuse_beside;
 use crate::wiring::session::block_on;
 use crate::wiring::store::{self, BLOBS};
-use crate::wiring::{programs, registry};
+use crate::wiring::{programs, registry, soundness};
 
 /// Executions read at once.
 const PAGE: usize = 1000;
@@ -50,13 +50,21 @@ pub(super) fn run(args: &DoctorArgs) -> Result {
         store::existing(folder)
     };
     let store = opened?;
-    let damage = store.check()?;
+    if args.repair {
+        close_left(&store, &mut findings)?;
+    }
+    let damage = soundness::check(&store)?;
     let is_damaged = !damage.is_empty();
     findings.problems.extend(damage);
     if is_damaged {
         findings
             .notes
             .push("what is damaged is not changed: restore a backup with `bowline restore`".into());
+        if !args.repair && !soundness::left_waits(&store)?.is_empty() {
+            findings
+                .notes
+                .push("waits of executions that have ended are closed by --repair".into());
+        }
     } else {
         audit(&store, folder, args.repair, &mut findings)?;
         tidy(&store, args.repair, &mut findings)?;
@@ -73,6 +81,27 @@ pub(super) fn run(args: &DoctorArgs) -> Result {
         }
     }
     tell(args, &findings)
+}
+
+/// Waits of executions that have ended, which nobody is ever to answer.
+fn close_left(store: &SqliteStore, findings: &mut Findings) -> Result<()> {
+    let left = soundness::left_waits(store)?;
+    let mut writer = store.writer()?;
+    for some in left.chunks(PAGE) {
+        let close = some.iter().map(|wait| Write::CloseWait {
+            exec: wait.exec,
+            tag: wait.tag,
+            state: WaitState::Cancelled,
+        });
+        writer.commit(&close.collect::<Vec<_>>())?;
+    }
+    if !left.is_empty() {
+        let count = text::count(left.len(), "wait");
+        findings
+            .mended
+            .push(format!("{count} of executions that have ended closed"));
+    }
+    Ok(())
 }
 
 /// Every unfinished execution has to have something that takes it up.
@@ -146,7 +175,13 @@ fn stuck(store: &SqliteStore, findings: &mut Findings) -> Result<()> {
                 limit: 1,
                 ..bowline_store::ExecutionFilter::default()
             };
-            if let Some(row) = store.executions(&filter)?.first() {
+            let rows = store.executions(&filter)?;
+            let Some(row) = rows.first() else { continue };
+            if error.code == programs::IN_RUST {
+                findings.notes.push(format!(
+                    "unfinished executions of {workflow} go on when their Rust program runs"
+                ));
+            } else {
                 findings.problems.push(format!(
                     "execution {} of {workflow} and others of its version are stuck: {}",
                     row.id,

@@ -1,9 +1,10 @@
 //! `bowline run`: one workflow, from its start to its end.
 
-use bowline_core::Payload;
+use bowline_core::{Event, Payload, decode, internalize};
 use bowline_engine::{Conflict, Reuse, StartKey, StartRequest};
 use bowline_flow::check_input;
-use bowline_store::Store;
+use bowline_store::{ExecutionRow, Store};
+use bowline_store_sqlite::SqliteStore;
 use serde_json::Value;
 
 use crate::args::{ConflictWhen, ReuseWhen, RunArgs};
@@ -11,7 +12,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::terminal::{note, text};
 use crate::wiring::session::{Session, block_on};
 use crate::wiring::workflow::{self, Workflow};
-use crate::wiring::{files, registry};
+use crate::wiring::{blobs, files, registry};
 
 pub(super) fn run(args: &RunArgs) -> Result {
     // What is wrong with the files is told before anything is opened or started.
@@ -24,6 +25,10 @@ pub(super) fn run(args: &RunArgs) -> Result {
         .is_some_and(|id| id.trim().is_empty() || id.chars().any(char::is_control))
     {
         return Err(Failure::usage("--id is empty or has control characters"));
+    }
+    if args.key.as_deref().is_some_and(|key| key.trim().is_empty()) {
+        return Err(Failure::usage("--key is empty")
+            .hint("give what makes this start the same as another, such as the number of the order"));
     }
     block_on(run_async(args, workflow, input))
 }
@@ -58,9 +63,26 @@ fn start_key(args: &RunArgs, key: &str) -> StartKey {
     }
 }
 
+/// The input of an execution; none where it was kept apart and has gone.
+async fn started_with(store: &SqliteStore, args: &RunArgs, row: &ExecutionRow) -> Result<Option<Value>> {
+    let mut input = None;
+    let blobs = blobs::open(&args.engine.data.folder)?;
+    for record in store.journal(row.exec, 0, 1)? {
+        let mut events = decode(&record.events).unwrap_or_default();
+        internalize(&mut events, blobs.as_ref())
+            .await
+            .map_err(|error| Failure::new(Exit::Store, error))?;
+        input = events.iter().find_map(|event| match event {
+            Event::Started { input, .. } => input.parse().ok(),
+            _ => None,
+        });
+    }
+    Ok(input)
+}
+
 async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
     let id = args.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    let mut session = Session::open(&args.engine, Some(id.clone())).await?;
+    let mut session = Session::open_with(&args.engine, Some(id.clone()), Some(&workflow.plan)).await?;
     let mut handle = match session.store.execution(&id)? {
         Some(row) if !row.status.is_finished() && row.workflow != workflow.plan.name => {
             session.stop().await;
@@ -71,6 +93,17 @@ async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
             return Err(Failure::usage(message).hint("choose another --id"));
         }
         Some(row) if !row.status.is_finished() => {
+            if args.input.is_some()
+                && started_with(&session.store, args, &row)
+                    .await?
+                    .is_some_and(|other| other != input)
+            {
+                session.stop().await;
+                let message = format!("execution {id} has not ended, and was started with another input");
+                return Err(
+                    Failure::usage(message).hint("leave --input away to let it go on as it is, or choose another --id")
+                );
+            }
             note(&format!("execution {id} exists and goes on"));
             Some(session.resume(&id, "").await?)
         }

@@ -181,6 +181,7 @@ mod tests {
                     kind: "http-request".into(),
                     input: None,
                     compensates: None,
+                    key_of: None,
                 },
             ),
             (

@@ -78,6 +78,28 @@ pub(crate) fn command(store: &dyn Store, folder: &Path, row: &ExecutionRow, wait
     Ok(Some(words))
 }
 
+/// The command that makes a failed or cancelled execution go on. Where the answer that it had can only make it fail
+/// again, that is a new execution which asks again.
+pub(crate) fn after_failure(store: &dyn Store, folder: &Path, row: &ExecutionRow, code: &str) -> Result<String> {
+    let (id, data) = (word(&row.id), data(folder));
+    if matches!(code, "approval.invalid" | "approval.rejected" | "callback.unsuccessful") {
+        let filter = WaitFilter {
+            exec: Some(row.exec),
+            kind: Some(WaitKind::Callback),
+            state: Some(WaitState::Answered),
+            limit: usize::MAX,
+            ..WaitFilter::default()
+        };
+        let last = store.waits(&filter)?.into_iter().max_by_key(|wait| wait.opened_at);
+        if let Some(wait) = last {
+            // The callback of a node stands below it.
+            let step = wait.path.strip_suffix("/callback").unwrap_or(&wait.path);
+            return Ok(format!("bowline executions retry {id} --from {}{data}", word(step)));
+        }
+    }
+    Ok(format!("bowline executions resume {id}{data}"))
+}
+
 /// `--data DIR`, where it is not the default.
 pub(crate) fn data(folder: &Path) -> String {
     if folder == Path::new(".bowline") {

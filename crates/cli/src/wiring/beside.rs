@@ -6,9 +6,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bowline_store::{RequestKind, Store, StoreError, Write};
+use bowline_store::{ExecutionRow, RequestKind, Store, StoreError, Write};
 
-use super::store;
+use super::{programs, store};
 use crate::exit::{Failure, Result};
 use crate::terminal;
 
@@ -16,7 +16,7 @@ use crate::terminal;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How long is waited for that.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,11 +72,31 @@ pub(crate) async fn ask(folder: &Path, request: &RequestKind, what: &str, wait: 
             return Ok(Asked::Done);
         }
         if Instant::now() > deadline {
-            terminal::note("it has not done so within 30 s; it does when it can");
+            let holder = store::holder(folder).unwrap_or_else(|| "a process".into());
+            let seconds = PATIENCE.as_secs();
+            terminal::note(&format!(
+                "not done within {seconds} s and still queued: it is carried out when {holder} goes on"
+            ));
             return Ok(Asked::Left);
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
+}
+
+/// Leaves a request about an execution for the Rust program that runs it, where it is one of such a program and no
+/// process has the folder. False where this process can do it by itself.
+pub(crate) fn leave_to_rust(folder: &Path, row: &ExecutionRow, request: &RequestKind) -> Result<bool> {
+    let store = store::open(folder)?;
+    let definition = store.definition(&row.definition)?;
+    if definition.as_ref().and_then(programs::in_rust).is_none() {
+        return Ok(false);
+    }
+    store.request(request)?;
+    terminal::note(&format!(
+        "execution {} of {} runs in a Rust program: this is queued, and is carried out when that program works on the folder",
+        row.id, row.workflow
+    ));
+    Ok(true)
 }
 
 /// Refuses what only one process at a time can do, while another one runs executions.

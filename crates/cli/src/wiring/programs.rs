@@ -57,8 +57,23 @@ impl FlowPrograms {
     }
 }
 
+/// What a stored definition says that stands for code in a program of its own: which version of the workflow that is.
+/// None for a workflow that was read from files.
+pub(crate) fn in_rust(definition: &Definition) -> Option<String> {
+    let content: Value = serde_json::from_slice(&definition.content).ok()?;
+    content["rust"]["version"].as_str().map(ToOwned::to_owned)
+}
+
+/// The code of the error with which a workflow is left to the Rust program that has it.
+pub(crate) const IN_RUST: &str = "definition.rust";
+
 /// Reads a stored definition.
 pub(crate) fn read(definition: &Definition, registry: &Registry) -> Result<(Bundle, Plan), StepError> {
+    if let Some(version) = in_rust(definition) {
+        let name = &definition.workflow;
+        let message = format!("{name} (version {version}) runs in the Rust program that started it, and only there");
+        return Err(StepError::permanent(IN_RUST, message));
+    }
     let bundle = Bundle::from_content(&definition.content).map_err(|error| {
         StepError::permanent("definition.invalid", "the stored definition cannot be read").caused_by(&error)
     })?;

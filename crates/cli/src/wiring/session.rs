@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bowline_core::Outcome;
 use bowline_engine::{Clock, Engine, EngineError, Handle, Options, StartRequest, read_record};
+use bowline_flow::Plan;
 use bowline_store::{Definition, ExecNo, Store};
 use bowline_store_sqlite::SqliteStore;
 use bowline_testing::MockServices;
 
 use super::programs::FlowPrograms;
 use super::signals::Signals;
-use super::{blobs, environment, registry, store};
+use super::{blobs, environment, programs, registry, retention, store};
 use crate::args::EngineArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal::model::View;
@@ -23,9 +24,6 @@ use crate::terminal::{self, text};
 
 /// How long calls under way may take to end after the first signal.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// Why the engine does not take up what it has already.
-const RUNNING: &str = "it is running already";
 
 /// Unfinished executions read at once.
 const PAGE: usize = 256;
@@ -78,6 +76,11 @@ pub(crate) fn block_on<T>(body: impl Future<Output = Result<T>>) -> Result<T> {
 impl Session {
     /// Starts mocks, opens the store and the engine. `main` is the execution that matters.
     pub(crate) async fn open(args: &EngineArgs, main: Option<String>) -> Result<Self> {
+        Self::open_with(args, main, None).await
+    }
+
+    /// As [`Session::open`]; `plan` is a workflow that is about to run.
+    pub(crate) async fn open_with(args: &EngineArgs, main: Option<String>, plan: Option<&Plan>) -> Result<Self> {
         let signals = Signals::install()?;
         let mocks = match &args.mocks {
             Some(file) => Some(MockServices::start_file(file).await?),
@@ -106,7 +109,14 @@ impl Session {
         let drivers = std::thread::available_parallelism()
             .map_or(1, std::num::NonZero::get)
             .min(4);
+        let retention = if args.virtual_time {
+            // A rehearsal that jumps over months must not forget what is real.
+            Vec::new()
+        } else {
+            retention::rules(&store, plan, &registry())?
+        };
         let options = Options {
+            retention,
             drivers,
             clock,
             observer: Some(progress.observer()),
@@ -145,6 +155,13 @@ impl Session {
         }
         for stuck in &report.stuck {
             self.progress.forget(&stuck.id);
+            if stuck.error.contains(programs::IN_RUST) {
+                terminal::note(&format!(
+                    "execution {} of {} is left to its Rust program",
+                    stuck.id, stuck.workflow
+                ));
+                continue;
+            }
             let why = text::one_line(&stuck.error);
             terminal::note(&format!(
                 "stuck: execution {} of {} cannot go on: {why}",
@@ -164,7 +181,7 @@ impl Session {
         self.remember(id)?;
         match self.engine.resume(id, reason).await {
             // It was due, and has come back by itself.
-            Err(EngineError::NotResumable { why, .. }) if why == RUNNING => Ok(self.engine.watch(id).await?),
+            Err(EngineError::AlreadyRunning(_)) => Ok(self.engine.watch(id).await?),
             handle => Ok(handle?),
         }
     }

@@ -103,6 +103,10 @@ impl Looking<'_> {
         let who = format!("execution {} of {}", row.id, text::one_line(&row.workflow));
         if row.status.is_finished() {
             why.line = format!("{who} {}", ended(row, &standing));
+            if let Some(Outcome::Failed(error) | Outcome::Cancelled(error)) = &standing.outcome {
+                let command = answers::after_failure(self.store, self.folder, row, &error.code)?;
+                why.line.push_str(&format!("; `{command}` goes on with it"));
+            }
             return Ok(why);
         }
         let open = answers::open(self.store, Some(row.exec), None)?;
@@ -140,6 +144,16 @@ impl Looking<'_> {
             return Ok((Some("paused"), Some(words)));
         }
         let definition = self.store.definition(&row.definition)?;
+        if definition.as_ref().is_some_and(|one| programs::in_rust(one).is_some()) {
+            // Who holds the folder may well be that program.
+            return Ok(match self.holder {
+                Some(_) => (None, None),
+                None => (
+                    Some("noProcess"),
+                    Some("runs in a Rust program, and no such program works on this folder now".to_owned()),
+                ),
+            });
+        }
         let unfit = match &definition {
             None => Some("its definition is not in the store".to_owned()),
             Some(definition) => programs::read(definition, &registry())

@@ -12,5 +12,8 @@ mod outside;
 mod pages;
 mod recovery;
 mod runs;
+mod rust;
 mod secrets;
+mod simulate;
+mod soundness;
 mod why;

@@ -327,16 +327,77 @@ fn finished_executions_are_deleted_by_count_and_age() {
     assert_eq!(folder.ids(), before, "none is older than 30 days");
     fine(&folder.run(&["executions", "prune", "--keep", "1"]));
     assert_eq!(folder.ids(), before[..1]);
+    fine(&folder.run(&["executions", "prune", "--older-than", "0s"]));
+    assert!(folder.ids().is_empty());
+}
+
+#[test]
+fn finished_executions_are_deleted_beside_a_process() {
+    let folder = Folder::new();
+    fine(&folder.run(&["run", "plain.yaml", "-q", "-i", r#"{"name": "a"}"#]));
     let run = pausing(&folder, "w-1", HOUR);
     let beside = folder.run(&["executions", "prune", "--older-than", "0s"]);
+    fine(&beside);
     assert!(
-        beside.code == Some(2) && beside.stderr.contains(&format!("pid {}", run.pid())),
+        beside.stderr.contains(&format!("pid {}", run.pid())) && beside.stderr.contains("1 finished execution deleted"),
         "{}",
         beside.told()
     );
-    killed(run);
-    fine(&folder.run(&["executions", "prune", "--older-than", "0s"]));
     assert_eq!(folder.ids(), ["w-1"], "an unfinished one is never deleted");
+    killed(run);
+}
+
+/// What executions there are, when they are as many as expected or never become so.
+fn ids_when(folder: &Folder, count: usize) -> Vec<String> {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let ids = folder.ids();
+        if ids.len() == count || std::time::Instant::now() > deadline {
+            return ids;
+        }
+    }
+}
+
+#[test]
+fn retention_forgets_while_a_process_runs() {
+    let folder = Folder::new();
+    folder.write(
+        "kept.yaml",
+        "name: kept\nretention: { keep: 2 }\nsteps:\n  - set: { a: 1 }\n",
+    );
+    for id in ["k-1", "k-2", "k-3"] {
+        fine(&folder.run(&["run", "kept.yaml", "-q", "--id", id]));
+    }
+    fine(&folder.run(&["run", "plain.yaml", "-q", "--id", "p-1", "-i", r#"{"name": "a"}"#]));
+    // Another workflow's process holds to it as well, and a workflow that says nothing keeps all.
+    let run = pausing(&folder, "w-1", HOUR);
+    assert_eq!(ids_when(&folder, 4), ["w-1", "p-1", "k-3", "k-2"]);
+    killed(run);
+    // What the folder says is for those that say nothing.
+    folder.write("bowline.yaml", "retention: { after: 1ms }\n");
+    fine(&folder.run(&[
+        "run",
+        "plain.yaml",
+        "-q",
+        "--id",
+        "p-2",
+        "-i",
+        r#"{"name": "b"}"#,
+        "--no-recover",
+    ]));
+    let run = pausing(&folder, "w-2", HOUR);
+    assert_eq!(ids_when(&folder, 4), ["w-2", "w-1", "k-3", "k-2"]);
+    killed(run);
+    let wrong = |text: &str| {
+        folder.write("bowline.yaml", text);
+        let refused = folder.run(&["validate", "plain.yaml"]);
+        assert_eq!(refused.code, Some(2), "{}", refused.told());
+        assert!(refused.told().contains("retention"), "{}", refused.told());
+    };
+    wrong("retention: {}\n");
+    wrong("retention: { after: soon }\n");
+    wrong("retention: { keep: 0 }\n");
+    wrong("retention: { for: 3d }\n");
 }
 
 #[test]
@@ -462,4 +523,63 @@ fn what_is_too_large_for_a_journal_is_in_the_copy_too() {
             "{data}"
         );
     }
+}
+
+#[test]
+fn a_start_that_is_not_the_same_is_refused() {
+    let folder = Folder::new();
+    killed(pausing(&folder, "w-1", HOUR));
+    let start = |more: &[&str]| {
+        let mut args = vec!["run", "waits.yaml", "--mocks", "mocks.yaml"];
+        args.extend(more);
+        folder.run(&args)
+    };
+    let other = start(&["--id", "w-1", "-i", r#"{"pause": "2h"}"#]);
+    assert!(
+        other.code == Some(2) && other.stderr.contains("another input"),
+        "{}",
+        other.told()
+    );
+    let empty = start(&["--key", " ", "-i", HOUR]);
+    assert!(
+        empty.code == Some(2) && empty.stderr.contains("--key is empty"),
+        "{}",
+        empty.told()
+    );
+}
+
+#[test]
+fn a_changed_step_that_has_a_compensation_is_not_done_again() {
+    let folder = Folder::new();
+    killed(pausing(&folder, "w-1", HOUR));
+    let text = std::fs::read_to_string(folder.path("waits.yaml")).unwrap();
+    folder.write(
+        "next.yaml",
+        &text.replacen("method: POST, url: /ok", "method: PUT, url: /ok", 1),
+    );
+    let diff = folder.run(&["diff", "waits.yaml", "next.yaml"]);
+    assert!(
+        diff.code == Some(1) && diff.stdout.contains("nothing would undo what was done"),
+        "{}",
+        diff.told()
+    );
+    let moved = folder.run(&[
+        "executions",
+        "resume",
+        "w-1",
+        "--on",
+        "next.yaml",
+        "--mocks",
+        "mocks.yaml",
+    ]);
+    assert!(
+        moved.code == Some(2) && moved.stderr.contains("before"),
+        "{}",
+        moved.told()
+    );
+    // It goes on as it was.
+    assert_eq!(
+        folder.json(&["executions", "show", "w-1", "--json"])["status"],
+        "waiting"
+    );
 }

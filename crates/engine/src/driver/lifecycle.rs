@@ -91,7 +91,7 @@ impl Driver {
         self.io.env.entered();
         self.io.env.owners.admit(exec, self.io.number);
         self.ids.insert(Arc::clone(&running.id), exec);
-        self.executions.insert(exec, running);
+        self.executions.insert(exec, Box::new(running));
     }
 
     /// Takes up an execution that was claimed for it.

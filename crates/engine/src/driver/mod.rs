@@ -126,7 +126,7 @@ pub(crate) enum Message {
 }
 
 pub(crate) struct Driver {
-    executions: HashMap<ExecNo, Running>,
+    executions: HashMap<ExecNo, Box<Running>>,
     ids: HashMap<Path, ExecNo>,
     io: Io,
 }

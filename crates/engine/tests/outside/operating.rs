@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bowline_core::{Answer, Outcome};
-use bowline_engine::{Options, Retention};
-use bowline_store::{CallbackAddress, ExecutionFilter, MemoryStore, Status, Store};
+use bowline_engine::{EngineError, Options, Retention};
+use bowline_store::{CallbackAddress, ExecutionFilter, MemoryStore, RequestKind, Status, Store};
 
 use crate::world::{World, begun, code, json, open, open_with, request, succeeded, until};
 
@@ -39,6 +39,67 @@ async fn a_paused_execution_begins_nothing_and_goes_on_where_it_was() {
     assert_eq!(succeeded(&handle.outcome().await.unwrap()), r#""\"1\"""#);
     assert!(!engine.unpause(&id).await.unwrap());
     assert!(!engine.pause(&id).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_cannot_be_moved_goes_on_as_it_was() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let handle = engine.start(request("valuation", &"K-1")).await.unwrap();
+    let id = handle.id().to_owned();
+    until(&store, &id, Status::Waiting).await;
+    let other = crate::world::definition("signals");
+    let refused = engine.resume_on(&id, other.clone(), "moved").await;
+    assert!(matches!(refused, Err(EngineError::NotResumable { .. })));
+    let answer = Answer::Succeeded {
+        output: json("1"),
+        event: None,
+    };
+    let key = CallbackAddress::Key {
+        name: String::new(),
+        key: "K-1".into(),
+    };
+    engine.deliver(&key, answer).await.unwrap();
+    assert_eq!(succeeded(&handle.outcome().await.unwrap()), r#""\"1\"""#);
+    // What was paused before stays so.
+    let handle = engine.start(request("valuation", &"K-2")).await.unwrap();
+    until(&store, handle.id(), Status::Waiting).await;
+    assert!(engine.pause(handle.id()).await.unwrap());
+    assert!(engine.resume_on(handle.id(), other, "moved").await.is_err());
+    until(&store, handle.id(), Status::Paused).await;
+}
+
+#[tokio::test]
+async fn what_is_in_memory_is_not_taken_up_again() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let handle = engine.start(request("slow", &())).await.unwrap();
+    begun(&world, "work").await;
+    let again = engine.resume(handle.id(), "").await;
+    assert!(matches!(again, Err(EngineError::AlreadyRunning(id)) if id == handle.id()));
+}
+
+#[tokio::test]
+async fn another_process_has_finished_executions_forgotten() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let ended = engine.start(request("three", &"x")).await.unwrap();
+    let id = ended.id().to_owned();
+    ended.outcome().await.unwrap();
+    store
+        .request(&RequestKind::Prune {
+            workflow: None,
+            after_ms: None,
+            keep: Some(0),
+        })
+        .unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !store.requests(0).unwrap().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "the request is carried out");
+        tokio::task::yield_now().await;
+    }
+    assert!(store.execution(&id).unwrap().is_none());
+    engine.stop(Duration::ZERO).await;
 }
 
 #[tokio::test]
@@ -253,4 +314,21 @@ async fn after_the_end_of_an_engine_nobody_waits_for_it() {
         .await
         .unwrap();
     assert!(matches!(told, Err(bowline_engine::EngineError::Stopped(_))));
+}
+
+#[tokio::test]
+async fn what_another_try_did_is_not_done_again_by_a_resumption() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let handle = engine.start(request("verified", &())).await.unwrap();
+    let id = handle.id().to_owned();
+    assert_eq!(code(&handle.outcome().await.unwrap()), "no");
+    assert_eq!((world.called("charge"), world.called("charge#2")), (1, 1));
+    {
+        let calls = world.calls.lock().unwrap();
+        assert_eq!(calls["charge"], calls["charge#2"], "one key for both");
+    }
+    let resumed = engine.resume(&id, "again").await.unwrap();
+    assert_eq!(succeeded(&resumed.outcome().await.unwrap()), "\"charged\"");
+    assert_eq!((world.called("charge"), world.called("charge#2")), (1, 1));
 }

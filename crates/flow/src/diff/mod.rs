@@ -82,11 +82,19 @@ pub struct Missing {
     pub kind: String,
     /// What the new version has there; none where it has nothing.
     pub now: Option<String>,
+    /// The new version has the same there, and it asks for something else. It would be done again, and nothing would
+    /// undo what was done first.
+    pub is_changed: bool,
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.now {
+            _ if self.is_changed => write!(
+                f,
+                "`{}` ({}) was done and has a compensation, and asks for something else in the new version: nothing would undo what was done",
+                self.path, self.kind
+            ),
             None => write!(
                 f,
                 "`{}` ({}) was done, and the new version does not have it",
@@ -221,8 +229,17 @@ impl Difference {
         }
     }
 
-    /// What was done at this path of a journal, if the new version has no place for it. What undid something, or
-    /// found something out, is no loss, and neither is a pause.
+    fn has_compensation(&self, place: &str) -> bool {
+        let undo = format!("{place}.compensation");
+        self.old.keys().any(|other| {
+            other
+                .strip_prefix(&undo)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
+    /// What was done at this path of a journal, if the new version has no place for it, or would do it again and never
+    /// undo it. What undid something, or found something out, is no loss, and neither is a pause.
     #[must_use]
     pub fn missing(&self, path: &str) -> Option<Missing> {
         let place = place_of(path.trim_end_matches('/'));
@@ -237,14 +254,17 @@ impl Difference {
                 path: path.to_owned(),
                 kind: was.kind.clone(),
                 now: Some("another loop, or one that does something else".to_owned()),
+                is_changed: false,
             });
         }
         let is = self.new.get(&place);
         let is_there = is.is_some_and(|is| is.kind == was.kind);
-        (!is_there).then(|| Missing {
+        let is_changed = is_there && !self.is_same(&place) && self.has_compensation(&place);
+        (!is_there || is_changed).then(|| Missing {
             path: path.to_owned(),
             kind: was.kind.trim_end().to_owned(),
             now: is.map(|is| is.kind.trim_end().to_owned()),
+            is_changed,
         })
     }
 }

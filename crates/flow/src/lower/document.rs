@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 use crate::codes;
 use crate::cursor::Cursor;
-use crate::plan::{ConnectionPlan, NodePlan, PlanParts};
+use crate::plan::{ConnectionPlan, NodePlan, PlanParts, Retention};
 use crate::report::plain;
 use crate::schema::{Checker, Mode, definition, has_expression, language};
 use crate::source::{SHARED_FILE, Source};
@@ -51,6 +51,8 @@ impl Lowering<'_> {
             self.declare_defaults(shared);
         }
         let nodes = self.named_nodes();
+        // Both are looked at, so that what is wrong in either is told.
+        let (own, of_all) = (self.retention(root), shared.and_then(|shared| self.retention(shared)));
 
         let steps = match form {
             Form::Steps => root
@@ -74,6 +76,7 @@ impl Lowering<'_> {
             description: text("description"),
             input_schema,
             trigger: text("trigger"),
+            retention: own.or(of_all),
             connections: self.connections.clone(),
             nodes,
             steps,
@@ -326,6 +329,25 @@ impl Lowering<'_> {
             }
             self.defaults.insert(entry.key.to_string(), cursor);
         }
+    }
+
+    /// `retention` of a document or of the shared file.
+    fn retention(&mut self, document: &Cursor) -> Option<Retention> {
+        let field = document.field("retention").filter(Cursor::is_map)?;
+        if !field.has("after") && !field.has("keep") {
+            let message = "this `retention` bounds nothing";
+            self.report.at(codes::MISSING_FIELD, &field, message, |problem| {
+                problem.expected("`after` with a duration, `keep` with a number, or both")
+            });
+            return None;
+        }
+        Some(Retention {
+            after: self.duration(&field, "after"),
+            keep: field
+                .field("keep")
+                .and_then(|keep| keep.node.whole())
+                .and_then(|keep| usize::try_from(keep).ok()),
+        })
     }
 
     /// The named nodes for display. What they read is checked where they are used; here any name will do.

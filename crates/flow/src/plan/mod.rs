@@ -31,6 +31,7 @@ mod templates;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bowline_expression::Template;
 use indexmap::IndexMap;
@@ -68,6 +69,8 @@ pub struct PlanParts {
     pub input_schema: Option<Value>,
     /// The label of the event that is to start it (`trigger: order-created`).
     pub trigger: Option<String>,
+    /// Which of its finished executions are kept: its own word, or that of the shared file. `None` keeps all.
+    pub retention: Option<Retention>,
     /// The connections it may use, its own before those of the shared file.
     pub connections: BTreeMap<String, ConnectionPlan>,
     /// The named nodes, in the order they are written. Steps hold copies of their own; this is for display.
@@ -91,6 +94,15 @@ impl PlanParts {
         }
         found
     }
+}
+
+/// Which finished executions of a workflow are kept. With both bounds, what either of them lets go is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Those that ended longer ago than this are forgotten. Positive.
+    pub after: Option<Duration>,
+    /// All but so many, those that ended last, are forgotten. At least 1.
+    pub keep: Option<usize>,
 }
 
 /// A declared connection. Its configuration is rendered when a step first uses it.

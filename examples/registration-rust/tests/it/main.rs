@@ -1,6 +1,7 @@
 //! The registration with mocked services in virtual time, and with real implementations against mock servers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod lints;
 mod mocked;
 mod real;
 

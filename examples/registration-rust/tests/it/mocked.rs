@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use bowline::testing::{World, crash_at_every_commit};
 use bowline::{Bowline, Error};
 use bowline_example_registration::{
-    DatabaseService, NotificationService, PaymentRequest, PaymentResult, PaymentService, Registered, Services,
+    DatabaseService, NotificationService, PaymentRequest, PaymentResult, PaymentService, RegistrationResult, Services,
     UserProfile, UserProfileService, workflow,
 };
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::ada;
 
@@ -21,8 +22,22 @@ use super::ada;
 struct Mock {
     fails: BTreeMap<&'static str, Error>,
     calls: Mutex<Vec<(&'static str, String)>>,
-    /// Payments are taken for ever; this is told when one begins.
-    hangs: Option<Arc<Notify>>,
+    /// This call never ends, and tells when it begins.
+    hangs: Option<(&'static str, Arc<Notify>)>,
+    /// How long such calls were waited for.
+    waited: Mutex<Vec<Duration>>,
+}
+
+/// Measures how long a call that never ends is waited for.
+struct Waits<'a> {
+    began: Instant,
+    waited: &'a Mutex<Vec<Duration>>,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.waited.lock().unwrap().push(self.began.elapsed());
+    }
 }
 
 impl Mock {
@@ -36,6 +51,19 @@ impl Mock {
     fn call(&self, what: &'static str, key: &str) -> bowline::Result<()> {
         self.calls.lock().unwrap().push((what, key.to_owned()));
         self.fails.get(what).cloned().map_or(Ok(()), Err)
+    }
+
+    async fn hang(&self, what: &'static str) {
+        if let Some((hangs, began)) = &self.hangs
+            && *hangs == what
+        {
+            began.notify_one();
+            let _waits = Waits {
+                began: Instant::now(),
+                waited: &self.waited,
+            };
+            std::future::pending::<()>().await;
+        }
     }
 
     /// How often each was called, in order of the first call.
@@ -91,10 +119,7 @@ impl UserProfileService for Mock {
 impl PaymentService for Mock {
     async fn process_payment(&self, request: &PaymentRequest, key: &str) -> bowline::Result<PaymentResult> {
         self.call("process payment", key)?;
-        if let Some(began) = &self.hangs {
-            began.notify_one();
-            std::future::pending::<()>().await;
-        }
+        self.hang("process payment").await;
         Ok(PaymentResult {
             transaction_id: "txn-1".into(),
             status: "success".into(),
@@ -112,7 +137,9 @@ impl PaymentService for Mock {
 impl DatabaseService for Mock {
     async fn save_user_data(&self, user_id: &str, data: &Value) -> bowline::Result<()> {
         assert_eq!((user_id, &data["transactionId"]), ("user-1001", &Value::from("txn-1")));
-        self.call("save user data", "")
+        self.call("save user data", "")?;
+        self.hang("save user data").await;
+        Ok(())
     }
 
     async fn get_user_data(&self, _: &str) -> bowline::Result<Option<Value>> {
@@ -134,11 +161,24 @@ impl NotificationService for Mock {
 }
 
 /// Runs the registration; its result, what was called how often, and how long it took.
-async fn register(mock: &Arc<Mock>) -> (bowline::Result<Registered>, Vec<(&'static str, usize)>, Duration) {
+async fn register(mock: &Arc<Mock>) -> (RegistrationResult, Vec<(&'static str, usize)>, Duration) {
     let workflow = workflow(mock.services());
     let world = World::new(Bowline::builder().workflow(&workflow)).await.unwrap();
-    let result = world.run(&workflow, ada()).await;
+    let result = world.run(&workflow, ada()).await.unwrap();
     (result, mock.counts(), world.elapsed())
+}
+
+fn success(errors: &[&str]) -> RegistrationResult {
+    RegistrationResult::Success {
+        user_id: "user-1001".into(),
+        errors: errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn failed(error: &str) -> RegistrationResult {
+    RegistrationResult::Failed {
+        errors: vec![error.to_owned()],
+    }
 }
 
 fn busy() -> Error {
@@ -148,12 +188,7 @@ fn busy() -> Error {
 #[tokio::test]
 async fn when_all_is_well_everything_is_done_once() {
     let (result, calls, took) = register(&Mock::failing([])).await;
-    let expected = Registered {
-        user_id: "user-1001".into(),
-        transaction_id: "txn-1".into(),
-        errors: vec![],
-    };
-    assert_eq!(result.unwrap(), expected);
+    assert_eq!(result, success(&[]));
     let once = [
         "create profile",
         "process payment",
@@ -168,7 +203,7 @@ async fn when_all_is_well_everything_is_done_once() {
 #[tokio::test]
 async fn without_a_profile_the_registration_fails_and_there_is_nothing_to_clean_up() {
     let (result, calls, took) = register(&Mock::failing([("create profile", busy())])).await;
-    assert_eq!(result.unwrap_err().message(), "profile creation failed: busy");
+    assert_eq!(result, failed("Profile creation failed: busy [service.busy]"));
     assert_eq!(calls, [("create profile", 5)]);
     // 2 + 4 + 8 + 16 seconds between five attempts.
     assert_eq!(took, Duration::from_secs(30));
@@ -177,7 +212,7 @@ async fn without_a_profile_the_registration_fails_and_there_is_nothing_to_clean_
 #[tokio::test]
 async fn without_a_payment_the_registration_fails_and_the_profile_is_deleted() {
     let (result, calls, took) = register(&Mock::failing([("process payment", busy())])).await;
-    assert_eq!(result.unwrap_err().message(), "payment processing failed: busy");
+    assert_eq!(result, failed("Payment processing failed: busy [service.busy]"));
     assert_eq!(
         calls,
         [("create profile", 1), ("process payment", 5), ("delete profile", 1)]
@@ -189,7 +224,10 @@ async fn without_a_payment_the_registration_fails_and_the_profile_is_deleted() {
 async fn a_declined_card_is_not_tried_again() {
     let declined = Error::permanent("card.declined", "the card was declined");
     let (result, calls, took) = register(&Mock::failing([("process payment", declined)])).await;
-    assert!(result.unwrap_err().is("card.declined"));
+    assert_eq!(
+        result,
+        failed("Payment processing failed: the card was declined [card.declined]")
+    );
     assert_eq!(
         calls,
         [("create profile", 1), ("process payment", 1), ("delete profile", 1)]
@@ -204,9 +242,11 @@ async fn a_profile_that_cannot_be_deleted_is_told_with_the_payment_that_failed()
         ("delete profile", busy()),
     ]))
     .await;
-    let error = result.unwrap_err();
-    assert!(error.message().starts_with("payment processing failed"), "{error}");
-    assert!(error.to_string().contains("could not be undone: busy"), "{error}");
+    let RegistrationResult::Failed { errors } = result else {
+        panic!("{result:?}");
+    };
+    assert!(errors[0].starts_with("Payment processing failed: busy"), "{errors:?}");
+    assert!(errors[0].contains("could not be undone: busy"), "{errors:?}");
     assert_eq!(
         calls,
         [("create profile", 1), ("process payment", 5), ("delete profile", 5)]
@@ -215,12 +255,12 @@ async fn a_profile_that_cannot_be_deleted_is_told_with_the_payment_that_failed()
 
 #[tokio::test]
 async fn without_the_database_the_registration_goes_on() {
-    best_effort("save user data", "database save failed: busy [service.busy]").await;
+    best_effort("save user data", "Database save failed: busy [service.busy]").await;
 }
 
 #[tokio::test]
 async fn without_mail_the_registration_goes_on() {
-    best_effort("send mail", "email notification failed: busy [service.busy]").await;
+    best_effort("send mail", "Email notification failed: busy [service.busy]").await;
 }
 
 #[tokio::test]
@@ -230,7 +270,7 @@ async fn without_sms_the_registration_goes_on() {
 
 async fn best_effort(what: &'static str, told: &str) {
     let (result, calls, took) = register(&Mock::failing([(what, busy())])).await;
-    assert_eq!(result.unwrap().errors, [told]);
+    assert_eq!(result, success(&[told]));
     let expected = [
         "create profile",
         "process payment",
@@ -243,11 +283,49 @@ async fn best_effort(what: &'static str, told: &str) {
     assert_eq!(took, Duration::from_millis(2_500));
 }
 
+/// The time of a call under way is the runtime's, which is paused here and jumps.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_hangs_is_waited_for_as_long_as_its_options_say() {
+    for (what, attempts, each, pauses) in [
+        ("process payment", 5, Duration::from_mins(5), Duration::from_secs(30)),
+        (
+            "save user data",
+            3,
+            Duration::from_mins(2),
+            Duration::from_millis(2_500),
+        ),
+    ] {
+        let mock = Arc::new(Mock {
+            hangs: Some((what, Arc::default())),
+            ..Mock::default()
+        });
+        let (result, calls, took) = register(&mock).await;
+        assert!(calls.contains(&(what, attempts)), "{calls:?}");
+        assert_eq!(took, pauses);
+        let waited = mock.waited.lock().unwrap().clone();
+        assert_eq!(waited.len(), attempts);
+        for waited in waited {
+            assert!(waited >= each && waited < each + Duration::from_secs(1), "{waited:?}");
+        }
+        match result {
+            RegistrationResult::Failed { errors } => {
+                assert_eq!(what, "process payment");
+                assert!(errors[0].contains("[timeout]"), "{errors:?}");
+                assert_eq!(calls.last(), Some(&("delete profile", 1)));
+            }
+            RegistrationResult::Success { errors, .. } => {
+                assert_eq!(what, "save user data");
+                assert!(errors[0].starts_with("Database save failed"), "{errors:?}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_registration_that_is_cancelled_while_it_pays_deletes_the_profile() {
     let began = Arc::new(Notify::new());
     let mock = Arc::new(Mock {
-        hangs: Some(Arc::clone(&began)),
+        hangs: Some(("process payment", Arc::clone(&began))),
         ..Mock::default()
     });
     let workflow = workflow(mock.services());

@@ -7,7 +7,7 @@ use bowline_store::{RequestKind, Status, Store};
 use crate::args::CancelArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal;
-use crate::wiring::beside::{Asked, ask};
+use crate::wiring::beside::{Asked, ask, leave_to_rust};
 use crate::wiring::session::{Followed, Session, block_on};
 use crate::wiring::store;
 
@@ -42,7 +42,14 @@ async fn cancel(args: &CancelArgs, id: &str) -> Result {
     match ask(folder, &request, "cancel it", !args.no_wait).await? {
         Asked::Left => return Ok(Exit::Success),
         Asked::Done => {}
-        Asked::Nobody => return here(args, id).await,
+        Asked::Nobody => {
+            let row = store::find(&store::existing(folder)?, id)?;
+            return if leave_to_rust(folder, &row, &request)? {
+                Ok(Exit::Success)
+            } else {
+                here(args, id).await
+            };
+        }
     }
     // It has taken note of it; now its compensations run.
     let store = store::existing(folder)?;

@@ -77,7 +77,8 @@ fn here(folder: &Path, target: &PauseTarget, on: bool) -> Result<()> {
     Ok(())
 }
 
-fn park(exec: bowline_store::ExecNo, on: bool) -> Write {
+/// Pauses an execution that nobody has in memory, or lets it go on.
+pub(super) fn park(exec: bowline_store::ExecNo, on: bool) -> Write {
     Write::Park {
         exec,
         status: if on { Status::Paused } else { Status::Waiting },

@@ -1,16 +1,18 @@
 //! `bowline executions prune`: finished executions are deleted, by age and by count.
 //!
-//! This needs no engine, and has none, so that nothing goes on that is due meanwhile.
+//! By the process that runs executions, or here. Here this needs no engine, and has none, so that nothing goes on that
+//! is due meanwhile.
 
 use std::time::Duration;
 
-use bowline_store::{ExecNo, Store, Write, Writer};
+use bowline_store::{ExecNo, RequestKind, Store, Write, Writer};
 use bowline_store_sqlite::SqliteStore;
 
 use crate::args::PruneArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal::{self, text, time};
-use crate::wiring::beside::refuse_beside;
+use crate::wiring::beside::{Asked, ask};
+use crate::wiring::session::block_on;
 use crate::wiring::store;
 
 /// Where neither an age nor a count is given.
@@ -33,42 +35,60 @@ pub(super) fn run(args: &PruneArgs) -> Result {
         return Err(Failure::usage(message).hint(format!("there are: {}", known.join(", "))));
     }
     let workflows = args.workflow.clone().map_or(known, |one| vec![one]);
-    let count = if args.dry_run {
-        let store = store::existing(folder)?;
-        let mut count = 0;
-        for workflow in &workflows {
-            if let Some(before) = before(&store, args, workflow)? {
-                count += store.finished(workflow, before, usize::MAX)?.len();
-            }
+    let store = store::existing(folder)?;
+    let mut count = 0;
+    for workflow in &workflows {
+        if let Some(before) = before(&store, args, workflow)? {
+            count += store.finished(workflow, before, usize::MAX)?.len();
         }
-        count
-    } else {
-        refuse_beside(folder, "pruning")?;
-        let store = store::open(folder)?;
-        let mut writer = store.writer()?;
-        let mut count = 0;
-        for workflow in &workflows {
-            if let Some(before) = before(&store, args, workflow)? {
-                count += delete(&store, writer.as_mut(), workflow, before)?;
-            }
+    }
+    if !args.dry_run {
+        let request = RequestKind::Prune {
+            workflow: args.workflow.clone(),
+            after_ms: age(args).map(milliseconds),
+            keep: args.keep,
+        };
+        match block_on(ask(folder, &request, "delete them", true))? {
+            Asked::Done => {}
+            Asked::Left => return Ok(Exit::Success),
+            Asked::Nobody => count = here(args, &workflows)?,
         }
-        finish(&store, writer.as_mut())?;
-        give_back(&store, writer.as_mut())?;
-        count
-    };
+    }
     let count = text::count(count, "finished execution");
     let told = if args.dry_run { "would be deleted" } else { "deleted" };
     terminal::note(&format!("{count} {told}"));
     Ok(Exit::Success)
 }
 
-/// Those that ended before this time go; none keeps all.
-fn before(store: &SqliteStore, args: &PruneArgs, workflow: &str) -> Result<Option<i64>> {
-    let age = match (args.older_than, args.keep) {
+/// Nobody runs executions.
+fn here(args: &PruneArgs, workflows: &[String]) -> Result<usize> {
+    let store = store::open(&args.data.folder)?;
+    let mut writer = store.writer()?;
+    let mut count = 0;
+    for workflow in workflows {
+        if let Some(before) = before(&store, args, workflow)? {
+            count += delete(&store, writer.as_mut(), workflow, before)?;
+        }
+    }
+    finish(&store, writer.as_mut())?;
+    give_back(&store, writer.as_mut())?;
+    Ok(count)
+}
+
+fn age(args: &PruneArgs) -> Option<Duration> {
+    match (args.older_than, args.keep) {
         (None, None) => Some(DEFAULT_AGE),
         (given, _) => given,
-    };
-    let by_age = age.map(|age| time::now().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
+    }
+}
+
+fn milliseconds(age: Duration) -> i64 {
+    i64::try_from(age.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Those that ended before this time go; none keeps all.
+fn before(store: &SqliteStore, args: &PruneArgs, workflow: &str) -> Result<Option<i64>> {
+    let by_age = age(args).map(|age| time::now().saturating_sub(milliseconds(age)));
     let by_count = match args.keep {
         Some(keep) => store.kept_from(workflow, keep)?,
         None => None,

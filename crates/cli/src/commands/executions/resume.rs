@@ -1,7 +1,9 @@
 //! `bowline executions resume`: one execution, taken up again, on its own version of the workflow or on another.
 
-use bowline_store::Status;
+use bowline_engine::Handle;
+use bowline_store::{Definition, ExecutionRow, Status, Store};
 
+use super::pause;
 use crate::args::ResumeArgs;
 use crate::exit::Result;
 use crate::wiring::session::{Session, block_on};
@@ -10,28 +12,51 @@ use crate::wiring::{registry, store, workflow};
 pub(super) fn run(args: &ResumeArgs) -> Result {
     // Looked up first, so that a wrong id or file starts no mocks and holds no lock.
     let row = store::find(&store::existing(&args.engine.data.folder)?, &args.id)?;
-    let (id, was_paused) = (row.id, row.status == Status::Paused);
-    let on = match &args.on {
-        Some(file) => Some(workflow::open_version(file, &registry())?.definition),
-        None => None,
-    };
-    block_on(async {
-        let session = Session::open(&args.engine, Some(id.clone())).await?;
-        let moves = on.is_some();
-        let handle = match on {
-            Some(definition) => session.resume_on(&id, definition, &args.reason).await,
-            None => session.resume(&id, &args.reason).await,
-        };
-        match handle {
-            Ok(handle) => session.conclude(handle).await,
-            Err(failure) => {
-                // To be moved it was paused first.
-                if moves && !was_paused {
-                    session.engine.unpause(&id).await?;
-                }
-                session.quit().await;
-                Err(failure)
-            }
+    match &args.on {
+        Some(file) => {
+            let definition = workflow::open_version(file, &registry())?.definition;
+            block_on(onto(args, row, definition))
         }
-    })
+        None => block_on(async {
+            let session = Session::open(&args.engine, Some(row.id.clone())).await?;
+            let handle = session.resume(&row.id, &args.reason).await;
+            follow(session, handle).await
+        }),
+    }
+}
+
+/// Moves it to another version. Where it is due it must not go on before that, so it is paused before anything is
+/// able to wake it.
+async fn onto(args: &ResumeArgs, row: ExecutionRow, definition: Definition) -> Result {
+    let folder = &args.engine.data.folder;
+    let pauses = !row.status.is_finished() && row.status != Status::Paused;
+    if pauses {
+        store::open(folder)?.writer()?.commit(&[pause::park(row.exec, true)])?;
+    }
+    let ended = match Session::open(&args.engine, Some(row.id.clone())).await {
+        Ok(session) => {
+            let handle = session.resume_on(&row.id, definition, &args.reason).await;
+            follow(session, handle).await
+        }
+        Err(failure) => Err(failure),
+    };
+    let store = store::open(folder)?;
+    let is_paused = store
+        .execution(&row.id)?
+        .is_some_and(|now| now.status == Status::Paused);
+    if ended.is_err() && pauses && is_paused {
+        // It goes on at the next run, as it would have.
+        store.writer()?.commit(&[pause::park(row.exec, false)])?;
+    }
+    ended
+}
+
+async fn follow(session: Session, handle: Result<Handle>) -> Result {
+    match handle {
+        Ok(handle) => session.conclude(handle).await,
+        Err(failure) => {
+            session.quit().await;
+            Err(failure)
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::terminal::shape::Shape;
 use crate::terminal::tree::{self, Look};
 use crate::terminal::{self, json, text, time};
 use crate::wiring::blobs::Loader;
-use crate::wiring::{programs, registry, store};
+use crate::wiring::{answers, programs, registry, store};
 
 pub(super) fn run(args: &OneArgs) -> Result {
     let store = store::existing(&args.data.folder)?;
@@ -34,11 +34,18 @@ pub(super) fn run(args: &OneArgs) -> Result {
     let definition = store.definition(&row.definition)?;
     let plan = definition.and_then(|definition| programs::read(&definition, &registry()).ok());
     view.shape = plan.map(|(_, plan)| Arc::new(Shape::new(plan)));
-    page(&row, &view)?;
+    let next = match &view.outcome {
+        Some(Outcome::Failed(error) | Outcome::Cancelled(error)) => {
+            Some(answers::after_failure(&store, &args.data.folder, &row, &error.code)?)
+        }
+        _ => None,
+    };
+    page(&row, &view, next.as_deref())?;
     Ok(Exit::Success)
 }
 
-fn page(row: &ExecutionRow, view: &View) -> Result<()> {
+/// `next` is the command that makes it go on.
+fn page(row: &ExecutionRow, view: &View, next: Option<&str>) -> Result<()> {
     let to = To::Stdout;
     let now = time::now();
     let field = |name: &str, value: &str| terminal::print(&format!("{} {value}", to.dim(format!("{name:<10}"))));
@@ -86,7 +93,10 @@ fn page(row: &ExecutionRow, view: &View) -> Result<()> {
         Some(Outcome::Succeeded(output)) => field("output", &pretty(output))?,
         Some(Outcome::Failed(_) | Outcome::Cancelled(_)) => {
             field("error", &to.bad(tree::error_line(view).unwrap_or_default()).to_string())?;
-            field("resume", &format!("bowline executions resume {}", row.id))?;
+            if let Some(next) = next {
+                let word = if next.contains(" retry ") { "retry" } else { "resume" };
+                field(word, next)?;
+            }
         }
         None => {}
     }

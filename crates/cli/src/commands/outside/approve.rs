@@ -2,7 +2,7 @@
 
 use bowline_core::{Answer, Payload};
 use bowline_flow::check_answer;
-use bowline_store::{CallbackAddress, ExecNo, Store, WaitKind, WaitRow};
+use bowline_store::{Store, WaitKind, WaitRow};
 use comfy_table::{Table, presets};
 use serde_json::{Map, Value, json};
 
@@ -42,24 +42,16 @@ pub(crate) fn approve(args: &ApproveArgs) -> Result {
         answer.insert("comment".into(), comment.as_str().into());
     }
     let answer = Value::Object(answer);
-    refuse_unfit(&store, row.exec, &address, &answer)?;
     let output = Payload::of(&answer).map_err(|error| Failure::new(Exit::Bug, error))?;
     deliver::run(&args.engine, &address, Answer::Succeeded { output, event: None })
 }
 
 /// An answer that does not fit the form fails the step, so it is not sent.
-fn refuse_unfit(store: &dyn Store, exec: ExecNo, address: &CallbackAddress, answer: &Value) -> Result<()> {
-    let CallbackAddress::Path { path, .. } = address else {
+pub(super) fn refuse_unfit(wait: &WaitRow, answer: &Value) -> Result<()> {
+    let form = about(wait)["form"].clone();
+    if form.is_null() {
         return Ok(());
-    };
-    let open = answers::open(store, Some(exec), Some(WaitKind::Callback))?;
-    let Some(form) = open
-        .iter()
-        .find(|wait| wait.path == *path)
-        .map(|wait| about(wait)["form"].clone())
-    else {
-        return Ok(());
-    };
+    }
     let problems = check_answer(&form, answer);
     if problems.is_empty() {
         return Ok(());

@@ -6,16 +6,24 @@ use bowline_store::{CallbackAddress, DeliveryFilter, ExecNo, RequestKind, Status
 use serde_json::{Map, Value};
 
 use super::address::Stand;
+use super::approve;
 use crate::args::EngineArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal::{self, text, time};
-use crate::wiring::beside::{Asked, ask};
+use crate::wiring::answers::is_approval;
+use crate::wiring::beside::{Asked, ask, leave_to_rust};
 use crate::wiring::session::{Session, block_on};
 use crate::wiring::store;
 
 /// Delivers by whoever runs executions, or here.
 pub(super) fn run(args: &EngineArgs, address: &CallbackAddress, answer: Answer) -> Result {
     let before = Stand::of(&store::existing(&args.data.folder)?, address)?;
+    if let (Stand::Open(wait), Answer::Succeeded { output, .. }) = (&before, &answer)
+        && is_approval(wait)
+    {
+        let answer: Value = output.parse().map_err(|error| Failure::new(Exit::Bug, error))?;
+        approve::refuse_unfit(wait, &answer)?;
+    }
     block_on(async {
         let request = RequestKind::Callback {
             address: address.clone(),
@@ -31,7 +39,16 @@ pub(super) fn run(args: &EngineArgs, address: &CallbackAddress, answer: Answer) 
             }
             Asked::Left => Ok(Exit::Success),
             Asked::Nobody => {
-                let id = id_of(&store::existing(&args.data.folder)?, before.exec())?;
+                let row = match before.exec() {
+                    Some(exec) => store::existing(&args.data.folder)?.execution_by_no(exec)?,
+                    None => None,
+                };
+                if let Some(row) = row.as_ref().filter(|row| !row.status.is_finished())
+                    && leave_to_rust(&args.data.folder, row, &request)?
+                {
+                    return Ok(Exit::Success);
+                }
+                let id = row.map(|row| row.id);
                 let session = Session::open(args, id.clone()).await?;
                 if let Some(id) = &id {
                     session.remember(id)?;
@@ -62,10 +79,16 @@ pub(super) async fn finish(
         Delivered::Kept {
             execution: Some(execution),
             ..
-        } if is_running(&session, execution)? => {
-            session.resume(execution, "").await?;
-            Some(execution)
-        }
+        } if is_running(&session, execution)? => match session.resume(execution, "").await {
+            Ok(_) => Some(execution),
+            Err(failure) => {
+                // What was asked for is done, durably.
+                let told = tell(args.json, &delivered);
+                failure.note();
+                session.quit().await;
+                return told;
+            }
+        },
         _ => None,
     };
     // For people it is told before what follows, for scripts it is the last line.

@@ -3,6 +3,7 @@
 use bowline_store::{Delivery, DeliveryFilter, RequestKind, Store, Write};
 use serde_json::from_slice;
 
+use super::address::Stand;
 use super::{address, deliver};
 use crate::args::{CallbackTarget, DeliverArgs, DropArgs};
 use crate::exit::{Exit, Failure, Result};
@@ -33,6 +34,12 @@ pub(super) fn deliver(args: &DeliverArgs) -> Result {
     let to = has_target
         .then(|| address::of(folder, &target, &args.more))
         .transpose()?;
+    if let Some(to) = &to
+        && matches!(Stand::of(&store::existing(folder)?, to)?, Stand::Nowhere)
+    {
+        let message = format!("nobody waits there; number {} stays kept as it is", kept.id);
+        return Err(Failure::usage(message).hint("see `bowline callback list` for what is waited for"));
+    }
     block_on(async {
         let request = RequestKind::DeliverKept {
             id: kept.id,

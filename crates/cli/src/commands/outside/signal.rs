@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::args::SignalArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal;
-use crate::wiring::beside::{Asked, ask};
+use crate::wiring::beside::{Asked, ask, leave_to_rust};
 use crate::wiring::session::{Session, block_on};
 use crate::wiring::store;
 
@@ -51,6 +51,7 @@ pub(crate) fn signal(args: &SignalArgs) -> Result {
                 Err(Failure::usage(message).hint(format!("see `bowline why {}`", row.id)))
             }
             Asked::Left => Ok(Exit::Success),
+            Asked::Nobody if leave_to_rust(folder, &row, &request)? => Ok(Exit::Success),
             Asked::Nobody => {
                 let session = Session::open(&args.engine, Some(row.id.clone())).await?;
                 session.remember(&row.id)?;

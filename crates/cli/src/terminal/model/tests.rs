@@ -7,6 +7,7 @@ fn scheduled(path: &str, compensates: Option<&str>) -> Event {
         kind: "http-request".into(),
         input: None,
         compensates: compensates.map(Into::into),
+        key_of: None,
     }
 }
 

@@ -39,6 +39,7 @@ fn scheduled(path: &str) -> Event {
         kind: "http-request".into(),
         input: None,
         compensates: None,
+        key_of: None,
     }
 }
 
@@ -48,6 +49,7 @@ fn undone(path: &str, of: &str) -> Event {
         kind: "http-request".into(),
         input: None,
         compensates: Some(of.into()),
+        key_of: None,
     }
 }
 
