@@ -77,6 +77,19 @@ fn immutable_uri(database: &Path) -> Option<String> {
     Some(format!("file:{path}?immutable=1"))
 }
 
+/// Makes the file for its owner only, where there is none: it holds answers, and what tokens are made with. Files that
+/// SQLite puts beside it have the same rights. What goes wrong here goes wrong again when SQLite opens it, and is told.
+fn make_private(database: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    drop(options.open(database));
+}
+
 /// A connection that writes. `create` makes the file if it is missing.
 pub(crate) fn writer(
     files: &Files,
@@ -87,6 +100,7 @@ pub(crate) fn writer(
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        make_private(&files.database);
     }
     let connection = Connection::open_with_flags(&files.database, flags)
         .and_then(|connection| set_up_writer(connection, options, durability))
@@ -129,4 +143,19 @@ fn set_up_writer(connection: Connection, options: &Options, durability: Durabili
         connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
     }
     Ok(connection)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use crate::{Options, SqliteStore};
+
+    #[test]
+    fn a_new_database_is_its_owner_s_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(home.path(), Options::default()).unwrap();
+        let rights = std::fs::metadata(store.path()).unwrap().permissions().mode();
+        assert_eq!(rights & 0o077, 0, "{rights:o}");
+    }
 }

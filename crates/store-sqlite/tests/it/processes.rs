@@ -195,14 +195,18 @@ fn space_is_given_back_beside_a_writer() {
     let before = store.housekeeping().unwrap();
     assert!(before.free_bytes > 100_000, "{before:?}");
     let other = open(home.path());
+    // The writer would use the space up if it were faster.
+    let begun = std::sync::Barrier::new(2);
     std::thread::scope(|scope| {
         let giving = scope.spawn(|| {
-            let mut pages = 0;
+            let mut pages = other.shrink(5).unwrap();
+            begun.wait();
             while other.housekeeping().unwrap().free_bytes > 0 {
                 pages += other.shrink(5).unwrap();
             }
             pages
         });
+        begun.wait();
         let mut exec = 2_000;
         while !giving.is_finished() {
             exec += 1;

@@ -183,7 +183,7 @@ pub(super) fn deletion<P: Place>(place: &P) -> Result<(), Failure> {
             ])
             .err()
             .ok_or("it was accepted")?;
-        assert!(matches!(error, StoreError::Other { .. }), "{error}");
+        assert!(matches!(error, StoreError::Refused(_)), "{error}");
         assert_eq!(contents(&store)?, before);
         assert_eq!(store.waits(&WaitFilter::default())?.len(), 12);
         assert_eq!(store.deliveries(&all)?.len(), 3);
