@@ -84,7 +84,7 @@ impl Engine {
                         env.stuck(&stuck, open.row.exec);
                         summary.stuck.push(stuck);
                     }
-                    Ok((definition, program)) => {
+                    Ok(loaded) => {
                         let report = report.clone();
                         let records = match env.loaded_records(&open).await {
                             Ok(records) => records,
@@ -94,19 +94,7 @@ impl Engine {
                                 continue;
                             }
                         };
-                        let recover = Recover {
-                            open,
-                            records,
-                            definition,
-                            program,
-                            permit,
-                            ended: None,
-                            resume: None,
-                            forget: Vec::new(),
-                            open_waits: Vec::new(),
-                            claim,
-                            report,
-                        };
+                        let recover = Recover::new(open, records, loaded, permit, claim, report);
                         env.send(driver, Message::Recover(Box::new(recover)))?;
                         sent += 1;
                     }

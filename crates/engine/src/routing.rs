@@ -107,7 +107,7 @@ impl Env {
         claim: Claim,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Result<(), crate::Stuck>, EngineError> {
-        let (definition, program) = match self.definition_of(&open.row.definition).await? {
+        let loaded = match self.definition_of(&open.row.definition).await? {
             Ok(loaded) => loaded,
             Err(error) => return Ok(Err(crate::recovery::stuck(&open, &error))),
         };
@@ -119,19 +119,7 @@ impl Env {
             }
         };
         let (report, mut reports) = mpsc::unbounded_channel();
-        let recover = Recover {
-            open,
-            records,
-            definition,
-            program,
-            permit,
-            ended: None,
-            resume: None,
-            forget: Vec::new(),
-            open_waits: Vec::new(),
-            claim,
-            report,
-        };
+        let recover = Recover::new(open, records, loaded, permit, claim, report);
         self.send(driver, Message::Recover(Box::new(recover)))?;
         match reports.recv().await {
             Some(Ok(_)) => Ok(Ok(())),

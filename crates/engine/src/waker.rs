@@ -99,7 +99,7 @@ async fn bring_one(env: &Arc<Env>, exec: ExecNo, now: i64) -> Result<bool, Engin
         return Ok(false);
     };
     let permit = permit?;
-    let (definition, program) = match env.definition_of(&open.row.definition).await? {
+    let loaded = match env.definition_of(&open.row.definition).await? {
         Ok(loaded) => loaded,
         Err(error) => {
             env.stuck(&crate::recovery::stuck(&open, &error), open.row.exec);
@@ -115,19 +115,7 @@ async fn bring_one(env: &Arc<Env>, exec: ExecNo, now: i64) -> Result<bool, Engin
     };
     // Stuck ones are told by the driver.
     let (report, _) = mpsc::unbounded_channel();
-    let recover = Recover {
-        open,
-        records,
-        definition,
-        program,
-        permit,
-        ended: None,
-        resume: None,
-        forget: Vec::new(),
-        open_waits: Vec::new(),
-        claim,
-        report,
-    };
+    let recover = Recover::new(open, records, loaded, permit, claim, report);
     env.send(driver, Message::Recover(Box::new(recover)))?;
     Ok(true)
 }

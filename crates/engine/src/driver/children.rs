@@ -56,21 +56,9 @@ impl Driver {
                     drop(claim);
                     return self.io.env.spawn_bring_back(open.row.exec);
                 }
-                Ok(Stored::Open(open, (definition, program), claim)) => {
+                Ok(Stored::Open(open, loaded, claim)) => {
                     let (report, _) = mpsc::unbounded_channel();
-                    let recover = Recover {
-                        open: *open,
-                        records: None,
-                        definition,
-                        program,
-                        permit: None,
-                        ended: None,
-                        resume: None,
-                        forget: Vec::new(),
-                        open_waits: Vec::new(),
-                        claim,
-                        report,
-                    };
+                    let recover = Recover::new(*open, None, loaded, None, claim, report);
                     return self.recover(recover);
                 }
                 Ok(Stored::Ended(outcome)) if is_absent(&outcome) => {

@@ -26,7 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::Migration;
 use crate::committer::{Inbox, Queue, Told};
 use crate::engine::EngineError;
-use crate::env::Env;
+use crate::env::{Env, Loaded};
 use crate::keys::Beginning;
 use crate::owners::Claim;
 use crate::recovery::Stuck;
@@ -72,6 +72,32 @@ pub(crate) struct Recover {
     /// The right to drive it.
     pub(crate) claim: Claim,
     pub(crate) report: mpsc::UnboundedSender<Result<Path, Stuck>>,
+}
+
+impl Recover {
+    /// Of an execution that goes on where it was.
+    pub(crate) fn new(
+        open: OpenExecution,
+        records: Option<Vec<Record>>,
+        (definition, program): Loaded,
+        permit: Option<OwnedSemaphorePermit>,
+        claim: Claim,
+        report: mpsc::UnboundedSender<Result<Path, Stuck>>,
+    ) -> Self {
+        Self {
+            open,
+            records,
+            definition,
+            program,
+            permit,
+            ended: None,
+            resume: None,
+            forget: Vec::new(),
+            open_waits: Vec::new(),
+            claim,
+            report,
+        }
+    }
 }
 
 /// How an execution begins another life.
