@@ -202,14 +202,17 @@ fn space_is_given_back_beside_a_writer() {
             let mut pages = other.shrink(5).unwrap();
             begun.wait();
             while other.housekeeping().unwrap().free_bytes > 0 {
-                pages += other.shrink(5).unwrap();
+                match other.shrink(5) {
+                    Ok(given) => pages += given,
+                    // A writer that never pauses may keep everybody else out for as long as one waits.
+                    Err(StoreError::Locked { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
             }
             pages
         });
         begun.wait();
-        let mut exec = 2_000;
-        while !giving.is_finished() {
-            exec += 1;
+        for exec in 2_001..2_101 {
             writer.commit(&begin(exec)).unwrap();
         }
         assert!(giving.join().unwrap() > 0);
