@@ -344,7 +344,12 @@ impl Driver {
         if let Some(parent) = &running.parent {
             let message = format!("the store refused execution {}", running.id);
             let outcome = Outcome::Failed(StepError::permanent("child.refused", message).caused_by(error.as_ref()));
-            self.child_ended(&Arc::clone(parent), &running.id, outcome);
+            if self.ids.contains_key(parent) {
+                self.child_ended(&Arc::clone(parent), &running.id, outcome);
+            } else {
+                let (parent, child) = (Arc::clone(parent), Arc::clone(&running.id));
+                self.io.env.spawn_child_ended(parent, child, outcome);
+            }
         }
         running.ended.extend(self.io.env.watchers_of(exec));
         let error = EngineError::Store(error);
