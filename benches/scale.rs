@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bowline_benches::{definition, percentile, resident_memory_mib};
 use bowline_core::{Answer, Attempt, CallbackOptions, Context, Payload, Program, Step, StepError, StepOptions};
 use bowline_engine::{Committed, Engine, Observer, Options, Programs, StartRequest};
-use bowline_store::{CallbackAddress, Definition, SharedStore};
+use bowline_store::{DEFAULT_ORGANIZATION, CallbackAddress, Definition, SharedStore};
 use bowline_store_sqlite::SqliteStore;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -150,6 +150,7 @@ async fn start_many(
 
 fn key(number: usize) -> CallbackAddress {
     CallbackAddress::Key {
+        organization: DEFAULT_ORGANIZATION.into(),
         name: String::new(),
         key: format!("VAL-{number:08}"),
     }

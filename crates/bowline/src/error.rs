@@ -257,6 +257,8 @@ fn of_engine(error: &EngineError) -> Error {
         EngineError::BadToken => "engine.bad-token",
         EngineError::Stuck(_) => "engine.stuck",
         EngineError::KeyTaken { .. } => "engine.key-taken",
+        EngineError::EntryExists { .. } => "engine.entry-exists",
+        EngineError::EntryChanged { .. } => "engine.entry-changed",
         EngineError::AlreadyRunning(_) => "engine.already-running",
         EngineError::NotResumable { .. } => "engine.not-resumable",
         EngineError::Blob(_) => "engine.blob",

@@ -1,7 +1,7 @@
 //! What those who run workflows do besides starting them: pausing, doing again, forgetting, looking after.
 
 use bowline_engine::{AuditReport, Delivered, Retention, Retry, Stuck};
-use bowline_store::{CallbackAddress, ExecutionFilter, Status};
+use bowline_store::{CallbackAddress, DEFAULT_ORGANIZATION, ExecutionFilter, Status};
 use serde::de::DeserializeOwned;
 
 use crate::{Bowline, Handle, Result};
@@ -57,7 +57,7 @@ impl Bowline {
     /// # Errors
     /// Where the store cannot be written.
     pub async fn pause_workflow(&self, workflow: &str) -> Result<()> {
-        Ok(self.engine().pause_workflow(workflow).await?)
+        Ok(self.engine().pause_workflow(DEFAULT_ORGANIZATION, workflow).await?)
     }
 
     /// Lets all paused executions of a workflow go on.
@@ -67,7 +67,7 @@ impl Bowline {
     /// # Errors
     /// Where the store cannot be written.
     pub async fn unpause_workflow(&self, workflow: &str) -> Result<()> {
-        Ok(self.engine().unpause_workflow(workflow).await?)
+        Ok(self.engine().unpause_workflow(DEFAULT_ORGANIZATION, workflow).await?)
     }
 
     /// Does an ended execution again as a new one: on the same version, with the results of what was completed before
@@ -129,7 +129,7 @@ impl Bowline {
     /// # use bowline::{Answer, Bowline, CallbackAddress, Delivered, Payload};
     /// # bowline::testing::block_on(async {
     /// # let bowline = Bowline::builder().open_in_memory().await?;
-    /// let early = CallbackAddress::Key { name: "stripe".into(), key: "ch_1".into() };
+    /// let early = CallbackAddress::reference("stripe", "ch_1");
     /// let answer = Answer::Succeeded { output: Payload::of("settled")?, event: None };
     /// let Delivered::Kept { id, .. } = bowline.deliver(&early, answer).await? else { panic!() };
     /// // Still nobody waits for it.

@@ -103,9 +103,8 @@ impl<O> Start<O> {
         (workflow.check)(&input, &self.workflow)?;
         let request = StartRequest {
             id: self.id,
-            definition: workflow.definition()?,
-            input,
             key: self.key,
+            ..StartRequest::new(workflow.definition()?, input)
         };
         Ok(Handle::new(self.bowline.engine().start(request).await?))
     }

@@ -194,7 +194,7 @@ impl<T> Callback<T> {
     /// });
     /// let world = testing::World::new(Bowline::builder().workflow(&pay)).await?;
     /// // It comes early.
-    /// let address = CallbackAddress::Key { name: "stripe".into(), key: "ch_1".into() };
+    /// let address = CallbackAddress::reference("stripe", "ch_1");
     /// world.deliver(&address, Answer::Succeeded { output: Payload::of("settled")?, event: None }).await?;
     /// assert_eq!(world.run(&pay, "ch_1".to_owned()).await?, "settled");
     /// # Ok(())

@@ -1,7 +1,9 @@
 //! What may be written on the command line.
 
+mod access;
 mod executions;
 mod outside;
+mod server;
 mod simulation;
 mod upkeep;
 mod versions;
@@ -10,6 +12,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use access::{
+    KeyCreateArgs, KeyListArgs, KeysCommand, OrganizationArgs, OrganizationListArgs, OrganizationsCommand,
+};
 pub(crate) use executions::{
     CancelArgs, ExecutionsCommand, ListArgs, OneArgs, PauseArgs, PruneArgs, QueryArgs, RerunArgs, ResumeArgs, RetryArgs,
 };
@@ -17,6 +22,7 @@ pub(crate) use outside::{
     ApproveArgs, CallbackCommand, CallbackListArgs, CallbackTarget, DeliverArgs, DropArgs, FailArgs, HeartbeatArgs,
     SignalArgs, SucceedArgs, TargetDetails, WaitListArgs,
 };
+pub(crate) use server::{ConfigArgs, ConfigCommand, LogFormat, OpenApiArgs, ServeArgs};
 pub(crate) use simulation::SimulateArgs;
 pub(crate) use upkeep::{BackupArgs, DoctorArgs, RestoreArgs};
 pub(crate) use versions::DiffArgs;
@@ -89,6 +95,24 @@ pub(crate) enum Command {
     #[command(after_help = "Example: bowline run order.yaml --input '{\"customer\": \"ada\", \"amount\": 12}'")]
     Run(RunArgs),
 
+    /// Serve: an API, triggers, callbacks from outside, schedules, and an inspector to look at.
+    ///
+    /// Workflows of the folder are deployed, and again when their files change. What the data folder has is gone on
+    /// with. Without an API key it answers on this machine only.
+    #[command(after_help = "Example: bowline serve workflows/")]
+    Serve(ServeArgs),
+
+    /// Look at the configuration of the server.
+    #[command(arg_required_else_help = true)]
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+
+    /// Print the description of the server's API (OpenAPI 3.1).
+    #[command(name = "openapi", after_help = "Example: bowline openapi -o openapi.json")]
+    OpenApi(OpenApiArgs),
+
     /// Check workflows without running them, and tell everything that is wrong.
     #[command(after_help = "Example: bowline validate workflows/ order.yaml")]
     Validate(ValidateArgs),
@@ -155,6 +179,20 @@ pub(crate) enum Command {
     /// Put a backup where there is no data yet.
     #[command(after_help = "Example: bowline restore /backups/orders-monday --data .bowline")]
     Restore(RestoreArgs),
+
+    /// Make, list, rotate and revoke API keys, beside a running server or without one.
+    #[command(arg_required_else_help = true)]
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+
+    /// Make, list and disable organizations, beside a running server or without one.
+    #[command(arg_required_else_help = true)]
+    Organizations {
+        #[command(subcommand)]
+        command: OrganizationsCommand,
+    },
 
     /// Write a small example that runs: a workflow, mocks for its services, an input.
     #[command(

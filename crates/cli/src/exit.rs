@@ -161,7 +161,11 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
         StoreError::ReadOnly { .. } => Some("check the permissions, or use another folder with --data"),
         StoreError::Full { .. } => Some("make room; nothing that was acknowledged is lost"),
         StoreError::Duplicate { .. } => Some("choose another --id, or look at it with `bowline executions show`"),
-        StoreError::Conflict { .. } | StoreError::Refused(_) | StoreError::Other { .. } => None,
+        StoreError::Conflict { .. }
+        | StoreError::EntryExists { .. }
+        | StoreError::EntryChanged { .. }
+        | StoreError::Refused(_)
+        | StoreError::Other { .. } => None,
     }
 }
 
@@ -188,6 +192,8 @@ impl From<EngineError> for Failure {
             | EngineError::Invalid(_)
             | EngineError::Stuck(_)
             | EngineError::KeyTaken { .. }
+            | EngineError::EntryExists { .. }
+            | EngineError::EntryChanged { .. }
             | EngineError::AlreadyRunning(_)
             | EngineError::NotResumable { .. } => Exit::Usage,
             EngineError::Thread(_) => Exit::Bug,

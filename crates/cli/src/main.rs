@@ -34,8 +34,11 @@ fn main() -> ExitCode {
     terminal::palette::choose(cli.color);
     panics::install();
     let ended = std::panic::catch_unwind(|| {
-        wiring::logging::install(cli.log.as_deref());
-        commands::run(cli.command)
+        // The server reads in its configuration how to log.
+        if !matches!(cli.command, args::Command::Serve(_)) {
+            wiring::logging::install(cli.log.as_deref());
+        }
+        commands::run(cli.command, cli.log.as_deref())
     });
     let exit = match ended {
         Ok(Ok(exit)) => exit,

@@ -22,6 +22,9 @@ pub struct StepContext {
     pub attempt: u32,
     /// Stable through retry, replay and resume; to be sent wherever the service takes one.
     pub idempotency_key: Arc<str>,
+    /// The trace that the execution belongs to, to be sent on where a service takes one: the text of a W3C
+    /// `traceparent` header.
+    pub trace: Option<Arc<str>>,
     /// The connections that the workflow may use, by name.
     pub connections: Connections,
     /// Knows the secrets of this process. A connector that derives a new secret form of one (such as a
@@ -87,6 +90,7 @@ impl StepContext {
             path: "step".into(),
             attempt: 1,
             idempotency_key: "test/step".into(),
+            trace: None,
             connections: Connections::default(),
             masker: Masker::default(),
             base_dir: Arc::new(PathBuf::from(".")),

@@ -16,13 +16,17 @@ mod connections;
 mod context;
 mod registry;
 mod retry_after;
+mod trigger;
+mod watch;
 
 pub use bowline_core::{BlobError, BlobId, BlobInfo, BlobRef, BlobStore, ByteStream, ErrorKind, StepError};
 pub use bowline_expression::{Masker, Secret};
 pub use connections::{AnyConnection, Connections, Declared, Pools};
 pub use context::StepContext;
-pub use registry::{ConnectionEntry, ConnectorEntry, Registry, StepFuture};
+pub use registry::{ConnectionEntry, ConnectorEntry, Registry, StepFuture, TestFuture, Tested};
 pub use retry_after::retry_after;
+pub use trigger::TriggerType;
+pub use watch::{AttemptOutcome, Attempted, Watch};
 
 mod duration;
 pub use duration::Millis;

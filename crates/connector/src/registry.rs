@@ -15,12 +15,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{AnyConnection, StepContext};
+use crate::watch::Watching;
+use crate::{AnyConnection, StepContext, TriggerType, Watch};
 
 /// The future of one attempt.
 pub type StepFuture = Pin<Box<dyn Future<Output = Result<Value, StepError>> + Send>>;
 
+/// The future of a test of a connection.
+pub type TestFuture = Pin<Box<dyn Future<Output = Result<Tested, StepError>> + Send>>;
+
 type RunFn = Arc<dyn Fn(StepContext, Value) -> StepFuture + Send + Sync>;
+type TestFn = Arc<dyn Fn(StepContext, String) -> TestFuture + Send + Sync>;
 type BuildFn = Arc<dyn Fn(&StepContext, Value) -> Result<AnyConnection, StepError> + Send + Sync>;
 type SchemaFn = fn(&mut SchemaGenerator) -> Schema;
 type CheckFn = fn(&Value) -> Result<(), serde_json::Error>;
@@ -37,13 +42,20 @@ pub struct ConnectorEntry {
     /// Whether a whole configuration deserializes; used when it holds no templates.
     pub check: CheckFn,
     run: RunFn,
+    pub(crate) watch: Option<Arc<dyn Watch>>,
 }
 
 impl ConnectorEntry {
     /// Runs one attempt with a rendered configuration.
     #[must_use]
     pub fn run(&self, ctx: StepContext, config: Value) -> StepFuture {
-        (self.run)(ctx, config)
+        match &self.watch {
+            Some(watch) => {
+                let watching = Watching::new(watch, self.name, &ctx);
+                watching.over((self.run)(ctx, config))
+            }
+            None => (self.run)(ctx, config),
+        }
     }
 }
 
@@ -57,13 +69,45 @@ pub struct ConnectionEntry {
     /// Whether a whole configuration deserializes; used when it holds no templates.
     pub check: CheckFn,
     build: BuildFn,
+    test: Option<TestFn>,
 }
 
-/// All connectors and connection types, by name.
+impl ConnectionEntry {
+    /// Whether connections of this type can be tested.
+    #[must_use]
+    pub fn is_testable(&self) -> bool {
+        self.test.is_some()
+    }
+
+    /// Tests the connection called `name` of the context: whether the other side answers, and takes the credentials.
+    /// None where this type has no test.
+    #[must_use]
+    pub fn test(&self, ctx: StepContext, name: &str) -> Option<TestFuture> {
+        self.test.as_ref().map(|test| test(ctx, name.to_owned()))
+    }
+}
+
+/// What a test of a connection found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tested {
+    /// Whether the other side answered at all.
+    pub reachable: bool,
+    /// Whether it took the credentials; none where there are none, or that cannot be told.
+    pub authenticated: Option<bool>,
+    /// Why it cannot be used; none where it can.
+    pub error: Option<StepError>,
+    /// What was done and found, as one sentence.
+    pub message: String,
+}
+
+/// All connectors, connection types and kinds of triggers, by name.
 #[derive(Clone, Default)]
 pub struct Registry {
-    connectors: BTreeMap<&'static str, ConnectorEntry>,
+    pub(crate) connectors: BTreeMap<&'static str, ConnectorEntry>,
     connections: BTreeMap<&'static str, ConnectionEntry>,
+    pub(crate) triggers: BTreeMap<&'static str, TriggerType>,
+    pub(crate) callback_endpoint: Option<TriggerType>,
+    pub(crate) watch: Option<Arc<dyn Watch>>,
 }
 
 impl Registry {
@@ -92,6 +136,7 @@ impl Registry {
             output_schema: |generator| O::json_schema(generator),
             check: |value| C::deserialize(value).map(drop),
             run,
+            watch: self.watch.clone(),
         };
         self.connectors.insert(name, entry);
     }
@@ -110,8 +155,20 @@ impl Registry {
                 let made = build(ctx, parse::<C>(name, config)?)?;
                 Ok(Arc::new(made) as AnyConnection)
             }),
+            test: None,
         };
         self.connections.insert(name, entry);
+    }
+
+    /// Says how connections of the type `kind` are tested: `test` is given a context and the connection's name in it. It
+    /// must change nothing on the other side. An error means that it could not be reached.
+    pub fn add_connection_test<Fut>(&mut self, kind: &str, test: fn(StepContext, String) -> Fut)
+    where
+        Fut: Future<Output = Result<Tested, StepError>> + Send + 'static,
+    {
+        if let Some(entry) = self.connections.get_mut(kind) {
+            entry.test = Some(Arc::new(move |ctx, name| Box::pin(test(ctx, name))));
+        }
     }
 
     /// The connector called `name`.

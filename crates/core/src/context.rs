@@ -344,6 +344,7 @@ impl Context {
             redone: redone.unwrap_or_default(),
             keys: Arc::clone(&self.shared.keys),
             key_of: Arc::clone(path),
+            trace: None,
         }
         .idempotency_key()
     }

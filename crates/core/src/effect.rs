@@ -29,6 +29,8 @@ pub struct Attempt {
     /// The path that the key is made of; differs from `path` where a step is asked for again after it was
     /// verified that it was not carried out.
     pub key_of: Path,
+    /// The trace that the execution belongs to: the text of a W3C `traceparent` header.
+    pub trace: Option<Path>,
 }
 
 impl Attempt {

@@ -18,6 +18,10 @@ use crate::{Payload, StepError};
 /// The stable name of a step, timer, child or wait within its execution: `pay`, `notify[2]/send`.
 pub type Path = Arc<str>;
 
+/// The event with which a program answers whoever started it and waits (`{status, headers, body}`). It is recorded as
+/// [`Event::Emitted`] and told to no other execution; the first one of an execution is its response.
+pub const RESPONSE: &str = "bowline.response";
+
 /// How an execution ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,6 +75,9 @@ pub enum Event {
         /// What it takes over from the execution that it was made from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Box<Origin>>,
+        /// The trace that it belongs to, as whoever started it says (the text of a W3C `traceparent` header).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<Path>,
     },
     /// Command: run a step.
     StepScheduled {
@@ -440,6 +447,7 @@ mod tests {
             Event::Started {
                 input: Payload::of(&serde_json::json!({"a": [1, "x"]})).unwrap(),
                 origin: None,
+                trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
             },
             Event::StepScheduled {
                 path: "pay".into(),

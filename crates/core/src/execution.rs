@@ -39,6 +39,15 @@ where
     }
 }
 
+/// What a new execution has from others.
+#[derive(Clone, Debug, Default)]
+pub struct Beginnings {
+    /// The execution that it was made from, and what it takes over.
+    pub origin: Option<Origin>,
+    /// The trace that it belongs to: the text of a W3C `traceparent` header.
+    pub trace: Option<Path>,
+}
+
 /// Who an execution is.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -159,19 +168,15 @@ pub struct Execution {
 impl Execution {
     /// Begins a new execution.
     pub fn start(identity: Identity, program: &dyn Program, input: Payload) -> (Self, Batch) {
-        Self::start_from(identity, program, input, None)
+        Self::start_from(identity, program, input, Beginnings::default())
     }
 
-    /// Begins a new execution that was made from another one, if there is an origin.
-    pub fn start_from(
-        identity: Identity,
-        program: &dyn Program,
-        input: Payload,
-        origin: Option<Origin>,
-    ) -> (Self, Batch) {
+    /// Begins a new execution with what it has from others.
+    pub fn start_from(identity: Identity, program: &dyn Program, input: Payload, from: Beginnings) -> (Self, Batch) {
         let started = Event::Started {
             input: input.clone(),
-            origin: origin.map(Box::new),
+            origin: from.origin.map(Box::new),
+            trace: from.trace,
         };
         let mut execution = Self::new(identity, &started);
         execution.open(program, input);
@@ -220,6 +225,12 @@ impl Execution {
         self.shared.started_at
     }
 
+    /// The trace that it belongs to.
+    #[must_use]
+    pub fn trace(&self) -> Option<&Path> {
+        self.shared.trace.as_ref()
+    }
+
     /// What it rests on. Costs next to nothing, however much is open.
     #[must_use]
     pub fn rest(&self) -> Rest {
@@ -249,6 +260,10 @@ impl Execution {
             } => Arc::clone(&origin.keys),
             _ => Arc::clone(&identity.id),
         };
+        let trace = match started {
+            Event::Started { trace, .. } => trace.clone(),
+            _ => None,
+        };
         let mut state = State::default();
         state.now = identity.started_at;
         if let Event::Started { origin, .. } = started {
@@ -261,6 +276,7 @@ impl Execution {
             exec: identity.exec,
             tokens: identity.tokens,
             keys,
+            trace,
             state: Mutex::new(state),
         });
         Self {

@@ -34,6 +34,7 @@ mod standing;
 mod state;
 mod stored;
 mod token;
+pub mod trace;
 mod version;
 mod wait;
 
@@ -44,8 +45,8 @@ pub use contest::Contestants;
 pub use context::{Canceller, Context, Step};
 pub use effect::{Attempt, BoxFuture, Effect, StepBody};
 pub use error::{ErrorKind, StepError};
-pub use event::{Event, Fold, Outcome, Path, decode, encode};
-pub use execution::{Batch, Execution, Identity, Input, Program, Record, panicked};
+pub use event::{Event, Fold, Outcome, Path, RESPONSE, decode, encode};
+pub use execution::{Batch, Beginnings, Execution, Identity, Input, Program, Record, panicked};
 pub use fold::Folded;
 pub use ids::{derived_id, derived_uuid, idempotency_key};
 pub use operation::{Detailed, Operation};

@@ -161,6 +161,7 @@ pub(crate) fn effect(shared: &Shared, path: &Path, what: &What, state: &State, r
                     redone: state.memory.redone.get(key_of).copied().unwrap_or_default(),
                     keys: Arc::clone(&shared.keys),
                     key_of: Arc::clone(key_of),
+                    trace: shared.trace.clone(),
                 },
                 not_before: step.not_before,
                 timeout: attempt_timeout(step, step.not_before.unwrap_or(state.now).max(state.now)),

@@ -336,7 +336,10 @@ fn emit(state: &mut State, path: Path, event: Path, key: Option<String>, data: P
         key: key.clone(),
         data: data.clone(),
     });
-    state.settled.push(Effect::Publish { path, event, key, data });
+    // A response is for whoever started the execution; nobody waits for it as an event.
+    if &*event != crate::RESPONSE {
+        state.settled.push(Effect::Publish { path, event, key, data });
+    }
     at_once(state, Ok(Payload::null()))
 }
 

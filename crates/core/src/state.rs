@@ -419,6 +419,8 @@ pub(crate) struct Shared {
     pub(crate) tokens: TokenKey,
     /// The execution id that idempotency keys are made of.
     pub(crate) keys: Path,
+    /// The trace that it belongs to.
+    pub(crate) trace: Option<Path>,
     pub(crate) state: Mutex<State>,
 }
 

@@ -110,7 +110,7 @@ impl Event {
     /// Shows every payload of the event to `visit`, in a fixed order.
     pub fn each_payload(&mut self, visit: &mut dyn FnMut(&mut Payload)) {
         match self {
-            Self::Started { input, origin } => {
+            Self::Started { input, origin, .. } => {
                 visit(input);
                 let kept = origin.iter_mut().flat_map(|origin| &mut origin.kept);
                 kept.for_each(|kept| visit(&mut kept.output));

@@ -155,8 +155,7 @@ pub(crate) fn run_collector(env: &Arc<Env>, mut ended: Receiver<bool>) {
             }
             let store = Arc::clone(&env.store);
             let referenced = move |id: &BlobId| {
-                store
-                    .blob_referenced(id.as_str())
+                bowline_store::is_blob_kept(store.as_ref(), id.as_str())
                     .map_err(|error| bowline_core::BlobError::Source(Box::new(error)))
             };
             match blobs.collect(Arc::new(referenced), YOUNG).await {

@@ -157,7 +157,7 @@ impl Inbox {
             acks: vec![ack],
         });
         match done.await {
-            Ok(written) => written.map_err(EngineError::Store),
+            Ok(written) => written.map_err(EngineError::of),
             Err(_) => Err(EngineError::Stopped("nothing can be written any more".into())),
         }
     }
@@ -364,7 +364,11 @@ impl Committer {
 fn concerns_one_execution(error: &StoreError) -> bool {
     matches!(
         error,
-        StoreError::Duplicate { .. } | StoreError::Conflict { .. } | StoreError::Refused(_)
+        StoreError::Duplicate { .. }
+            | StoreError::Conflict { .. }
+            | StoreError::EntryExists { .. }
+            | StoreError::EntryChanged { .. }
+            | StoreError::Refused(_)
     )
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bowline_core::{Input, Outcome, Payload, StepError};
-use bowline_store::{Definition, SharedStore, Status, StoreError};
+use bowline_store::{DEFAULT_ORGANIZATION, Definition, EntryWrite, SharedStore, Status, StoreError, Write};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -24,6 +24,22 @@ pub enum EngineError {
     /// The store refused.
     #[error(transparent)]
     Store(Arc<StoreError>),
+    /// An entry that was to be added is there: nothing was written.
+    #[error("there is an entry {} in {space} already", key.replace('\0', "/"))]
+    EntryExists {
+        /// The space.
+        space: String,
+        /// The key.
+        key: String,
+    },
+    /// An entry is not what whoever changes it took it for: nothing was written.
+    #[error("the entry {} in {space} has been changed", key.replace('\0', "/"))]
+    EntryChanged {
+        /// The space.
+        space: String,
+        /// The key.
+        key: String,
+    },
     /// The definition cannot be run.
     #[error("the definition cannot be run: {0}")]
     Definition(StepError),
@@ -83,7 +99,23 @@ pub enum EngineError {
 
 impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
-        Self::Store(Arc::new(error))
+        Self::of(Arc::new(error))
+    }
+}
+
+impl EngineError {
+    pub(crate) fn of(error: Arc<StoreError>) -> Self {
+        match &*error {
+            StoreError::EntryExists { space, key } => Self::EntryExists {
+                space: space.clone(),
+                key: key.clone(),
+            },
+            StoreError::EntryChanged { space, key } => Self::EntryChanged {
+                space: space.clone(),
+                key: key.clone(),
+            },
+            _ => Self::Store(error),
+        }
     }
 }
 
@@ -98,6 +130,15 @@ pub struct StartRequest {
     pub input: Payload,
     /// Makes starting it idempotent.
     pub key: Option<StartKey>,
+    /// Whose it is. Children, retries and reruns have the same. Default: [`DEFAULT_ORGANIZATION`].
+    pub organization: Arc<str>,
+    /// Entries that are written in the commit that starts it, all or none. An entry that keeps the start from
+    /// being written is [`EngineError::EntryExists`] or [`EngineError::EntryChanged`]. Where a key leads to an
+    /// execution that exists, none is written.
+    pub with: Vec<EntryWrite>,
+    /// The trace that it belongs to, and its children do: the text of a W3C `traceparent` header. It is handed to
+    /// every step.
+    pub trace: Option<String>,
 }
 
 impl StartRequest {
@@ -109,6 +150,9 @@ impl StartRequest {
             definition,
             input,
             key: None,
+            organization: DEFAULT_ORGANIZATION.into(),
+            with: Vec::new(),
+            trace: None,
         }
     }
 }
@@ -118,11 +162,27 @@ impl StartRequest {
 pub struct Handle {
     id: String,
     ended: Answer<Outcome>,
+    created: bool,
 }
 
 impl Handle {
     pub(crate) fn new(id: String, ended: Answer<Outcome>) -> Self {
-        Self { id, ended }
+        Self {
+            id,
+            ended,
+            created: true,
+        }
+    }
+
+    /// Of an execution that was there before it was asked for.
+    pub(crate) fn existing(self) -> Self {
+        Self { created: false, ..self }
+    }
+
+    /// Whether it began with the call that this is the answer to; false where a start key led to one that was there.
+    #[must_use]
+    pub fn created(&self) -> bool {
+        self.created
     }
 
     /// Its id.
@@ -227,15 +287,18 @@ impl Engine {
         }
     }
 
-    pub(crate) async fn begin(&self, request: StartRequest, beginning: Beginning) -> Result<Handle, EngineError> {
+    pub(crate) async fn begin(&self, request: StartRequest, mut beginning: Beginning) -> Result<Handle, EngineError> {
         let (definition, program) = self.env.program(request.definition).map_err(EngineError::Definition)?;
         let input = self.env.externalize(request.input).await?;
         let permit = self.env.place().await?;
+        beginning.entries = request.with;
+        beginning.trace = request.trace.map(Into::into);
         let id = request.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
         let (accepted, is_accepted) = oneshot::channel();
         let (ended, has_ended) = oneshot::channel();
         let begin = Begin {
             id: id.as_str().into(),
+            organization: request.organization,
             definition,
             program,
             input,
@@ -247,6 +310,17 @@ impl Engine {
         self.env.send(self.env.pick(), Message::Begin(Box::new(begin)))?;
         is_accepted.await.unwrap_or_else(|_| Err(self.env.stopped_error()))?;
         Ok(Handle::new(id, has_ended))
+    }
+
+    /// Keeps definitions and changes entries, all or nothing, and returns when that is durable.
+    ///
+    /// # Errors
+    /// [`EngineError::EntryExists`] and [`EngineError::EntryChanged`] where an entry is not as it was taken to be;
+    /// nothing is written then. Where the store cannot be written, or the engine has stopped.
+    pub async fn record(&self, definitions: Vec<Definition>, entries: Vec<EntryWrite>) -> Result<(), EngineError> {
+        let definitions = definitions.into_iter().map(Write::Define);
+        let entries = entries.into_iter().map(Write::Entry);
+        self.env.inbox.write(definitions.chain(entries).collect()).await
     }
 
     /// Waits for the end of an execution, whether it is in memory, waits, or has ended.

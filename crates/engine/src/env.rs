@@ -62,8 +62,10 @@ pub(crate) struct Env {
     pub(crate) tokens: TokenKey,
     /// Who waits for the end of an execution that is not in memory.
     watchers: Mutex<HashMap<ExecNo, Vec<Ended>>>,
-    /// Workflows that stand still.
-    pub(crate) paused: RwLock<HashSet<String>>,
+    /// Workflows that stand still, each with its organization.
+    pub(crate) paused: RwLock<HashSet<(String, String)>>,
+    /// The names of organizations, so that executions share them.
+    organizations: Mutex<HashSet<Arc<str>>>,
     /// Up to which number waits for events have been offered them.
     pub(crate) offered: Mutex<HashMap<(ExecNo, u64), i64>>,
     /// What the self-audit has seen.
@@ -117,7 +119,11 @@ impl Env {
             inbox,
         } = parts;
         let kept = store.deliveries(&DeliveryFilter::default())?.len();
-        let paused = store.paused_workflows()?.into_iter().collect();
+        let mut paused = HashSet::new();
+        for organization in store.organizations()? {
+            let workflows = store.paused_workflows(&organization)?.into_iter();
+            paused.extend(workflows.map(|workflow| (organization.clone(), workflow)));
+        }
         let places = options.max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
             tokens: TokenKey::new(store.token_key()?),
@@ -143,6 +149,7 @@ impl Env {
             kept: AtomicUsize::new(kept),
             watchers: Mutex::default(),
             paused: RwLock::new(paused),
+            organizations: Mutex::default(),
             offered: Mutex::default(),
             audit: Audit::default(),
             recovered: AtomicBool::new(false),
@@ -166,11 +173,20 @@ impl Env {
         Some(i64::try_from(beyond.as_millis()).unwrap_or(i64::MAX))
     }
 
-    pub(crate) fn is_paused(&self, workflow: &str) -> bool {
-        self.paused
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(workflow)
+    pub(crate) fn is_paused(&self, organization: &str, workflow: &str) -> bool {
+        let paused = self.paused.read().unwrap_or_else(PoisonError::into_inner);
+        !paused.is_empty() && paused.contains(&(organization.to_owned(), workflow.to_owned()))
+    }
+
+    /// The name of an organization, of which there is one copy.
+    pub(crate) fn organization(&self, name: &str) -> Arc<str> {
+        let mut known = self.organizations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        known.insert(Arc::clone(&name));
+        name
     }
 
     /// Takes note of an execution that cannot go on, so that nobody tries again and again.

@@ -18,6 +18,8 @@ const EVENTS: usize = 100;
 
 /// Who waits for which events.
 pub(crate) struct EventWait {
+    /// Whose events: those of the organization of the execution.
+    pub(crate) organization: Path,
     pub(crate) exec: ExecNo,
     pub(crate) tag: u64,
     pub(crate) path: Path,
@@ -37,6 +39,7 @@ impl EventWait {
             .and_then(|after| after.parse().ok())
             .unwrap_or_default();
         Self {
+            organization: row.organization.as_str().into(),
             exec: wait.exec,
             tag: wait.tag,
             path: wait.path.as_str().into(),
@@ -55,9 +58,16 @@ impl Env {
         let mut after = self.offered().get(&place).copied().unwrap_or(wait.after);
         let since = if wait.after == 0 { wait.began_at } else { 0 };
         loop {
-            let (name, key) = (Arc::clone(&wait.event), wait.key.clone());
+            let (owner, name, key) = (
+                Arc::clone(&wait.organization),
+                Arc::clone(&wait.event),
+                wait.key.clone(),
+            );
             let page = self
-                .blocking(move |env| env.store.events_after(&name, key.as_deref(), after, since, EVENTS))
+                .blocking(move |env| {
+                    env.store
+                        .events_after(&owner, &name, key.as_deref(), after, since, EVENTS)
+                })
                 .await??;
             let Some(last) = page.last() else { return Ok(()) };
             after = last.id;
@@ -114,20 +124,25 @@ impl Env {
     }
 
     /// Tells those who wait of an event that is durable.
-    pub(crate) fn spawn_publish(self: &Arc<Self>, event: Path, key: Option<String>) {
+    pub(crate) fn spawn_publish(self: &Arc<Self>, organization: Path, event: Path, key: Option<String>) {
         let (env, errand) = (Arc::clone(self), self.errand());
         self.runtime.spawn(async move {
             let _errand = errand;
-            if let Err(error) = env.publish(&event, key).await {
+            if let Err(error) = env.publish(organization, &event, key).await {
                 tracing::warn!(%error, %event, "an event could not be passed on; the next start passes it on");
             }
         });
     }
 
-    async fn publish(self: &Arc<Self>, event: &Path, key: Option<String>) -> Result<(), EngineError> {
+    async fn publish(
+        self: &Arc<Self>,
+        organization: Path,
+        event: &Path,
+        key: Option<String>,
+    ) -> Result<(), EngineError> {
         let name = Arc::clone(event);
         let waits = self
-            .blocking(move |env| env.store.event_waits(&name, key.as_deref()))
+            .blocking(move |env| env.store.event_waits(&organization, &name, key.as_deref()))
             .await??;
         for (exec, tag, _) in waits {
             let found = self

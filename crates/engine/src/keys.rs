@@ -1,7 +1,9 @@
 //! Starting once only: by a key of the caller's own.
 
-use bowline_core::{Input, Origin};
-use bowline_store::{ExecNo, StartKeyRow, Status, StoreError, Write};
+use std::sync::Arc;
+
+use bowline_core::{Input, Origin, Path};
+use bowline_store::{EntryWrite, ExecNo, StartKeyRow, Status, StoreError, Write};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -64,6 +66,10 @@ pub(crate) struct Beginning {
     pub(crate) key: Option<ClaimedKey>,
     /// The execution that it was made from.
     pub(crate) origin: Option<Origin>,
+    /// The trace that it belongs to.
+    pub(crate) trace: Option<Path>,
+    /// What is written with it.
+    pub(crate) entries: Vec<EntryWrite>,
 }
 
 pub(crate) struct ClaimedKey {
@@ -73,8 +79,9 @@ pub(crate) struct ClaimedKey {
 }
 
 impl ClaimedKey {
-    pub(crate) fn write(self, workflow: &str, exec: ExecNo) -> Write {
+    pub(crate) fn write(self, organization: &str, workflow: &str, exec: ExecNo) -> Write {
         Write::ClaimKey {
+            organization: organization.to_owned(),
             workflow: workflow.to_owned(),
             key: self.key,
             exec,
@@ -100,17 +107,17 @@ impl Engine {
         let workflow = request.definition.workflow.clone();
         let mut refused = false;
         loop {
-            let (name, wanted) = (workflow.clone(), key.key.clone());
+            let (owner, name, wanted) = (Arc::clone(&request.organization), workflow.clone(), key.key.clone());
             let has = self
                 .env
-                .blocking(move |env| env.store.start_key(&name, &wanted))
+                .blocking(move |env| env.store.start_key(&owner, &name, &wanted))
                 .await??;
             let replaces = match has {
                 None => None,
                 Some(has) => {
                     let row = self.env.row(&has.id).await?;
                     match decide(&key, row.status, has.input_hash == input_hash) {
-                        Decision::Existing => return self.watch(&has.id).await,
+                        Decision::Existing => return Ok(self.watch(&has.id).await?.existing()),
                         Decision::Refuse(why) => return Err(taken(&workflow, &key, &has, why)),
                         Decision::Replace => Some(has.exec),
                         Decision::Terminate => {
@@ -131,7 +138,7 @@ impl Engine {
                     input_hash: input_hash.clone(),
                     replaces,
                 }),
-                origin: None,
+                ..Beginning::default()
             };
             match self.begin(request.clone(), beginning).await {
                 // Somebody else was first: what now holds is to be looked at anew. An id that exists is refused for

@@ -7,6 +7,8 @@ use bowline_core::Event;
 pub struct Committed<'a> {
     /// Id of the execution.
     pub id: &'a str,
+    /// Whose it is.
+    pub organization: &'a str,
     /// Name of its workflow.
     pub workflow: &'a str,
     /// Id of the execution that started it, if one did.

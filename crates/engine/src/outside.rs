@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use bowline_core::mutants::{Mutant, on};
 use bowline_core::{Answer, Input, Path, Payload, Wait};
 use bowline_store::{
-    CallbackAddress, Delivery, DeliveryFilter, ExecNo, ExecutionRow, Status, WaitFilter, WaitKind, WaitRow, WaitState,
-    Write,
+    CallbackAddress, DEFAULT_ORGANIZATION, Delivery, DeliveryFilter, ExecNo, ExecutionRow, Status, WaitFilter,
+    WaitKind, WaitRow, WaitState, Write,
 };
 use bytes::Bytes;
 use serde::Serialize;
@@ -258,10 +258,14 @@ impl Env {
                 })
                 .await?
             }
-            CallbackAddress::Key { name, key } => {
-                let (name, key) = (name.clone(), key.clone());
+            CallbackAddress::Key {
+                organization,
+                name,
+                key,
+            } => {
+                let (owner, name, key) = (organization.clone(), name.clone(), key.clone());
                 self.blocking(move |env| {
-                    let waits = env.store.waits_by_key(WaitKind::Callback, &name, &key)?;
+                    let waits = env.store.waits_by_key(&owner, WaitKind::Callback, &name, &key)?;
                     Ok(match waits.into_iter().next() {
                         Some(wait) if wait.state == WaitState::Open => Found::Open(wait),
                         Some(wait) => Found::Closed(wait),
@@ -307,14 +311,20 @@ impl Env {
         let now = self.options.clock.now();
         let expires_at = now.saturating_add(i64::try_from(self.options.keep_callbacks.as_millis()).unwrap_or(i64::MAX));
         let (name, key) = match address {
-            CallbackAddress::Key { name, key } => (name.clone(), Some(key.clone())),
+            CallbackAddress::Key { name, key, .. } => (name.clone(), Some(key.clone())),
             _ => (String::new(), None),
+        };
+        let organization = match (address, &early) {
+            (CallbackAddress::Key { organization, .. }, _) => organization.clone(),
+            (_, Some((row, _))) => row.organization.clone(),
+            _ => DEFAULT_ORGANIZATION.to_owned(),
         };
         let answer_text = serde_json::to_vec(&answer).map_err(|error| EngineError::Invalid(error.to_string()))?;
         let id = self.next_delivery.fetch_add(1, Ordering::SeqCst);
         let execution = early.as_ref().map(|(row, _)| row.id.clone());
         let delivery = Delivery {
             id,
+            organization,
             exec: early.as_ref().map(|(row, _)| row.exec),
             tag: early.as_ref().map(|(_, tag)| *tag),
             name,
@@ -365,7 +375,11 @@ impl Env {
         let address = match (to, kept.exec, kept.tag, kept.key) {
             (Some(to), ..) => to.clone(),
             (None, Some(exec), Some(tag), _) => CallbackAddress::Token(self.tokens.token(exec.0, tag)),
-            (None, _, _, Some(key)) => CallbackAddress::Key { name: kept.name, key },
+            (None, _, _, Some(key)) => CallbackAddress::Key {
+                organization: kept.organization,
+                name: kept.name,
+                key,
+            },
             (None, ..) => return Err(EngineError::Invalid(format!("kept callback {id} leads nowhere"))),
         };
         if let Found::Open(wait) = self.find(&address).await?
@@ -386,7 +400,14 @@ impl Env {
     }
 
     /// A wait was registered: whether what it waits for has come before.
-    pub(crate) fn spawn_look_for_answers(self: &Arc<Self>, exec: ExecNo, path: Path, tag: u64, wait: Wait, since: i64) {
+    pub(crate) fn spawn_look_for_answers(
+        self: &Arc<Self>,
+        (organization, exec): (Path, ExecNo),
+        path: Path,
+        tag: u64,
+        wait: Wait,
+        since: i64,
+    ) {
         let (env, errand) = (Arc::clone(self), self.errand());
         self.runtime.spawn(async move {
             let _errand = errand;
@@ -394,6 +415,7 @@ impl Env {
                 Wait::Callback { name, key, .. } => env.look_for_callback(exec, &path, tag, name.clone(), key.clone()).await,
                 Wait::Event { event, key, after } => {
                     let wait = EventWait {
+                        organization,
                         exec,
                         tag,
                         path,

@@ -32,20 +32,20 @@ impl Engine {
         self.env.unpause(id).await
     }
 
-    /// Makes all executions of a workflow stand still, also those that start from now on.
+    /// Makes all executions of an organization's workflow stand still, also those that start from now on.
     ///
     /// # Errors
     /// Where the store cannot be written.
-    pub async fn pause_workflow(&self, workflow: &str) -> Result<(), EngineError> {
-        self.env.pause_workflow(workflow).await
+    pub async fn pause_workflow(&self, organization: &str, workflow: &str) -> Result<(), EngineError> {
+        self.env.pause_workflow(organization, workflow).await
     }
 
-    /// Lets all paused executions of a workflow go on.
+    /// Lets all paused executions of an organization's workflow go on.
     ///
     /// # Errors
     /// Where the store cannot be written.
-    pub async fn unpause_workflow(&self, workflow: &str) -> Result<(), EngineError> {
-        self.env.unpause_workflow(workflow).await
+    pub async fn unpause_workflow(&self, organization: &str, workflow: &str) -> Result<(), EngineError> {
+        self.env.unpause_workflow(organization, workflow).await
     }
 }
 
@@ -141,32 +141,51 @@ impl Env {
         }
     }
 
-    pub(crate) async fn pause_workflow(self: &Arc<Self>, workflow: &str) -> Result<(), EngineError> {
-        self.inbox
-            .write(vec![Write::PauseWorkflow(workflow.to_owned())])
-            .await?;
+    pub(crate) async fn pause_workflow(
+        self: &Arc<Self>,
+        organization: &str,
+        workflow: &str,
+    ) -> Result<(), EngineError> {
+        let pause = Write::PauseWorkflow {
+            organization: organization.to_owned(),
+            workflow: workflow.to_owned(),
+        };
+        self.inbox.write(vec![pause]).await?;
         self.paused
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(workflow.to_owned());
+            .insert((organization.to_owned(), workflow.to_owned()));
         for driver in 0..self.drivers.len() {
-            self.send(driver, Message::Pause(Pause::Workflow(workflow.into())))?;
+            self.send(
+                driver,
+                Message::Pause(Pause::Workflow(organization.into(), workflow.into())),
+            )?;
         }
         Ok(())
     }
 
-    pub(crate) async fn unpause_workflow(self: &Arc<Self>, workflow: &str) -> Result<(), EngineError> {
-        self.inbox
-            .write(vec![Write::UnpauseWorkflow(workflow.to_owned())])
-            .await?;
+    pub(crate) async fn unpause_workflow(
+        self: &Arc<Self>,
+        organization: &str,
+        workflow: &str,
+    ) -> Result<(), EngineError> {
+        let unpause = Write::UnpauseWorkflow {
+            organization: organization.to_owned(),
+            workflow: workflow.to_owned(),
+        };
+        self.inbox.write(vec![unpause]).await?;
         self.paused
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(workflow);
+            .remove(&(organization.to_owned(), workflow.to_owned()));
         for driver in 0..self.drivers.len() {
-            self.send(driver, Message::Pause(Pause::ContinueWorkflow(workflow.into())))?;
+            self.send(
+                driver,
+                Message::Pause(Pause::ContinueWorkflow(organization.into(), workflow.into())),
+            )?;
         }
         let mut filter = ExecutionFilter {
+            organization: Some(organization.to_owned()),
             status: Some(Status::Paused),
             workflow: Some(workflow.to_owned()),
             limit: PAGE,

@@ -110,6 +110,8 @@ async fn one(env: &Arc<Env>, request: Request) -> Result<Option<Stands>, EngineE
             | EngineError::Ended { .. }
             | EngineError::BadToken
             | EngineError::Invalid(_)
+            | EngineError::EntryExists { .. }
+            | EngineError::EntryChanged { .. }
             | EngineError::Blob(_)),
         ) => tracing::warn!(%error, "a request of another process could not be carried out"),
         Err(error) => return Err(error),
@@ -150,20 +152,29 @@ async fn carry_out(env: &Arc<Env>, request: RequestKind) -> Result<(), EngineErr
             env.route(row.exec, input).await.map(drop)
         }
         RequestKind::Pause(PauseTarget::Execution(id)) => env.pause(&id).await.map(drop),
-        RequestKind::Pause(PauseTarget::Workflow(name)) => env.pause_workflow(&name).await,
+        RequestKind::Pause(PauseTarget::Workflow { organization, workflow }) => {
+            env.pause_workflow(&organization, &workflow).await
+        }
         RequestKind::Unpause(PauseTarget::Execution(id)) => env.unpause(&id).await.map(drop),
-        RequestKind::Unpause(PauseTarget::Workflow(name)) => env.unpause_workflow(&name).await,
+        RequestKind::Unpause(PauseTarget::Workflow { organization, workflow }) => {
+            env.unpause_workflow(&organization, &workflow).await
+        }
         RequestKind::Prune {
+            organization,
             workflow,
             after_ms,
             keep,
         } => {
             let rule = Retention {
+                organization,
                 workflow,
                 after: after_ms.map(|after| Duration::from_millis(u64::try_from(after).unwrap_or(0))),
                 keep,
             };
             prune(env, &rule).await
+        }
+        RequestKind::Entries(entries) => {
+            env.inbox.write(entries.into_iter().map(Write::Entry).collect()).await
         }
     }
 }

@@ -20,12 +20,22 @@ const PAGES: u32 = 2000;
 /// Which finished executions of a workflow are kept. With both bounds, what either of them lets go is forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
+    /// Whose workflows; none means those of every organization.
+    pub organization: Option<String>,
     /// The workflow; none means every one that has no rule of its own.
     pub workflow: Option<String>,
     /// Those that ended longer ago than this are forgotten; none keeps them however old they are.
     pub after: Option<Duration>,
     /// All but so many, those that ended last, are forgotten; none keeps them however many there are.
     pub keep: Option<usize>,
+}
+
+impl Retention {
+    /// Whether it is a rule for this workflow alone.
+    fn is_for(&self, organization: &str, workflow: &str) -> bool {
+        self.workflow.as_deref() == Some(workflow)
+            && self.organization.as_deref().is_none_or(|owner| owner == organization)
+    }
 }
 
 impl Engine {
@@ -43,13 +53,37 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Forgets one finished execution: its row, journal, callbacks, key, and what it refers to.
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`] where it does not exist; [`EngineError::NotResumable`] with the reason where it has not
+    /// ended, or its parent has not and may still ask how it ended.
+    pub async fn delete(&self, id: &str) -> Result<(), EngineError> {
+        let refuse = |why: &str| EngineError::NotResumable {
+            id: id.to_owned(),
+            why: why.to_owned(),
+        };
+        let row = self.env.row(id).await?;
+        if !row.status.is_finished() {
+            return Err(refuse("it has not ended"));
+        }
+        let exec = row.exec;
+        if self.env.without_awaited(vec![row]).await?.is_empty() {
+            return Err(refuse("the execution that started it has not ended"));
+        }
+        self.env.inbox.write(vec![slice(exec, SLICE)]).await?;
+        self.env.finish_deleting().await
+    }
+}
+
 impl Env {
     /// Applies all rules of the options once, and gives space back.
     pub(crate) async fn retain(self: &Arc<Self>) -> Result<(), EngineError> {
         // What a crash left in the middle.
         self.finish_deleting().await?;
         let rules = &self.options.retention;
-        let own: Vec<&str> = rules.iter().filter_map(|rule| rule.workflow.as_deref()).collect();
+        let own: Vec<_> = rules.iter().filter(|rule| rule.workflow.is_some()).cloned().collect();
         let mut count = 0;
         for rule in rules {
             count += self.prune(rule, &own, false).await?;
@@ -60,29 +94,37 @@ impl Env {
         self.give_back().await
     }
 
-    /// `own` are workflows that a rule for all leaves alone.
+    /// `own` are rules for single workflows, which a rule for all leaves alone.
     pub(crate) async fn prune(
         self: &Arc<Self>,
         rule: &Retention,
-        own: &[&str],
+        own: &[Retention],
         dry_run: bool,
     ) -> Result<usize, EngineError> {
-        let workflows = if let Some(workflow) = &rule.workflow {
-            vec![workflow.clone()]
-        } else {
-            let mut all = self.blocking(|env| env.store.workflows()).await??;
-            all.retain(|workflow| !own.contains(&workflow.as_str()));
-            all
+        let organizations = match &rule.organization {
+            Some(organization) => vec![organization.clone()],
+            None => self.blocking(|env| env.store.organizations()).await??,
         };
         let mut count = 0;
-        for workflow in workflows {
-            count += self.prune_one(&workflow, rule, dry_run).await?;
+        for organization in organizations {
+            let workflows = if let Some(workflow) = &rule.workflow {
+                vec![workflow.clone()]
+            } else {
+                let owner = organization.clone();
+                let mut all = self.blocking(move |env| env.store.workflows(&owner)).await??;
+                all.retain(|workflow| !own.iter().any(|rule| rule.is_for(&organization, workflow)));
+                all
+            };
+            for workflow in workflows {
+                count += self.prune_one(&organization, &workflow, rule, dry_run).await?;
+            }
         }
         Ok(count)
     }
 
     async fn prune_one(
         self: &Arc<Self>,
+        organization: &str,
         workflow: &str,
         rule: &Retention,
         dry_run: bool,
@@ -93,8 +135,9 @@ impl Env {
         });
         let by_count = match rule.keep {
             Some(keep) => {
-                let name = workflow.to_owned();
-                self.blocking(move |env| env.store.kept_from(&name, keep)).await??
+                let (owner, name) = (organization.to_owned(), workflow.to_owned());
+                self.blocking(move |env| env.store.kept_from(&owner, &name, keep))
+                    .await??
             }
             None => None,
         };
@@ -103,10 +146,10 @@ impl Env {
         };
         let (mut count, mut before_this) = (0, None);
         loop {
-            let name = workflow.to_owned();
+            let (owner, name) = (organization.to_owned(), workflow.to_owned());
             let limit = if dry_run { usize::MAX } else { PAGE };
             let page = self
-                .blocking(move |env| env.store.finished(&name, before, limit))
+                .blocking(move |env| env.store.finished(&owner, &name, before, limit))
                 .await??;
             // A parent that has not heard of the end of its child would start it again.
             let page = self.without_awaited(page).await?;

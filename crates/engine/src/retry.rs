@@ -12,6 +12,9 @@ use crate::segments::read_journal;
 /// What is done again.
 #[derive(Clone, Debug, Default)]
 pub struct Retry {
+    /// The id of the new execution, which must not exist: whoever asks twice with the same one gets one execution. None:
+    /// a new UUID.
+    pub id: Option<String>,
     /// The path of the step, or block, from which on everything is done again. None: whatever is not done.
     pub from: Option<String>,
     /// The input instead of the one that the execution was started with.
@@ -64,7 +67,7 @@ impl Engine {
         let mut origin = Origin::of(&ended, &records, retry.reason, &|path| {
             before.as_ref().is_none_or(|before| before.contains(path))
         });
-        let new = uuid::Uuid::now_v7().to_string();
+        let new = retry.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
         if retry.new_keys {
             origin.keys = new.as_str().into();
         }
@@ -75,13 +78,12 @@ impl Engine {
             .map_err(EngineError::Definition)?;
         let request = StartRequest {
             id: Some(new),
-            definition: bowline_store::Definition::clone(&definition),
-            input,
-            key: None,
+            organization: row.organization.as_str().into(),
+            ..StartRequest::new(bowline_store::Definition::clone(&definition), input)
         };
         let beginning = Beginning {
-            key: None,
             origin: Some(origin),
+            ..Beginning::default()
         };
         self.begin(request, beginning).await
     }

@@ -59,6 +59,7 @@ pub(crate) type Ended = oneshot::Sender<Result<Outcome, EngineError>>;
 pub(crate) struct Running {
     pub(crate) marks: Marks,
     pub(crate) id: Path,
+    pub(crate) organization: Path,
     pub(crate) workflow: Path,
     pub(crate) parent: Option<Path>,
     pub(crate) definition: Arc<Definition>,

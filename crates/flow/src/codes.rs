@@ -156,6 +156,9 @@ HEARTBEAT = 135, "a heartbeat that decides nothing",
 UNKNOWN_CALLBACK = 136, "no callback or approval of this name",
     "`callbacks.ID` reads the token and the address of a `callback` or `approve` that is a step of its own. The callback of a node is read in the node's `config` only, as `callback.url` and `callback.token`.",
     "Correct the id.";
+UNKNOWN_TRIGGER = 137, "no trigger of this type",
+    "`type:` of an entry of `triggers:` names a kind of trigger. This program has none of this name.",
+    "Correct the name; the message lists all that there are. Connectors are steps, and stand under `steps:`.";
 INTERNAL = 199, "a fault in Bowline",
     "The workflow was neither accepted nor refused for a reason. That is a fault in this program, not in the workflow.",
     "Please report it together with the file.";

@@ -95,7 +95,29 @@ pub fn is_workflow_file(path: &Path) -> bool {
         && !matches!(stem.rsplit_once('.'), Some((_, "test" | "schema")))
 }
 
-fn name_and_children(source: &Source) -> Option<(String, Vec<String>)> {
+/// Whether a file that lies among workflows is something else: mocks, an input, a test. It can be read, and nothing in it
+/// is of a workflow. What cannot be read, or only has a word misspelt, is a workflow with a mistake.
+pub fn is_something_else(source: &Source) -> bool {
+    let Ok(root) = parse(&source.text, 0) else {
+        return false;
+    };
+    if !matches!(root.kind, Kind::Map(_)) || root.get("assertions").is_some() {
+        return true;
+    }
+    let is_of_workflow = |key: &str| {
+        let words = || {
+            ["steps", "triggers"]
+                .into_iter()
+                .chain(crate::lower::STEP_KEYS.iter().copied())
+        };
+        words().any(|word| word == key) || bowline_expression::nearest(key, ["steps"].into_iter()).is_some()
+    };
+    let is_mocks = root.get("services").is_some() && root.get("steps").is_none();
+    is_mocks || !root.entries().iter().any(|entry| is_of_workflow(&entry.key))
+}
+
+/// The name of a workflow and those of the workflows that it starts, as far as its text can be read at all.
+pub fn name_and_children(source: &Source) -> Option<(String, Vec<String>)> {
     let root = parse(&source.text, 0).ok()?;
     let is_map = matches!(root.kind, Kind::Map(_));
     let own = root
@@ -118,6 +140,31 @@ fn collect(node: &Node, is_root: bool, children: &mut Vec<String>) {
             ("workflow", Some(name)) if !is_root => children.push(name.to_owned()),
             ("config" | "input" | "output" | "set" | "return" | "connections", _) => {}
             _ => collect(&entry.value, false, children),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_beside_workflows_is_known() {
+        for (text, expected) in [
+            ("steps: []", false),
+            ("step: []", false),
+            ("triggers: []", false),
+            ("type: http-request", false),
+            ("name: a\nparallel: []", false),
+            ("a: [", false),
+            ("services: []", true),
+            ("extends: mocks.yaml\nservices: []", true),
+            ("- id: a\n  type: mock-http-service", true),
+            ("name: a test\nassertions: []", true),
+            ("{\"orderId\": 1, \"name\": \"Ada\"}", true),
+            ("just text", true),
+        ] {
+            assert_eq!(is_something_else(&Source::new("f.yaml", text)), expected, "{text}");
         }
     }
 }

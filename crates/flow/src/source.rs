@@ -74,6 +74,14 @@ impl Source {
         Ok(source.with_shared(shared.display().to_string(), text))
     }
 
+    /// Reads one file and not the shared one beside it.
+    ///
+    /// # Errors
+    /// What keeps it from being read: not there, a folder, too large, not UTF-8.
+    pub fn read_alone(path: &Path) -> Result<Self, Problems> {
+        Ok(Self::new(path.display().to_string(), read_text(path)?))
+    }
+
     /// What is stored: a small JSON envelope with both texts. Files are named without their folders, so that
     /// a workflow is the same version from wherever it is loaded.
     pub fn content(&self) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! What others do: how steps go, who answers callbacks and sends signals, and when.
 
 use bowline_core::{Attempt, Wait};
-use bowline_store::{CallbackAddress, ExecNo};
+use bowline_store::{DEFAULT_ORGANIZATION, CallbackAddress, ExecNo};
 
 use crate::actions::Action;
 use crate::plan::StepPlan;
@@ -47,6 +47,7 @@ impl State {
         let exec = self.ledger.numbers.get(id).copied().unwrap_or(ExecNo(0));
         if self.is_new(exec, &format!("key {key}")) {
             let address = CallbackAddress::Key {
+                organization: DEFAULT_ORGANIZATION.into(),
                 name: "channel".into(),
                 key: key.to_owned(),
             };
@@ -100,6 +101,7 @@ impl State {
             Wait::Callback { key: Some(key), .. } => {
                 if self.is_new(exec, &format!("key {key}")) {
                     let address = CallbackAddress::Key {
+                        organization: DEFAULT_ORGANIZATION.into(),
                         name: "channel".into(),
                         key: key.clone(),
                     };

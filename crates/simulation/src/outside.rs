@@ -101,9 +101,8 @@ async fn start(
 ) -> Result<Became, Broken> {
     let request = StartRequest {
         id: Some(id.clone()),
-        definition: definition(workflow),
-        input: Payload::null(),
         key: key.clone().map(StartKey::new),
+        ..StartRequest::new(definition(workflow), Payload::null())
     };
     let handle = match engine.start(request).await {
         Ok(handle) => handle,

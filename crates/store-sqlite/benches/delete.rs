@@ -8,7 +8,9 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use bowline_store::{Definition, ExecNo, Finish, JournalRecord, NewExecution, Status, Store as _, Write, Writer};
+use bowline_store::{
+    DEFAULT_ORGANIZATION, Definition, ExecNo, Finish, JournalRecord, NewExecution, Status, Store as _, Write, Writer,
+};
 use bowline_store_sqlite::{Options, SqliteStore};
 use bytes::Bytes;
 
@@ -76,6 +78,7 @@ fn write(writer: &mut dyn Writer, records: u64) -> Result<()> {
             content: Bytes::from_static(b"{}"),
         }),
         Write::Start(NewExecution {
+            organization: DEFAULT_ORGANIZATION.into(),
             exec: ExecNo(1),
             id: "0198c0de-0000-7000-8000-000000000001".into(),
             workflow: "long".into(),
@@ -100,6 +103,7 @@ fn write(writer: &mut dyn Writer, records: u64) -> Result<()> {
         writer.commit(&batch)?;
     }
     writer.commit(&[Write::Finish(Finish {
+        error: None,
         exec: ExecNo(1),
         status: Status::Succeeded,
         at: 1,

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use bowline_store::{ExecNo, Store as _, WaitKind, load};
+use bowline_store::{DEFAULT_ORGANIZATION, ExecNo, Store as _, WaitKind, load};
 use bowline_store_sqlite::{Options, SqliteStore};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -70,7 +70,12 @@ fn start_up(home: &std::path::Path) -> Result<()> {
     store.requests(0)?;
     let ready = begun.elapsed();
     let begun = Instant::now();
-    let found = store.waits_by_key(WaitKind::Callback, load::CHANNEL, &load::key(ExecNo(77)))?;
+    let found = store.waits_by_key(
+        DEFAULT_ORGANIZATION,
+        WaitKind::Callback,
+        load::CHANNEL,
+        &load::key(ExecNo(77)),
+    )?;
     let by_key = begun.elapsed();
     let begun = Instant::now();
     let open_again = store.open_execution(ExecNo(77))?.map_or(0, |open| open.journal.len());

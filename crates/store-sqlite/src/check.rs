@@ -12,14 +12,16 @@ use crate::errors;
 use crate::files::Files;
 use crate::options::Options;
 
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 19] = [
     "sqlite_schema",
     "sqlite_sequence",
     "execution",
     "program",
+    "started",
     "journal",
     "condensed",
     "definitions",
+    "entries",
     "waits",
     "deliveries",
     "events",

@@ -18,7 +18,11 @@ use crate::options::Options;
 const APPLICATION_ID: i64 = 0x424F_574C;
 
 /// Version `n` is what the first `n` of these make of an empty database. Published ones are never changed.
-pub(crate) const STEPS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+pub(crate) const STEPS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 
 /// What a file turned out to be.
 #[derive(Debug, PartialEq, Eq)]

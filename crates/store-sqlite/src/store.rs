@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bowline_store::{
-    AuditPage, Definition, Delivery, DeliveryFilter, EventRow, ExecNo, ExecutionFilter, ExecutionRow, Housekeeping,
-    JournalRecord, OpenExecution, Request, RequestKind, StartKeyRow, Store, StoreError, WaitFilter, WaitKind, WaitRow,
-    Writer,
+    AuditPage, Definition, Delivery, DeliveryFilter, EntryRange, EventRow, ExecNo, ExecutionFilter, ExecutionRow,
+    Housekeeping, JournalRecord, OpenExecution, Request, RequestKind, StartKeyRow, Store, StoreError, WaitFilter,
+    WaitKind, WaitRow, Writer,
 };
+use bytes::Bytes;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -217,19 +218,25 @@ impl Store for SqliteStore {
         self.read("reading the key of tokens", read::token_key)
     }
 
-    fn definitions(&self, workflow: &str) -> Result<Vec<Definition>, StoreError> {
+    fn definitions(&self, organization: &str, workflow: &str) -> Result<Vec<Definition>, StoreError> {
         self.read("reading definitions", |connection| {
-            read::definitions(connection, workflow)
+            read::definitions(connection, organization, workflow)
         })
     }
 
-    fn workflows(&self) -> Result<Vec<String>, StoreError> {
-        self.read("listing workflows", read::workflows)
+    fn organizations(&self) -> Result<Vec<String>, StoreError> {
+        self.read("listing organizations", read::organizations)
     }
 
-    fn paused_workflows(&self) -> Result<Vec<String>, StoreError> {
+    fn workflows(&self, organization: &str) -> Result<Vec<String>, StoreError> {
+        self.read("listing workflows", |connection| {
+            read::workflows(connection, organization)
+        })
+    }
+
+    fn paused_workflows(&self, organization: &str) -> Result<Vec<String>, StoreError> {
         self.read("listing paused workflows", |connection| {
-            read::paused_workflows(connection)
+            read::paused_workflows(connection, organization)
         })
     }
 
@@ -239,9 +246,9 @@ impl Store for SqliteStore {
         })
     }
 
-    fn start_key(&self, workflow: &str, key: &str) -> Result<Option<StartKeyRow>, StoreError> {
+    fn start_key(&self, organization: &str, workflow: &str, key: &str) -> Result<Option<StartKeyRow>, StoreError> {
         self.read("reading a start key", |connection| {
-            read::start_key(connection, workflow, key)
+            read::start_key(connection, organization, workflow, key)
         })
     }
 
@@ -275,15 +282,26 @@ impl Store for SqliteStore {
         self.read("listing waits", |connection| read::waits(connection, filter))
     }
 
-    fn waits_by_key(&self, kind: WaitKind, name: &str, key: &str) -> Result<Vec<WaitRow>, StoreError> {
+    fn waits_by_key(
+        &self,
+        organization: &str,
+        kind: WaitKind,
+        name: &str,
+        key: &str,
+    ) -> Result<Vec<WaitRow>, StoreError> {
         self.read("reading waits for a key", |connection| {
-            read::waits_by_key(connection, kind, name, key)
+            read::waits_by_key(connection, organization, kind, name, key)
         })
     }
 
-    fn event_waits(&self, event: &str, key: Option<&str>) -> Result<Vec<(ExecNo, u64, String)>, StoreError> {
+    fn event_waits(
+        &self,
+        organization: &str,
+        event: &str,
+        key: Option<&str>,
+    ) -> Result<Vec<(ExecNo, u64, String)>, StoreError> {
         self.read("reading who waits for an event", |connection| {
-            read::event_waits(connection, event, key)
+            read::event_waits(connection, organization, event, key)
         })
     }
 
@@ -311,6 +329,7 @@ impl Store for SqliteStore {
 
     fn events_after(
         &self,
+        organization: &str,
         event: &str,
         key: Option<&str>,
         after: i64,
@@ -318,19 +337,25 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<EventRow>, StoreError> {
         self.read("reading events", |connection| {
-            read::events_after(connection, event, key, after, since, limit)
+            read::events_after(connection, organization, event, key, after, since, limit)
         })
     }
 
-    fn finished(&self, workflow: &str, before: i64, limit: usize) -> Result<Vec<ExecutionRow>, StoreError> {
+    fn finished(
+        &self,
+        organization: &str,
+        workflow: &str,
+        before: i64,
+        limit: usize,
+    ) -> Result<Vec<ExecutionRow>, StoreError> {
         self.read("reading finished executions", |connection| {
-            read::finished(connection, workflow, before, limit)
+            read::finished(connection, organization, workflow, before, limit)
         })
     }
 
-    fn kept_from(&self, workflow: &str, keep: usize) -> Result<Option<i64>, StoreError> {
+    fn kept_from(&self, organization: &str, workflow: &str, keep: usize) -> Result<Option<i64>, StoreError> {
         self.read("reading finished executions", |connection| {
-            read::kept_from(connection, workflow, keep)
+            read::kept_from(connection, organization, workflow, keep)
         })
     }
 
@@ -356,6 +381,14 @@ impl Store for SqliteStore {
         self.read("reading references to blobs", |connection| {
             read::blob_referenced(connection, blob)
         })
+    }
+
+    fn entry(&self, space: &str, key: &str) -> Result<Option<Bytes>, StoreError> {
+        self.read("reading an entry", |connection| read::entry(connection, space, key))
+    }
+
+    fn entries(&self, range: &EntryRange) -> Result<Vec<(String, Bytes)>, StoreError> {
+        self.read("listing entries", |connection| read::entries(connection, range))
     }
 
     fn backup(&self, dest: &Path) -> Result<(), StoreError> {

@@ -59,6 +59,22 @@ pub enum StoreError {
         /// The record's number.
         seq: u64,
     },
+    /// There is an entry where a new one was to be added.
+    #[error("there is an entry {} in {space} already", key.replace('\0', "/"))]
+    EntryExists {
+        /// The space.
+        space: String,
+        /// The key.
+        key: String,
+    },
+    /// An entry is not what whoever changes it took it for.
+    #[error("the entry {} in {space} has been changed", key.replace('\0', "/"))]
+    EntryChanged {
+        /// The space.
+        space: String,
+        /// The key.
+        key: String,
+    },
     /// What was to be written does not fit what is there: the execution is gone, or has not finished, or the like.
     #[error("{0}")]
     Refused(String),

@@ -7,6 +7,7 @@
 //! [`MemoryStore`] is the store for tests and simulation; [`testkit`] is what every store has to pass; [`load`]
 //! is the load that benches put on a writer.
 
+mod entries;
 mod error;
 pub mod load;
 mod memory;
@@ -19,6 +20,9 @@ mod write;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+pub use entries::{DEFAULT_ORGANIZATION, Entry, EntryRange, EntryWrite, KEPT_BLOBS, is_blob_kept, key, key_parts, prefix};
 pub use error::StoreError;
 pub use memory::{Fault, Hold, MemoryStore, Witness};
 pub use requests::{CallbackAddress, PauseTarget, Request, RequestKind};
@@ -43,14 +47,17 @@ pub trait Store: Send + Sync + 'static {
     /// The definition with this content hash.
     fn definition(&self, hash: &str) -> Result<Option<Definition>, StoreError>;
 
-    /// The definitions of a workflow, in the order in which they came.
-    fn definitions(&self, workflow: &str) -> Result<Vec<Definition>, StoreError>;
+    /// The definitions that an organization has started executions of a workflow with, in the order in which they came.
+    fn definitions(&self, organization: &str, workflow: &str) -> Result<Vec<Definition>, StoreError>;
 
-    /// The names of workflows that executions have been started of, in alphabetical order.
-    fn workflows(&self) -> Result<Vec<String>, StoreError>;
+    /// The organizations that have executions or paused workflows, in alphabetical order.
+    fn organizations(&self) -> Result<Vec<String>, StoreError>;
 
-    /// The workflows that are paused, in alphabetical order.
-    fn paused_workflows(&self) -> Result<Vec<String>, StoreError>;
+    /// The names of workflows that an organization has executions of, in alphabetical order.
+    fn workflows(&self, organization: &str) -> Result<Vec<String>, StoreError>;
+
+    /// The workflows of an organization that are paused, in alphabetical order.
+    fn paused_workflows(&self, organization: &str) -> Result<Vec<String>, StoreError>;
 
     /// The execution with this id.
     fn execution(&self, id: &str) -> Result<Option<ExecutionRow>, StoreError>;
@@ -58,8 +65,8 @@ pub trait Store: Send + Sync + 'static {
     /// The execution with this number.
     fn execution_by_no(&self, exec: ExecNo) -> Result<Option<ExecutionRow>, StoreError>;
 
-    /// Who started with this key of a workflow.
-    fn start_key(&self, workflow: &str, key: &str) -> Result<Option<StartKeyRow>, StoreError>;
+    /// Who started with this key of a workflow of an organization.
+    fn start_key(&self, organization: &str, workflow: &str, key: &str) -> Result<Option<StartKeyRow>, StoreError>;
 
     /// Executions newest first, as the filter says.
     fn executions(&self, filter: &ExecutionFilter) -> Result<Vec<ExecutionRow>, StoreError>;
@@ -93,17 +100,29 @@ pub trait Store: Send + Sync + 'static {
     /// Waits, ordered by execution and tag, as the filter says.
     fn waits(&self, filter: &WaitFilter) -> Result<Vec<WaitRow>, StoreError>;
 
-    /// Waits for this key: first all open ones in the order in which they were opened, then up to 16 others, those
+    /// Waits of an organization for this key: first all open ones in the order in which they were opened, then up to 16 others, those
     /// opened last first. Signals have no keys.
-    fn waits_by_key(&self, kind: WaitKind, name: &str, key: &str) -> Result<Vec<WaitRow>, StoreError>;
+    fn waits_by_key(
+        &self,
+        organization: &str,
+        kind: WaitKind,
+        name: &str,
+        key: &str,
+    ) -> Result<Vec<WaitRow>, StoreError>;
 
-    /// Whose open waits an event with this name and key is for: execution, tag and path, in ascending order.
-    fn event_waits(&self, event: &str, key: Option<&str>) -> Result<Vec<(ExecNo, u64, String)>, StoreError>;
+    /// Whose open waits an event of an organization with this name and key is for: execution, tag and path, in ascending order.
+    fn event_waits(
+        &self,
+        organization: &str,
+        event: &str,
+        key: Option<&str>,
+    ) -> Result<Vec<(ExecNo, u64, String)>, StoreError>;
 
     /// Kept deliveries, oldest first, as the filter says.
     fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<Delivery>, StoreError>;
 
-    /// Kept deliveries for one wait, oldest first: those that name it, and those for its key if it has one.
+    /// Kept deliveries for one wait, oldest first: those that name it, and those of its organization for its key if it
+    /// has one.
     fn deliveries_for(
         &self,
         exec: ExecNo,
@@ -115,10 +134,11 @@ pub trait Store: Send + Sync + 'static {
     /// The highest number that a delivery ever had; 0 where there was none. Whoever holds the writer counts on from it.
     fn last_delivery(&self) -> Result<i64, StoreError>;
 
-    /// Events with this name, in the order of their numbers, at most `limit`: those with a number above `after`, not
+    /// Events of an organization with this name, in the order of their numbers, at most `limit`: those with a number above `after`, not
     /// emitted before `since` (milliseconds since the Unix epoch), and with this key if one is given.
     fn events_after(
         &self,
+        organization: &str,
         event: &str,
         key: Option<&str>,
         after: i64,
@@ -127,11 +147,17 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<EventRow>, StoreError>;
 
     /// Finished executions of a workflow that ended before this time, those that ended first first, at most `limit`.
-    fn finished(&self, workflow: &str, before: i64, limit: usize) -> Result<Vec<ExecutionRow>, StoreError>;
+    fn finished(
+        &self,
+        organization: &str,
+        workflow: &str,
+        before: i64,
+        limit: usize,
+    ) -> Result<Vec<ExecutionRow>, StoreError>;
 
     /// The time before which finished executions have to have ended so that deleting them leaves the `keep` of this
     /// workflow that ended last; none where there are not more than that.
-    fn kept_from(&self, workflow: &str, keep: usize) -> Result<Option<i64>, StoreError>;
+    fn kept_from(&self, organization: &str, workflow: &str, keep: usize) -> Result<Option<i64>, StoreError>;
 
     /// Executions that were deleted in part, at most `limit`. See [`Write::DeleteSlice`].
     fn deleting(&self, limit: usize) -> Result<Vec<ExecNo>, StoreError>;
@@ -144,6 +170,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether any execution refers to this blob.
     fn blob_referenced(&self, blob: &str) -> Result<bool, StoreError>;
+
+    /// The value of an entry.
+    fn entry(&self, space: &str, key: &str) -> Result<Option<Bytes>, StoreError>;
+
+    /// Entries with their keys, as the range says.
+    fn entries(&self, range: &EntryRange) -> Result<Vec<(String, Bytes)>, StoreError>;
 
     /// Requests (such as a cancellation) that other processes left for whoever holds the writer, oldest
     /// first, with `id > after`. Must be cheap when there are none: it is polled.

@@ -13,7 +13,9 @@ use bytes::Bytes;
 
 pub use parked::{CHANNEL, key, park};
 
-use crate::{Definition, ExecNo, Finish, JournalRecord, NewExecution, Status, StoreError, Write, Writer};
+use crate::{
+    DEFAULT_ORGANIZATION, Definition, ExecNo, Finish, JournalRecord, NewExecution, Status, StoreError, Write, Writer,
+};
 
 const WORKFLOW: &str = "load";
 const DEFINITION: &str = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
@@ -109,6 +111,7 @@ pub fn drive(
                     exec: current.exec,
                     status: Status::Succeeded,
                     at,
+                    error: None,
                 }));
                 *slot = (next < end).then_some(Slot {
                     exec: ExecNo(next),
@@ -140,6 +143,7 @@ fn new_execution(exec: ExecNo, at: i64) -> NewExecution {
     NewExecution {
         exec,
         id: format!("0198c0de-0000-7000-8000-{:012x}", exec.0),
+        organization: DEFAULT_ORGANIZATION.into(),
         workflow: WORKFLOW.into(),
         definition: DEFINITION.into(),
         parent: None,

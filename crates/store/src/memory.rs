@@ -11,12 +11,13 @@ mod state;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 pub use faults::{Fault, Hold, Witness};
 
 use crate::{
-    AuditPage, Definition, Delivery, DeliveryFilter, EventRow, ExecNo, ExecutionFilter, ExecutionRow, Housekeeping,
-    JournalRecord, OpenExecution, Request, RequestKind, StartKeyRow, Store, StoreError, WaitFilter, WaitKind, WaitRow,
-    Write, Writer,
+    AuditPage, Definition, Delivery, DeliveryFilter, EntryRange, EventRow, ExecNo, ExecutionFilter, ExecutionRow,
+    Housekeeping, JournalRecord, OpenExecution, Request, RequestKind, StartKeyRow, Store, StoreError, WaitFilter,
+    WaitKind, WaitRow, Write, Writer,
 };
 use faults::Plan;
 use state::State;
@@ -145,24 +146,28 @@ impl Store for MemoryStore {
         Ok(*TOKEN_KEY)
     }
 
-    fn definitions(&self, workflow: &str) -> Result<Vec<Definition>, StoreError> {
-        Ok(self.shared.lock().definitions_of(workflow))
+    fn definitions(&self, organization: &str, workflow: &str) -> Result<Vec<Definition>, StoreError> {
+        Ok(self.shared.lock().definitions_of(organization, workflow))
     }
 
-    fn workflows(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.shared.lock().workflows())
+    fn organizations(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.shared.lock().organizations())
     }
 
-    fn paused_workflows(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.shared.lock().paused_workflows())
+    fn workflows(&self, organization: &str) -> Result<Vec<String>, StoreError> {
+        Ok(self.shared.lock().workflows(organization))
+    }
+
+    fn paused_workflows(&self, organization: &str) -> Result<Vec<String>, StoreError> {
+        Ok(self.shared.lock().paused_workflows(organization))
     }
 
     fn execution_by_no(&self, exec: ExecNo) -> Result<Option<ExecutionRow>, StoreError> {
         Ok(self.shared.lock().by_number(exec))
     }
 
-    fn start_key(&self, workflow: &str, key: &str) -> Result<Option<StartKeyRow>, StoreError> {
-        Ok(self.shared.lock().start_key(workflow, key))
+    fn start_key(&self, organization: &str, workflow: &str, key: &str) -> Result<Option<StartKeyRow>, StoreError> {
+        Ok(self.shared.lock().start_key(organization, workflow, key))
     }
 
     fn last_record(&self, exec: ExecNo) -> Result<Option<JournalRecord>, StoreError> {
@@ -189,12 +194,23 @@ impl Store for MemoryStore {
         Ok(self.shared.lock().list_waits(filter))
     }
 
-    fn waits_by_key(&self, kind: WaitKind, name: &str, key: &str) -> Result<Vec<WaitRow>, StoreError> {
-        Ok(self.shared.lock().waits_by_key(kind, name, key))
+    fn waits_by_key(
+        &self,
+        organization: &str,
+        kind: WaitKind,
+        name: &str,
+        key: &str,
+    ) -> Result<Vec<WaitRow>, StoreError> {
+        Ok(self.shared.lock().waits_by_key(organization, kind, name, key))
     }
 
-    fn event_waits(&self, event: &str, key: Option<&str>) -> Result<Vec<(ExecNo, u64, String)>, StoreError> {
-        Ok(self.shared.lock().event_waits(event, key))
+    fn event_waits(
+        &self,
+        organization: &str,
+        event: &str,
+        key: Option<&str>,
+    ) -> Result<Vec<(ExecNo, u64, String)>, StoreError> {
+        Ok(self.shared.lock().event_waits(organization, event, key))
     }
 
     fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
@@ -217,21 +233,29 @@ impl Store for MemoryStore {
 
     fn events_after(
         &self,
+        organization: &str,
         event: &str,
         key: Option<&str>,
         after: i64,
         since: i64,
         limit: usize,
     ) -> Result<Vec<EventRow>, StoreError> {
-        Ok(self.shared.lock().events_after(event, key, after, since, limit))
+        let state = self.shared.lock();
+        Ok(state.events_after(organization, event, key, after, since, limit))
     }
 
-    fn finished(&self, workflow: &str, before: i64, limit: usize) -> Result<Vec<ExecutionRow>, StoreError> {
-        Ok(self.shared.lock().finished(workflow, before, limit))
+    fn finished(
+        &self,
+        organization: &str,
+        workflow: &str,
+        before: i64,
+        limit: usize,
+    ) -> Result<Vec<ExecutionRow>, StoreError> {
+        Ok(self.shared.lock().finished(organization, workflow, before, limit))
     }
 
-    fn kept_from(&self, workflow: &str, keep: usize) -> Result<Option<i64>, StoreError> {
-        Ok(self.shared.lock().kept_from(workflow, keep))
+    fn kept_from(&self, organization: &str, workflow: &str, keep: usize) -> Result<Option<i64>, StoreError> {
+        Ok(self.shared.lock().kept_from(organization, workflow, keep))
     }
 
     fn deleting(&self, limit: usize) -> Result<Vec<ExecNo>, StoreError> {
@@ -256,6 +280,14 @@ impl Store for MemoryStore {
 
     fn shrink(&self, _max_pages: u32) -> Result<u32, StoreError> {
         Ok(0)
+    }
+
+    fn entry(&self, space: &str, key: &str) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.shared.lock().entry(space, key))
+    }
+
+    fn entries(&self, range: &EntryRange) -> Result<Vec<(String, Bytes)>, StoreError> {
+        Ok(self.shared.lock().list_entries(range))
     }
 
     fn requests(&self, after: i64) -> Result<Vec<Request>, StoreError> {

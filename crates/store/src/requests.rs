@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{DEFAULT_ORGANIZATION, EntryWrite};
+
 /// What another process asks of the one that holds the writer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,6 +48,9 @@ pub enum RequestKind {
     Unpause(PauseTarget),
     /// Forget finished executions. With both bounds, what either of them lets go is forgotten.
     Prune {
+        /// Only those of this organization; none means those of every one.
+        #[serde(default)]
+        organization: Option<String>,
         /// Only those of this workflow; none means those of every one.
         workflow: Option<String>,
         /// Those that ended longer ago than so many milliseconds.
@@ -53,6 +58,8 @@ pub enum RequestKind {
         /// All but so many of each workflow, those that ended last.
         keep: Option<usize>,
     },
+    /// Change these entries: all of them or, where one is not as it was taken to be, none.
+    Entries(Vec<EntryWrite>),
 }
 
 /// Where a callback goes.
@@ -63,6 +70,9 @@ pub enum CallbackAddress {
     Token(String),
     /// To whoever waits for this key.
     Key {
+        /// The organization of those who may wait for it.
+        #[serde(default = "default_organization")]
+        organization: String,
         /// The channel that the key belongs to; empty for none.
         name: String,
         /// The other side's reference.
@@ -79,6 +89,17 @@ pub enum CallbackAddress {
     Kept(i64),
 }
 
+impl CallbackAddress {
+    /// To whoever waits for this key of this channel (empty for none), in the organization that nobody named.
+    pub fn reference(name: impl Into<String>, key: impl Into<String>) -> Self {
+        Self::Key {
+            organization: DEFAULT_ORGANIZATION.to_owned(),
+            name: name.into(),
+            key: key.into(),
+        }
+    }
+}
+
 /// What is paused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -86,7 +107,17 @@ pub enum PauseTarget {
     /// The execution with this id.
     Execution(String),
     /// All executions of this workflow, also those that start later.
-    Workflow(String),
+    Workflow {
+        /// Whose workflow it is.
+        organization: String,
+        /// Its name.
+        workflow: String,
+    },
+}
+
+/// Of requests that were left before there were organizations.
+fn default_organization() -> String {
+    DEFAULT_ORGANIZATION.to_owned()
 }
 
 /// A [`RequestKind`] with its place in the queue.

@@ -80,6 +80,8 @@ pub struct NewExecution {
     pub exec: ExecNo,
     /// The id that users see (UUIDv7 text). Unique.
     pub id: String,
+    /// Whose it is.
+    pub organization: String,
     /// Name of the workflow.
     pub workflow: String,
     /// Hash of the definition that it runs.
@@ -101,6 +103,8 @@ pub struct Finish {
     pub status: Status,
     /// Milliseconds since the Unix epoch.
     pub at: i64,
+    /// The code of the error that it ended with, if it failed.
+    pub error: Option<String>,
 }
 
 /// One entry of a journal: what one commit wrote for one execution.
@@ -125,6 +129,8 @@ pub struct ExecutionRow {
     pub exec: ExecNo,
     /// The id that users see.
     pub id: String,
+    /// Whose it is.
+    pub organization: String,
     /// Name of the workflow.
     pub workflow: String,
     /// Hash of the definition that it runs.
@@ -142,6 +148,9 @@ pub struct ExecutionRow {
     /// Milliseconds since the Unix epoch; none while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<i64>,
+    /// The code of the error that it ended with, if it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// When a waiting one is to be woken at the latest, in milliseconds since the Unix epoch; none where only what it
     /// waits for wakes it, and where it does not wait.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,6 +160,8 @@ pub struct ExecutionRow {
 /// Which executions to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecutionFilter {
+    /// Only those of this organization; none means those of every one.
+    pub organization: Option<String>,
     /// Only those with this status.
     pub status: Option<Status>,
     /// Only those that have not finished.
@@ -161,6 +172,10 @@ pub struct ExecutionFilter {
     pub definition: Option<String>,
     /// Only those that this execution started.
     pub parent: Option<String>,
+    /// Only those that failed with an error of this code.
+    pub error: Option<String>,
+    /// Only those that began at the first time or later, and before the second (milliseconds since the Unix epoch).
+    pub started: (Option<i64>, Option<i64>),
     /// Only those whose id begins with this.
     pub id_prefix: Option<String>,
     /// Only those older than this number: the last one of the page before.
@@ -174,6 +189,26 @@ impl ExecutionFilter {
     #[must_use]
     pub fn page(&self) -> usize {
         if self.limit == 0 { 100 } else { self.limit }
+    }
+
+    /// Whether this filter lets `row` through, its page aside.
+    #[must_use]
+    pub fn fits(&self, row: &ExecutionRow) -> bool {
+        let (since, until) = self.started;
+        self.organization.as_ref().is_none_or(|name| row.organization == *name)
+            && self.status.is_none_or(|status| row.status == status)
+            && (!self.unfinished || !row.status.is_finished())
+            && self.workflow.as_ref().is_none_or(|name| row.workflow == *name)
+            && self.definition.as_ref().is_none_or(|hash| row.definition == *hash)
+            && (self.parent.is_none() || row.parent == self.parent)
+            && (self.error.is_none() || row.error == self.error)
+            && since.is_none_or(|since| row.started_at >= since)
+            && until.is_none_or(|until| row.started_at < until)
+            && self
+                .id_prefix
+                .as_ref()
+                .is_none_or(|prefix| row.id.starts_with(prefix.as_str()))
+            && self.before.is_none_or(|before| row.exec < before)
     }
 }
 

@@ -5,7 +5,9 @@
 //! does not do what [`Store`] promises.
 
 mod concurrent;
+mod entries;
 mod listing;
+mod organizations;
 mod parking;
 mod recovery;
 mod requests;
@@ -18,7 +20,9 @@ use std::error::Error;
 
 use bytes::Bytes;
 
-use crate::{Definition, ExecNo, Finish, JournalRecord, NewExecution, Status, Store, StoreError, Write};
+use crate::{
+    DEFAULT_ORGANIZATION, Definition, ExecNo, Finish, JournalRecord, NewExecution, Status, Store, StoreError, Write,
+};
 
 /// Why a case did not pass, as far as it did not panic.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -81,6 +85,13 @@ pub fn cases<P: Place>() -> Vec<Case<P>> {
         ("the key of tokens stays", retention::token_key),
         ("lists are newest first, filtered and paged", listing::lists),
         ("filters take texts literally", listing::literal),
+        ("lists are for times and errors", listing::times_and_errors),
+        ("nothing of another organization is found", organizations::apart),
+        ("events are for their organization", organizations::events),
+        ("lists are of one organization", organizations::lists),
+        ("entries are added, swapped and removed", entries::life),
+        ("entries are listed in order", entries::lists),
+        ("entries and executions are written together", entries::with_executions),
         ("requests are a queue", requests::queue),
         ("requests come back as they were left", requests::kinds),
         ("requests come in beside a writer", requests::beside_a_writer),
@@ -121,6 +132,7 @@ pub fn execution(exec: i64, id: &str, workflow: &str, mark: char) -> NewExecutio
     NewExecution {
         exec: ExecNo(exec),
         id: id.into(),
+        organization: DEFAULT_ORGANIZATION.into(),
         workflow: workflow.into(),
         definition: String::from(mark).repeat(64),
         parent: None,
@@ -147,6 +159,7 @@ pub fn finish(exec: i64, status: Status) -> Finish {
         exec: ExecNo(exec),
         status,
         at: 3_000 + exec,
+        error: (status == Status::Failed).then(|| "oops".into()),
     }
 }
 

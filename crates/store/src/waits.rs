@@ -88,6 +88,8 @@ pub struct WaitRow {
 /// Which waits to list. They come ordered by execution and tag.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaitFilter {
+    /// Only those of executions of this organization; none means those of every one.
+    pub organization: Option<String>,
     /// Only those of this execution.
     pub exec: Option<ExecNo>,
     /// Only those of this kind.
@@ -111,7 +113,7 @@ impl WaitFilter {
         if self.limit == 0 { 100 } else { self.limit }
     }
 
-    /// Whether this filter lets `row` through, its page aside.
+    /// Whether this filter lets `row` through, its page and the organization aside, which a row does not say.
     #[must_use]
     pub fn fits(&self, row: &WaitRow) -> bool {
         self.exec.is_none_or(|exec| row.exec == exec)
@@ -128,6 +130,8 @@ impl WaitFilter {
 pub struct Delivery {
     /// Its number, ascending and never reused; 0 in [`Write::Keep`](crate::Write::Keep) lets the store number it.
     pub id: i64,
+    /// Whose it is.
+    pub organization: String,
     /// The execution that it is for, where its token said so.
     pub exec: Option<ExecNo>,
     /// Which of its waits.
@@ -147,6 +151,8 @@ pub struct Delivery {
 /// Which deliveries to list. They come oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
+    /// Only those of this organization; none means those of every one.
+    pub organization: Option<String>,
     /// Only this one.
     pub id: Option<i64>,
     /// Only those for this execution.
@@ -174,6 +180,8 @@ impl DeliveryFilter {
 pub struct EventRow {
     /// Its number, ascending and never reused; 0 in [`Write::Emit`](crate::Write::Emit) lets the store number it.
     pub id: i64,
+    /// Whose it is: it is for executions of this organization.
+    pub organization: String,
     /// Its name.
     pub event: String,
     /// What it is about, for those that wait for that only.

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::{
-    Definition, Delivery, EventRow, ExecNo, Finish, JournalRecord, NewExecution, RequestKind, Status, WaitRow,
-    WaitState,
+    Definition, Delivery, EntryWrite, EventRow, ExecNo, Finish, JournalRecord, NewExecution, RequestKind, Status,
+    WaitRow, WaitState,
 };
 
 /// One thing to write. Where nothing else is said, an execution that does not exist is an error.
@@ -74,7 +74,7 @@ pub enum Write {
         /// At most so many, so that no commit is long; [`Housekeeping`](crate::Housekeeping) tells if there are more.
         at_most: u32,
     },
-    /// Emits an event. Every waiting execution that waits for it is woken at its time or before.
+    /// Emits an event. Every waiting execution of its organization that waits for it is woken at its time or before.
     Emit(EventRow),
     /// Forgets events.
     DropEvents {
@@ -89,6 +89,8 @@ pub enum Write {
     /// Where it belongs to another one than `replaces` says it is [`StoreError::Duplicate`](crate::StoreError) with the
     /// id of that one.
     ClaimKey {
+        /// Whose workflow it is.
+        organization: String,
         /// Name of the workflow.
         workflow: String,
         /// The key.
@@ -100,10 +102,20 @@ pub enum Write {
         /// Who has it now; none when nobody has.
         replaces: Option<ExecNo>,
     },
-    /// Executions of this workflow are paused; does nothing where they are.
-    PauseWorkflow(String),
-    /// Executions of this workflow may go on; does nothing where they may.
-    UnpauseWorkflow(String),
+    /// Executions of a workflow are paused; does nothing where they are.
+    PauseWorkflow {
+        /// Whose workflow it is.
+        organization: String,
+        /// Its name.
+        workflow: String,
+    },
+    /// Executions of a workflow may go on; does nothing where they may.
+    UnpauseWorkflow {
+        /// Whose workflow it is.
+        organization: String,
+        /// Its name.
+        workflow: String,
+    },
 
     /// Recovery reads `events` instead of the records `from..to`, which stay for other readers. Segments that lie
     /// within are replaced; one that overlaps in part is an error.
@@ -126,6 +138,9 @@ pub enum Write {
         /// The blob's name.
         blob: String,
     },
+
+    /// Changes an entry.
+    Entry(EntryWrite),
 
     /// Deletes a finished execution with all that belongs to it, at once: for short ones. One that does not exist is
     /// nothing, one that has not finished is an error.

@@ -3,7 +3,7 @@
 //! A file is a list of services, or a document with `services`, `env`, `record` and `extends`. Every service has an
 //! `id`, a `type` and a `config`, as nodes have.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -156,12 +156,46 @@ pub(crate) struct Route {
     /// A repeated `Idempotency-Key` gets the first answer again, and the call is recorded as repeated.
     #[serde(default)]
     pub(crate) idempotent: bool,
+    /// A call that the service makes by itself afterwards, as asynchronous services do.
+    #[serde(default)]
+    pub(crate) callback: Option<Callback>,
+    /// Several of them.
+    #[serde(default)]
+    pub(crate) callbacks: Vec<Callback>,
     /// A fault of this route.
     #[serde(default)]
     pub(crate) fault: Option<Fault>,
     /// Several faults; the first that is due strikes.
     #[serde(default)]
     pub(crate) faults: Vec<Fault>,
+}
+
+/// A call that a service makes by itself after it has carried out what it was asked for. One that nobody answers, or with
+/// a status from 500, is repeated every half second, 20 times in all. It is recorded as a call of the service with the
+/// method `CALLBACK`. Strings may hold `${}` over `request`, `random`, `calls` and `response` (`status`, `body`).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Callback {
+    /// Where it goes: `${request.body.callbackUrl}`.
+    pub(crate) url: String,
+    /// Method. Default POST.
+    #[serde(default)]
+    pub(crate) method: Option<String>,
+    /// Headers.
+    #[serde(default)]
+    pub(crate) headers: Map<String, Value>,
+    /// Body: text is sent as it is, everything else as JSON.
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) body: Option<Value>,
+    /// Time since the request came in; an answer with a longer `delay` comes after the callback. Default none.
+    #[serde(default)]
+    pub(crate) after: Option<Delay>,
+    /// How often it is made. Default once.
+    #[serde(default)]
+    pub(crate) times: Option<NonZeroU32>,
+    /// Time between two of them. Default none.
+    #[serde(default)]
+    pub(crate) every: Option<Delay>,
 }
 
 /// What a request must hold for a route to answer it.

@@ -15,6 +15,10 @@ const MAY_NEED: &[(&str, &[&str])] = &[
     ("bowline-store-sqlite", &["bowline-store"]),
     ("bowline-engine", &["bowline-core", "bowline-store"]),
     ("bowline-expression", &[]),
+    (
+        "bowline-access",
+        &["bowline-core", "bowline-store", "bowline-engine", "bowline-connector", "bowline-expression"],
+    ),
     ("bowline-connector", &["bowline-core", "bowline-expression"]),
     ("bowline-connector-http", CONNECTOR),
     ("bowline-connector-mail", CONNECTOR),
@@ -24,7 +28,34 @@ const MAY_NEED: &[(&str, &[&str])] = &[
         &["bowline-core", "bowline-store", "bowline-engine"],
     ),
     ("bowline-testing", &["bowline-connector", "bowline-expression"]),
+    (
+        "bowline-triggers",
+        &[
+            "bowline-core",
+            "bowline-blobs",
+            "bowline-store",
+            "bowline-engine",
+            "bowline-expression",
+            "bowline-connector",
+            "bowline-flow",
+            "bowline-host",
+        ],
+    ),
     ("bowline-flow", CONNECTOR),
+    ("bowline-webhooks", CONNECTOR),
+    (
+        "bowline-host",
+        &[
+            "bowline-core",
+            "bowline-blobs",
+            "bowline-store",
+            "bowline-store-sqlite",
+            "bowline-engine",
+            "bowline-expression",
+            "bowline-connector",
+            "bowline-flow",
+        ],
+    ),
     (
         "bowline",
         &[
@@ -36,6 +67,10 @@ const MAY_NEED: &[(&str, &[&str])] = &[
         ],
     ),
     ("bowline-example-registration", &["bowline"]),
+    // Pages as functions from data: no routes, no store.
+    ("bowline-inspector", &["bowline-flow", "bowline-host"]),
+    // Wherever it stands, nothing below it knows a status code.
+    ("bowline-server", SERVER),
     // The one place where everything is wired together.
     ("bowline-cli", EVERYTHING),
     // What looks at the whole from outside.
@@ -47,8 +82,24 @@ const MAY_NEED: &[(&str, &[&str])] = &[
 /// What a connector, and the language that calls it, may need.
 const CONNECTOR: &[&str] = &["bowline-core", "bowline-connector", "bowline-expression"];
 
+/// What the server may need: whatever is behind its routes, and no connector.
+const SERVER: &[&str] = &[
+    "bowline-core",
+    "bowline-store",
+    "bowline-engine",
+    "bowline-expression",
+    "bowline-connector",
+    "bowline-flow",
+    "bowline-host",
+    "bowline-access",
+    "bowline-webhooks",
+    "bowline-triggers",
+    "bowline-inspector",
+];
+
 /// What stands above all layers may need.
 const EVERYTHING: &[&str] = &[
+    "bowline-access",
     "bowline-core",
     "bowline-blobs",
     "bowline-store",
@@ -61,7 +112,11 @@ const EVERYTHING: &[&str] = &[
     "bowline-connector-sql",
     "bowline-simulation",
     "bowline-testing",
+    "bowline-triggers",
+    "bowline-webhooks",
     "bowline-flow",
+    "bowline-inspector",
+    "bowline-server",
 ];
 
 /// Each crate with packages that must not be built for it, directly or not.
@@ -102,7 +157,8 @@ const NEVER: &[(&str, &[&str])] = &[
         "bowline-flow",
         &["axum", "hyper", "lettre", "reqwest", "rusqlite", "tokio"],
     ),
-    ("bowline-testing", &["axum", "lettre", "reqwest", "rusqlite"]),
+    ("bowline-testing", &["axum", "lettre", "rusqlite"]),
+    ("bowline-webhooks", &["axum", "hyper", "lettre", "reqwest", "rusqlite"]),
 ];
 
 /// TLS stacks and cryptography besides rustls on aws-lc-rs.

@@ -15,6 +15,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     bowline_connector_http::register(&mut registry);
     bowline_connector_mail::register(&mut registry);
     bowline_connector_sql::register(&mut registry);
+    bowline_webhooks::register(&mut registry);
+    bowline_triggers::register(&mut registry);
     registry
 });
 

@@ -124,8 +124,11 @@ fn verify(folder: &Path) -> Result<String> {
         );
         return Err(Failure::new(Exit::Store, anyhow::anyhow!(message)).hint("see `bowline doctor` for both folders"));
     }
-    let workflows = store.workflows()?;
-    Ok(format!("executions of {}", text::count(workflows.len(), "workflow")))
+    let mut workflows = 0;
+    for organization in store.organizations()? {
+        workflows += store.workflows(&organization)?.len();
+    }
+    Ok(format!("executions of {}", text::count(workflows, "workflow")))
 }
 
 fn and_blobs(count: usize) -> String {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bowline_core::Origin;
 use bowline_flow::{Difference, Plan, diff};
-use bowline_store::{Definition, ExecutionFilter, ExecutionRow, Store};
+use bowline_store::{DEFAULT_ORGANIZATION, Definition, ExecutionFilter, ExecutionRow, Store};
 use bowline_store_sqlite::SqliteStore;
 use serde_json::{Value, json};
 
@@ -68,10 +68,10 @@ fn version(store: Option<&SqliteStore>, name: &str) -> Result<(Definition, Plan)
             .hint("name a file, the beginning of a version's hash, or a workflow that was started in the data folder")
     };
     let store = store.ok_or_else(nothing)?;
-    let mut found = store.definitions(name)?;
+    let mut found = store.definitions(DEFAULT_ORGANIZATION, name)?;
     if found.is_empty() && name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        for workflow in store.workflows()? {
-            let all = store.definitions(&workflow)?;
+        for workflow in store.workflows(DEFAULT_ORGANIZATION)? {
+            let all = store.definitions(DEFAULT_ORGANIZATION, &workflow)?;
             found.extend(all.into_iter().filter(|one| one.hash.starts_with(name)));
         }
         if found.len() > 1 {

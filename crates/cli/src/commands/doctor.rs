@@ -164,12 +164,30 @@ fn audit(store: &SqliteStore, folder: &Path, repair: bool, findings: &mut Findin
 /// Unfinished executions whose definition this version does not take.
 fn stuck(store: &SqliteStore, findings: &mut Findings) -> Result<()> {
     let registry = registry();
-    for workflow in store.workflows()? {
-        for definition in store.definitions(&workflow)? {
-            let Err(error) = programs::read(&definition, &registry) else {
+    for organization in store.organizations()? {
+        stuck_of(store, &organization, &registry, findings)?;
+        let paused = store.paused_workflows(&organization)?;
+        if !paused.is_empty() {
+            findings.notes.push(format!("paused: {}", paused.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+/// The same, of one organization.
+fn stuck_of(
+    store: &SqliteStore,
+    organization: &str,
+    registry: &bowline_connector::Registry,
+    findings: &mut Findings,
+) -> Result<()> {
+    for workflow in store.workflows(organization)? {
+        for definition in store.definitions(organization, &workflow)? {
+            let Err(error) = programs::read(&definition, registry) else {
                 continue;
             };
             let filter = bowline_store::ExecutionFilter {
+                organization: Some(organization.to_owned()),
                 unfinished: true,
                 definition: Some(definition.hash.clone()),
                 limit: 1,
@@ -189,10 +207,6 @@ fn stuck(store: &SqliteStore, findings: &mut Findings) -> Result<()> {
                 ));
             }
         }
-    }
-    let paused = store.paused_workflows()?;
-    if !paused.is_empty() {
-        findings.notes.push(format!("paused: {}", paused.join(", ")));
     }
     Ok(())
 }
@@ -259,7 +273,7 @@ fn blobs(store: &SqliteStore, folder: &Path, repair: bool, findings: &mut Findin
     let of_task = store.clone();
     let collected: Collected = block_on(async move {
         let blobs = Blobs::local(&home).map_err(unusable)?;
-        let referenced = move |blob: &bowline_core::BlobId| of_task.blob_referenced(blob.as_str());
+        let referenced = move |blob: &bowline_core::BlobId| bowline_store::is_blob_kept(&of_task, blob.as_str());
         blobs.collect(referenced, DAY).await.map_err(unusable)
     })?;
     if collected.deleted > 0 || collected.leftovers > 0 {

@@ -14,11 +14,17 @@ pub(super) fn run(check: bool, root: &Path) -> Result {
     let registry = registry();
     let pages = [
         ("docs/reference/connectors.md", reference::connectors::page(&registry)),
+        ("docs/reference/triggers.md", reference::triggers::page(&registry)),
         ("docs/reference/errors.md", reference::errors::page()),
         ("docs/reference/cli.md", reference::cli::page()),
+        ("docs/reference/configuration.md", reference::configuration::page()),
         (
             "docs/schema/workflow.schema.json",
             format!("{:#}\n", language_schema(&registry)),
+        ),
+        (
+            "docs/schema/openapi.json",
+            format!("{:#}\n", bowline_server::api::routes().document()),
         ),
         ("docs/schema/mocks.schema.json", format!("{:#}\n", mocks_schema())),
     ];

@@ -2,6 +2,7 @@
 
 mod backup;
 mod completions;
+mod config;
 mod connectors;
 mod diff;
 mod doctor;
@@ -10,9 +11,13 @@ mod explain;
 mod generate;
 mod graph;
 mod init;
+mod keys;
+mod openapi;
+mod organizations;
 mod outside;
 mod run;
 mod schema;
+mod serve;
 mod simulate;
 mod validate;
 mod why;
@@ -23,10 +28,13 @@ use crate::args::Command;
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal;
 
-/// Does what the command line says.
-pub(crate) fn run(command: Command) -> Result {
+/// Does what the command line says. `log` is what it says about logs.
+pub(crate) fn run(command: Command, log: Option<&str>) -> Result {
     match command {
         Command::Run(args) => run::run(&args),
+        Command::Serve(args) => serve::run(&args, log),
+        Command::Config { command } => config::run(&command),
+        Command::OpenApi(args) => openapi::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Executions { command } => executions::run(command),
@@ -40,6 +48,8 @@ pub(crate) fn run(command: Command) -> Result {
         Command::Doctor(args) => doctor::run(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
+        Command::Keys { command } => keys::run(&command),
+        Command::Organizations { command } => organizations::run(&command),
         Command::Init(args) => init::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Explain { code } => explain::run(code.as_deref()),

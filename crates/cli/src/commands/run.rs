@@ -3,7 +3,7 @@
 use bowline_core::{Event, Payload, decode, internalize};
 use bowline_engine::{Conflict, Reuse, StartKey, StartRequest};
 use bowline_flow::check_input;
-use bowline_store::{ExecutionRow, Store};
+use bowline_store::{DEFAULT_ORGANIZATION, ExecutionRow, Store};
 use bowline_store_sqlite::SqliteStore;
 use serde_json::Value;
 
@@ -110,7 +110,9 @@ async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
         _ => None,
     };
     if let Some(key) = &args.key
-        && let Some(known) = session.store.start_key(&workflow.plan.name, key)?
+        && let Some(known) = session
+            .store
+            .start_key(DEFAULT_ORGANIZATION, &workflow.plan.name, key)?
     {
         // Whatever becomes of it is to be shown with its past.
         session.remember(&known.id)?;
@@ -132,9 +134,8 @@ async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
         let input = Payload::of(&input).map_err(|error| Failure::new(Exit::Bug, error))?;
         let request = StartRequest {
             id: Some(id.clone()),
-            definition: workflow.definition,
-            input,
             key: args.key.as_deref().map(|key| start_key(args, key)),
+            ..StartRequest::new(workflow.definition, input)
         };
         session.start(request).await?
     };

@@ -33,7 +33,7 @@ pub(crate) fn all(registry: &Registry) -> Vec<Entry> {
     connectors.chain(connections).collect()
 }
 
-fn whole(schema_of: fn(&mut SchemaGenerator) -> Schema) -> Value {
+pub(super) fn whole(schema_of: fn(&mut SchemaGenerator) -> Schema) -> Value {
     let mut generator = SchemaGenerator::default();
     let mut schema = schema_of(&mut generator).to_value();
     let mut definitions = generator.take_definitions(true);

@@ -92,7 +92,7 @@ fn is_null(schema: &Value) -> bool {
 }
 
 /// A type in a few words: `string`, `list of string`, `"a" or "b"`, the name of a definition.
-fn type_of(schema: &Value) -> String {
+pub(super) fn type_of(schema: &Value) -> String {
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
         return target.rsplit('/').next().unwrap_or(target).to_owned();
     }
@@ -142,7 +142,7 @@ fn named(name: &str, schema: &Value) -> String {
     }
 }
 
-fn meaning(schema: &Value) -> String {
+pub(super) fn meaning(schema: &Value) -> String {
     schema
         .get("description")
         .and_then(Value::as_str)
@@ -151,7 +151,7 @@ fn meaning(schema: &Value) -> String {
 }
 
 /// A text in one cell of a table.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.trim()
         .replace("\n\n", "<br>")
         .replace('\n', " ")

@@ -172,6 +172,7 @@ mod tests {
                 Event::Started {
                     input: Payload::null(),
                     origin: None,
+                    trace: None,
                 },
             ),
             (

@@ -155,7 +155,7 @@ impl View {
     /// Takes note of an event.
     pub(crate) fn apply(&mut self, at: i64, event: &Event) {
         match event {
-            Event::Started { input, origin } => {
+            Event::Started { input, origin, .. } => {
                 self.started_at = at;
                 self.input = Some(input.clone());
                 if let Some(origin) = origin {

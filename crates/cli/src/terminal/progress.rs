@@ -279,6 +279,7 @@ impl Observer for Watching {
             parent,
             at,
             events,
+            ..
         } = committed;
         let mode = self.shared.mode;
         let mut views = self.shared.views();

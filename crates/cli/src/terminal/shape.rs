@@ -114,6 +114,7 @@ fn index(step: &Step, prefix: &str, attempts: &mut HashMap<String, u32>) {
         | StepKind::Callback(_)
         | StepKind::WaitFor(_)
         | StepKind::Emit(_)
+        | StepKind::Respond(_)
         | StepKind::Approve(_)
         | StepKind::Workflow { .. }
         | StepKind::Set(_)

@@ -198,6 +198,7 @@ impl<'a> Tree<'a> {
                 Awaited::Signal(signal) => self.op(&path, &step.id, &format!("signal {signal}"), depth),
             },
             StepKind::Emit(emit) => self.op(&path, &step.id, &format!("emit {}", emit.event), depth),
+            StepKind::Respond(_) => self.op(&path, &step.id, "respond", depth),
             StepKind::Approve(approve) => match approve.quorum {
                 None => self.op(&path, &step.id, "approve", depth),
                 Some(quorum) => {

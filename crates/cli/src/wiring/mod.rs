@@ -1,5 +1,6 @@
 //! The parts put together: connectors, environment, store, engine, logs.
 
+pub(crate) mod access;
 pub(crate) mod answers;
 pub(crate) mod beside;
 pub(crate) mod blobs;
@@ -10,6 +11,7 @@ pub(crate) mod names;
 pub(crate) mod programs;
 pub(crate) mod replay;
 pub(crate) mod retention;
+pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod signals;
 pub(crate) mod soundness;
@@ -29,11 +31,13 @@ pub(crate) fn masker() -> &'static Masker {
     &MASKER
 }
 
-/// Every connector and connection type of this program.
+/// Every connector, connection type and trigger of this program.
 pub(crate) fn registry() -> Arc<Registry> {
     let mut registry = Registry::default();
     bowline_connector_http::register(&mut registry);
     bowline_connector_mail::register(&mut registry);
     bowline_connector_sql::register(&mut registry);
+    bowline_webhooks::register(&mut registry);
+    bowline_triggers::register(&mut registry);
     Arc::new(registry)
 }

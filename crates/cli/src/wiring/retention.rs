@@ -3,7 +3,7 @@
 use bowline_connector::Registry;
 use bowline_engine::Retention;
 use bowline_flow::Plan;
-use bowline_store::Store;
+use bowline_store::{DEFAULT_ORGANIZATION, Store};
 
 use super::programs;
 use crate::exit::Result;
@@ -12,11 +12,11 @@ use crate::exit::Result;
 /// about to run. What cannot be read keeps everything.
 pub(crate) fn rules(store: &dyn Store, current: Option<&Plan>, registry: &Registry) -> Result<Vec<Retention>> {
     let mut rules = Vec::from_iter(current.and_then(rule));
-    for workflow in store.workflows()? {
+    for workflow in store.workflows(DEFAULT_ORGANIZATION)? {
         if current.is_some_and(|plan| plan.name == workflow) {
             continue;
         }
-        let Some(newest) = store.definitions(&workflow)?.pop() else {
+        let Some(newest) = store.definitions(DEFAULT_ORGANIZATION, &workflow)?.pop() else {
             continue;
         };
         // Most say nothing, and need not be parsed for that.
@@ -33,6 +33,7 @@ pub(crate) fn rules(store: &dyn Store, current: Option<&Plan>, registry: &Regist
 
 fn rule(plan: &Plan) -> Option<Retention> {
     plan.retention.map(|retention| Retention {
+        organization: Some(DEFAULT_ORGANIZATION.into()),
         workflow: Some(plan.name.clone()),
         after: retention.after,
         keep: retention.keep,

@@ -131,7 +131,7 @@ impl Looking<'_> {
     /// What keeps it from going on besides what it waits for.
     fn held(&self, row: &ExecutionRow, waits: &[Blocker]) -> Result<(Option<&'static str>, Option<String>)> {
         let data = answers::data(self.folder);
-        if self.store.paused_workflows()?.contains(&row.workflow) {
+        if self.store.paused_workflows(&row.organization)?.contains(&row.workflow) {
             let name = &row.workflow;
             let words = format!(
                 "is held back, because all of workflow {name} is paused: \

@@ -63,9 +63,7 @@ fn what_a_rust_program_runs_is_left_to_it() {
         for id in ["r-1", "r-2"] {
             let request = StartRequest {
                 id: Some(id.into()),
-                definition: definition(),
-                input: Payload::of(&json!({})).unwrap(),
-                key: None,
+                ..StartRequest::new(definition(), Payload::of(&json!({})).unwrap())
             };
             engine.start(request).await.unwrap();
         }

@@ -147,6 +147,13 @@ pub(crate) struct Applied {
     pub(crate) body: Option<(String, String)>,
 }
 
+impl Applied {
+    /// Whether it puts anything anywhere.
+    pub(crate) fn is_some(&self) -> bool {
+        self.header.is_some() || self.query.is_some() || self.body.is_some()
+    }
+}
+
 impl Authentication {
     /// Works out what to put where. Derived forms of the secrets become known to `masker`.
     pub(crate) fn apply(&self, masker: &Masker) -> Result<Applied, StepError> {

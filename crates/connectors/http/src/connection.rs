@@ -169,6 +169,11 @@ impl HttpConnection {
         })
     }
 
+    /// Whether calls over it carry credentials of its own, as far as that can be told.
+    pub(crate) fn has_credentials(&self) -> bool {
+        self.auth.is_some() || self.headers.contains_key(reqwest::header::AUTHORIZATION)
+    }
+
     /// Waits until one more call may be made over this connection; the turn ends when it is dropped.
     pub(crate) async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, StepError> {
         let Some(turns) = &self.turns else { return Ok(None) };

@@ -36,6 +36,7 @@ mod request;
 mod size;
 mod status;
 mod target;
+mod test;
 mod tls;
 
 pub use auth::{ApiKey, Authentication, BasicCredentials, BearerCredentials, KeyEncoding, KeyLocation};
@@ -58,4 +59,5 @@ use bowline_connector::Registry;
 pub fn register(registry: &mut Registry) {
     registry.add("http-request", request::run);
     registry.add_connection("http", HttpConnection::build);
+    registry.add_connection_test("http", test::test);
 }

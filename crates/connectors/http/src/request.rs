@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bowline_connector::{Millis, StepContext, StepError};
 use encoding_rs::Encoding;
 use reqwest::Client;
-use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::auth::Applied;
 use crate::body::{self, BodyPlan};
@@ -27,6 +27,8 @@ use crate::target;
 
 /// Longest call when neither step nor connection says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The W3C trace context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Most redirects when the step does not say otherwise.
 const DEFAULT_REDIRECTS: u32 = 10;
 
@@ -79,6 +81,11 @@ async fn prepare(ctx: &StepContext, config: &Config, connection: Option<&HttpCon
     };
     let mut credential_headers = auth.put(config, &mut map);
     credential_headers.extend(put_idempotency_key(ctx, config, connection, &mut map)?);
+
+    // As it is written, or the attempt's own where the execution belongs to a trace.
+    if let Some(trace) = ctx.trace.as_deref().and_then(|trace| HeaderValue::from_str(trace).ok()) {
+        map.entry(TRACEPARENT).or_insert(trace);
+    }
 
     let (body, keyless_body) = bodies(ctx, config, &map, auth.applied.body.as_ref()).await?;
     let limit = |field: &str, step: Option<Millis>, connection: Option<Millis>| match step.or(connection) {

@@ -25,5 +25,6 @@ pub fn register(registry: &mut Registry) {
     registry.add("email-send", email::run);
     registry.add("sms-send", sms::run);
     registry.add_connection("smtp", smtp::build);
+    registry.add_connection_test("smtp", smtp::test);
     registry.add_connection("twilio", sms::build);
 }

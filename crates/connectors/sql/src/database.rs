@@ -27,6 +27,12 @@ pub trait Database: Send + Sync {
     /// error says `OutcomeUnknown`); a dropped future stops the running statement and rolls back; with a
     /// [`Marker`] the statements are carried out once for its key, however often the request comes.
     fn run(&self, request: Request) -> RunFuture<'_>;
+
+    /// What a test of the connection runs: one statement that reads. An error where there is nothing to read from, and
+    /// running one would make it.
+    fn probe(&self) -> Result<&'static str, StepError> {
+        Ok("select 1")
+    }
 }
 
 /// What a connection type of the SQL family builds: the step asks for this, whatever the database is.

@@ -17,6 +17,7 @@ mod pool;
 mod pool_config;
 mod query;
 mod sqlite;
+mod test;
 
 use bowline_connector::Registry;
 
@@ -30,4 +31,5 @@ pub use sqlite::SqliteConfig;
 pub fn register(registry: &mut Registry) {
     registry.add("sql-query", query::run);
     registry.add_connection("sqlite", sqlite::build);
+    registry.add_connection_test("sqlite", test::test);
 }

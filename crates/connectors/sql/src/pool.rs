@@ -71,6 +71,11 @@ impl<M: Manager> Pool<M> {
         }))
     }
 
+    /// Who opens the sessions.
+    pub(crate) fn manager(&self) -> &M {
+        &self.0.manager
+    }
+
     /// A session for the caller alone, until the lease is dropped.
     ///
     /// # Errors

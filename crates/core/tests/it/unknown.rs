@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::support::{Live, ended, identity, json};
 use bowline_core::{
-    Awaited, CallbackOptions, Context, Effect, Event, Execution, Input, OnUnknown, Origin, Payload, Resumption, Step,
-    StepError, StepOptions, standing,
+    Awaited, Beginnings, CallbackOptions, Context, Effect, Event, Execution, Input, OnUnknown, Origin, Payload,
+    Resumption, Step, StepError, StepOptions, standing,
 };
 
 fn careful(name: &str) -> Step {
@@ -103,7 +103,15 @@ fn a_retry_as_a_new_execution_keeps_results_and_keys() {
     let origin = Origin::of(&"e".into(), &live.journal, "mended".into(), &|_| true);
     let mut other = identity();
     other.id = "f".into();
-    let (execution, batch) = Execution::start_from(other.clone(), &program, Payload::null(), Some(origin));
+    let (execution, batch) = Execution::start_from(
+        other.clone(),
+        &program,
+        Payload::null(),
+        Beginnings {
+            origin: Some(origin),
+            trace: None,
+        },
+    );
     drop(execution);
     let at = 2000;
     let events = batch.events;

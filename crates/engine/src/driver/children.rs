@@ -6,6 +6,7 @@ use bowline_core::{Input, Outcome, Path, Payload};
 use bowline_store::{Definition, ExecNo};
 use tokio::sync::mpsc;
 
+use super::lifecycle::Place;
 use super::{Driver, Recover};
 use crate::blobs::{is_absent, refers_to_payloads};
 use crate::engine::EngineError;
@@ -16,12 +17,15 @@ use crate::keys::Beginning;
 pub(super) struct Child {
     pub(super) parent: ExecNo,
     pub(super) parent_id: Path,
+    pub(super) organization: Path,
     /// What the parent runs.
     pub(super) definition: Arc<Definition>,
     pub(super) path: Path,
     pub(super) id: Path,
     pub(super) workflow: Path,
     pub(super) input: Payload,
+    /// The trace of the parent, which it belongs to as well.
+    pub(super) trace: Option<Path>,
     /// The parent comes from recovery: the child may exist.
     pub(super) recovered: bool,
 }
@@ -89,13 +93,20 @@ impl Driver {
         match self.io.env.child_program(&child.definition, &child.workflow) {
             Ok((definition, program)) => {
                 let place = self.io.gathered.acks.len();
+                let of = Place {
+                    id: child.id,
+                    organization: child.organization,
+                    parent: Some(child.parent_id),
+                };
                 let running = self.fresh(
-                    child.id,
-                    Some(child.parent_id),
+                    of,
                     definition,
                     &program,
                     child.input,
-                    Beginning::default(),
+                    Beginning {
+                        trace: child.trace,
+                        ..Beginning::default()
+                    },
                 );
                 if !child.recovered
                     && place > 0

@@ -93,7 +93,9 @@ impl Io {
                     running.waits.insert(Arc::clone(&path), tag);
                     self.look_for_answers(exec, running, path, tag, &wait);
                 }
-                Effect::Publish { event, key, .. } => self.env.spawn_publish(event, key),
+                Effect::Publish { event, key, .. } => {
+                    self.env.spawn_publish(Arc::clone(&running.organization), event, key);
+                }
                 Effect::BeginAttempt {
                     path,
                     attempt,
@@ -126,7 +128,8 @@ impl Io {
                     self.look_for_answers(exec, running, Arc::clone(path), *tag, wait);
                 }
                 Effect::Publish { event, key, .. } => {
-                    self.env.spawn_publish(Arc::clone(event), key.clone());
+                    let organization = Arc::clone(&running.organization);
+                    self.env.spawn_publish(organization, Arc::clone(event), key.clone());
                 }
                 Effect::CancelChild { id } => self.cancellations.push_back(Arc::clone(id)),
                 _ => {}
@@ -142,8 +145,10 @@ impl Io {
             Wait::Signal { .. } => false,
         };
         if looks {
+            let organization = Arc::clone(&running.organization);
+            let since = running.execution.started_at();
             self.env
-                .spawn_look_for_answers(exec, path, tag, wait.clone(), running.execution.started_at());
+                .spawn_look_for_answers((organization, exec), path, tag, wait.clone(), since);
         }
     }
 
@@ -164,11 +169,13 @@ impl Io {
             let child = Child {
                 parent: exec,
                 parent_id: Arc::clone(&running.id),
+                organization: Arc::clone(&running.organization),
                 definition: Arc::clone(&running.definition),
                 path,
                 id,
                 workflow,
                 input,
+                trace: running.execution.trace().cloned(),
                 recovered,
             };
             if recovered {

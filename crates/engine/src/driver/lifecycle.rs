@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use bowline_core::{Execution, Identity, Outcome, Path, Payload, Program, Resumption, StepError};
+use bowline_core::{Beginnings, Execution, Identity, Outcome, Path, Payload, Program, Resumption, StepError};
 use bowline_store::{Definition, ExecNo, NewExecution, OpenExecution, Status, StoreError, WaitState, Write};
 
 use super::io::Io;
@@ -15,10 +15,18 @@ use crate::recovery::Stuck;
 use crate::running::{Awaiting, Marks, Parked, Running};
 use crate::segments::{Condensed, read_journal};
 
+/// Where an execution belongs.
+pub(super) struct Place {
+    pub(super) id: Path,
+    pub(super) organization: Path,
+    pub(super) parent: Option<Path>,
+}
+
 impl Driver {
     pub(super) fn begin(&mut self, begin: Begin) {
         let Begin {
             id,
+            organization,
             definition,
             program,
             input,
@@ -34,7 +42,12 @@ impl Driver {
             let _ = accepted.send(Err(error.into()));
             return;
         }
-        let mut running = self.fresh(id, None, definition, &program, input, beginning);
+        let of = Place {
+            id,
+            organization,
+            parent: None,
+        };
+        let mut running = self.fresh(of, definition, &program, input, beginning);
         running.1.accepted = Some(accepted);
         running.1.ended.push(ended);
         running.1.permit = Some(permit);
@@ -44,13 +57,17 @@ impl Driver {
     /// Begins an execution: its rows are gathered, and it runs up to its first waits.
     pub(super) fn fresh(
         &mut self,
-        id: Path,
-        parent: Option<Path>,
+        of: Place,
         definition: Arc<Definition>,
         program: &Arc<dyn Program>,
         input: Payload,
         beginning: Beginning,
     ) -> (ExecNo, Running) {
+        let Place {
+            id,
+            organization,
+            parent,
+        } = of;
         let exec = self.io.env.take_exec();
         let now = self.io.env.options.clock.now();
         let workflow: Path = definition.workflow.as_str().into();
@@ -62,7 +79,11 @@ impl Driver {
             tokens: self.io.env.tokens.clone(),
         };
         let origin = beginning.origin.as_ref().map(|origin| origin.execution.to_string());
-        let (execution, batch) = Execution::start_from(identity, program.as_ref(), input, beginning.origin);
+        let from = Beginnings {
+            origin: beginning.origin,
+            trace: beginning.trace,
+        };
+        let (execution, batch) = Execution::start_from(identity, program.as_ref(), input, from);
         let mut first = Vec::with_capacity(4);
         let defines = self.io.env.must_define(&definition.hash);
         if defines {
@@ -71,6 +92,7 @@ impl Driver {
         first.push(Write::Start(NewExecution {
             exec,
             id: id.to_string(),
+            organization: organization.to_string(),
             workflow: definition.workflow.clone(),
             definition: definition.hash.clone(),
             parent: parent.as_deref().map(str::to_owned),
@@ -78,11 +100,17 @@ impl Driver {
             started_at: now,
         }));
         if let Some(key) = beginning.key {
-            first.push(key.write(&definition.workflow, exec));
+            first.push(key.write(&organization, &definition.workflow, exec));
         }
-        let mut running = running(id, workflow, parent, definition, execution, 0);
+        first.extend(beginning.entries.into_iter().map(Write::Entry));
+        let of = Place {
+            id,
+            organization,
+            parent,
+        };
+        let mut running = running(of, workflow, definition, execution, 0);
         running.marks.defines = defines;
-        running.paused = self.io.env.is_paused(&running.workflow);
+        running.paused = self.io.env.is_paused(&running.organization, &running.workflow);
         self.io.record(exec, &mut running, batch, now, first);
         (exec, running)
     }
@@ -169,22 +197,20 @@ impl Driver {
                 return;
             }
         };
-        let parent = row.parent.as_deref().map(Path::from);
-        let mut running = running(
-            Arc::clone(&id),
-            row.workflow.as_str().into(),
-            parent,
-            definition,
-            execution,
-            next_seq,
-        );
+        let of = Place {
+            id: Arc::clone(&id),
+            organization: self.io.env.organization(&row.organization),
+            parent: row.parent.as_deref().map(Path::from),
+        };
+        let mut running = running(of, row.workflow.as_str().into(), definition, execution, next_seq);
         running.permit = permit;
         running.ended = self.io.env.watchers_of(row.exec);
         running.ended.extend(ended);
         running.condensed = Arc::new(condensed);
         running.touched = now;
         running.marks.resumed = todo.is_err();
-        running.paused = (row.status == Status::Paused && todo.is_ok()) || self.io.env.is_paused(&running.workflow);
+        running.paused = (row.status == Status::Paused && todo.is_ok())
+            || self.io.env.is_paused(&running.organization, &running.workflow);
         running.parked = match row.status {
             // Another life begins: its first record reopens the row.
             _ if todo.is_err() => None,
@@ -234,6 +260,7 @@ impl Driver {
         if let Some(observer) = &self.io.env.options.observer {
             observer.committed(Committed {
                 id: &running.id,
+                organization: &running.organization,
                 workflow: &running.workflow,
                 parent: running.parent.as_deref(),
                 at,
@@ -352,7 +379,7 @@ impl Driver {
             }
         }
         running.ended.extend(self.io.env.watchers_of(exec));
-        let error = EngineError::Store(error);
+        let error = EngineError::of(error);
         if let Some(accepted) = running.accepted.take() {
             // Whoever started it may have gone.
             let _ = accepted.send(Err(error.clone()));
@@ -389,16 +416,15 @@ impl Driver {
     }
 }
 
-fn running(
-    id: Path,
-    workflow: Path,
-    parent: Option<Path>,
-    definition: Arc<Definition>,
-    execution: Execution,
-    seq: u64,
-) -> Running {
+fn running(of: Place, workflow: Path, definition: Arc<Definition>, execution: Execution, seq: u64) -> Running {
+    let Place {
+        id,
+        organization,
+        parent,
+    } = of;
     Running {
         id,
+        organization,
         workflow,
         parent,
         definition,

@@ -46,6 +46,7 @@ const MESSAGES_AT_ONCE: usize = 1024;
 
 pub(crate) struct Begin {
     pub(crate) id: Path,
+    pub(crate) organization: Path,
     pub(crate) definition: Arc<Definition>,
     pub(crate) program: Arc<dyn Program>,
     pub(crate) input: Payload,

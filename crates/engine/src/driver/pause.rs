@@ -11,12 +11,12 @@ use crate::running::Running;
 pub(crate) enum Pause {
     /// This execution.
     One(ExecNo),
-    /// All executions of this workflow.
-    Workflow(Path),
+    /// All executions of this organization's workflow.
+    Workflow(Path, Path),
     /// This execution goes on; whoever asked is told when that is durable.
     Continue(ExecNo, oneshot::Sender<Handled>),
-    /// All executions of this workflow go on.
-    ContinueWorkflow(Path),
+    /// All executions of this organization's workflow go on.
+    ContinueWorkflow(Path, Path),
 }
 
 impl Driver {
@@ -32,8 +32,8 @@ impl Driver {
                 running.continued.push(told);
                 (false, vec![exec])
             }
-            Pause::Workflow(name) => (true, self.of_workflow(&name)),
-            Pause::ContinueWorkflow(name) => (false, self.of_workflow(&name)),
+            Pause::Workflow(owner, name) => (true, self.of_workflow(&owner, &name)),
+            Pause::ContinueWorkflow(owner, name) => (false, self.of_workflow(&owner, &name)),
         };
         for exec in concerned {
             if on {
@@ -44,11 +44,11 @@ impl Driver {
         }
     }
 
-    fn of_workflow(&self, name: &str) -> Vec<ExecNo> {
+    fn of_workflow(&self, organization: &str, name: &str) -> Vec<ExecNo> {
         let mut found: Vec<ExecNo> = self
             .executions
             .iter()
-            .filter(|(_, running)| &*running.workflow == name)
+            .filter(|(_, running)| &*running.organization == organization && &*running.workflow == name)
             .map(|(exec, _)| *exec)
             .collect();
         found.sort_unstable();

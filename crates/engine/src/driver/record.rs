@@ -101,9 +101,11 @@ impl Io {
                 Event::WaitFailed { path, error } if error.kind == ErrorKind::Timeout => (path, WaitState::Cancelled),
                 Event::WaitFailed { path, .. } => (path, WaitState::Failed),
                 Event::WaitCancelled { path } => (path, WaitState::Cancelled),
+                Event::Emitted { event, .. } if &**event == bowline_core::RESPONSE => continue,
                 Event::Emitted { event, key, data, .. } => {
                     self.gathered.writes.push(Write::Emit(EventRow {
                         id: 0,
+                        organization: running.organization.to_string(),
                         event: event.to_string(),
                         key: key.clone(),
                         data: Bytes::copy_from_slice(data.text().as_bytes()),
@@ -327,8 +329,16 @@ fn finish(exec: ExecNo, events: &[Event], at: i64) -> Option<Write> {
     let Some(Event::Finished { outcome }) = events.last() else {
         return None;
     };
-    let status = status_of(outcome);
-    Some(Write::Finish(Finish { exec, status, at }))
+    let error = match outcome {
+        Outcome::Failed(error) => Some(error.code.clone()),
+        _ => None,
+    };
+    Some(Write::Finish(Finish {
+        exec,
+        status: status_of(outcome),
+        at,
+        error,
+    }))
 }
 
 pub(super) fn status_of(outcome: &Outcome) -> Status {

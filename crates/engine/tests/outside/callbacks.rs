@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bowline_core::{Answer, Outcome, StepError};
 use bowline_engine::{Delivered, EngineError};
-use bowline_store::{CallbackAddress, DeliveryFilter, MemoryStore, Status, Store, WaitFilter, WaitState};
+use bowline_store::{
+    CallbackAddress, DEFAULT_ORGANIZATION, DeliveryFilter, MemoryStore, Status, Store, WaitFilter, WaitState,
+};
 
 use crate::world::{World, begun, code, json, open, request, succeeded, until};
 
@@ -17,6 +19,7 @@ fn ok(text: &str) -> Answer {
 
 fn reference(key: &str) -> CallbackAddress {
     CallbackAddress::Key {
+        organization: DEFAULT_ORGANIZATION.into(),
         name: String::new(),
         key: key.into(),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bowline_core::{Answer, Outcome};
 use bowline_engine::{EngineError, Options, Retention};
-use bowline_store::{CallbackAddress, ExecutionFilter, MemoryStore, RequestKind, Status, Store};
+use bowline_store::{CallbackAddress, DEFAULT_ORGANIZATION, ExecutionFilter, MemoryStore, RequestKind, Status, Store};
 
 use crate::world::{World, begun, code, json, open, open_with, request, succeeded, until};
 
@@ -22,6 +22,7 @@ async fn a_paused_execution_begins_nothing_and_goes_on_where_it_was() {
         event: None,
     };
     let key = CallbackAddress::Key {
+        organization: DEFAULT_ORGANIZATION.into(),
         name: String::new(),
         key: "K-1".into(),
     };
@@ -56,6 +57,7 @@ async fn what_cannot_be_moved_goes_on_as_it_was() {
         event: None,
     };
     let key = CallbackAddress::Key {
+        organization: DEFAULT_ORGANIZATION.into(),
         name: String::new(),
         key: "K-1".into(),
     };
@@ -88,6 +90,7 @@ async fn another_process_has_finished_executions_forgotten() {
     ended.outcome().await.unwrap();
     store
         .request(&RequestKind::Prune {
+            organization: None,
             workflow: None,
             after_ms: None,
             keep: Some(0),
@@ -123,12 +126,12 @@ async fn a_paused_workflow_takes_starts_and_begins_none_of_them() {
     let engine = open(&store, &world);
     let before = engine.start(request("timer", &100_000)).await.unwrap();
     until(&store, before.id(), Status::Waiting).await;
-    engine.pause_workflow("timer").await.unwrap();
+    engine.pause_workflow(DEFAULT_ORGANIZATION, "timer").await.unwrap();
     let after = engine.start(request("timer", &1)).await.unwrap();
     until(&store, after.id(), Status::Paused).await;
     let other = engine.start(request("three", &"x")).await.unwrap();
     other.outcome().await.unwrap();
-    engine.unpause_workflow("timer").await.unwrap();
+    engine.unpause_workflow(DEFAULT_ORGANIZATION, "timer").await.unwrap();
     assert_eq!(succeeded(&after.outcome().await.unwrap()), "\"done\"");
     assert_eq!(store.execution(before.id()).unwrap().unwrap().status, Status::Waiting);
 }
@@ -241,6 +244,7 @@ async fn finished_executions_are_forgotten_by_age_and_count() {
     }
     let waiting = engine.start(request("valuation", &"K")).await.unwrap();
     let rule = |keep, after| Retention {
+        organization: None,
         workflow: None,
         keep,
         after,

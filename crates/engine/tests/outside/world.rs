@@ -18,6 +18,8 @@ type Run = Pin<Box<dyn Future<Output = Result<Payload, StepError>> + Send>>;
 #[derive(Clone, Default)]
 pub(crate) struct World {
     pub(crate) calls: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
+    /// The traces of the attempts, in the order in which they came.
+    pub(crate) traces: Arc<Mutex<Vec<Option<String>>>>,
     pub(crate) gate: Arc<tokio::sync::Notify>,
 }
 
@@ -35,7 +37,7 @@ pub(crate) fn json<T: serde::Serialize + ?Sized>(value: &T) -> Payload {
 
 impl World {
     pub(crate) fn step(&self, name: &str, output: &str) -> Step {
-        let (calls, output) = (Arc::clone(&self.calls), json(output));
+        let (calls, traces, output) = (Arc::clone(&self.calls), Arc::clone(&self.traces), json(output));
         Step {
             name: name.into(),
             kind: "test".into(),
@@ -50,6 +52,7 @@ impl World {
             compensates: None,
             key_of: None,
             body: Arc::new(move |attempt: Attempt| {
+                traces.lock().unwrap().push(attempt.trace.as_deref().map(str::to_owned));
                 let mut calls = calls.lock().unwrap();
                 calls
                     .entry(attempt.path.to_string())

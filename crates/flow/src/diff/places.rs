@@ -136,6 +136,10 @@ impl Places {
                     json!({ "type": emit.event, "key": key, "data": data }),
                 )
             }
+            StepKind::Respond(respond) => {
+                let parts = [&respond.status, &respond.headers, &respond.body].map(|part| optional(part.as_ref()));
+                ("respond".to_owned(), json!(parts))
+            }
             StepKind::Approve(approve) => {
                 around["within"] = match &approve.within {
                     Within::Unbounded => Value::Null,

@@ -4,6 +4,7 @@
 //! drawn as one: nothing crosses, and the picture has the order of the document.
 
 mod mermaid;
+mod overlay;
 mod svg;
 
 use std::time::Duration;
@@ -13,7 +14,8 @@ use bowline_expression::Template;
 use crate::plan::{Awaited, Gather, Join, Plan, RepeatCondition, Step, StepKind, Wait};
 
 pub use mermaid::mermaid;
-pub use svg::svg;
+pub use overlay::{Mark, Overlay, place_of};
+pub use svg::{embedded, svg};
 
 /// A part of a picture.
 enum Part {
@@ -31,9 +33,13 @@ enum Part {
 
 /// A box.
 struct Leaf {
+    /// Its path in a journal, without the numbers of loops.
+    place: String,
     title: String,
     detail: String,
     look: Look,
+    /// Whether a journal tells that it was done.
+    is_recorded: bool,
     /// What undoes it.
     undo: Option<String>,
 }
@@ -49,42 +55,64 @@ enum Look {
 }
 
 fn parts(plan: &Plan) -> Part {
-    column(&plan.steps)
+    column(&plan.steps, "")
 }
 
-fn column(steps: &[Step]) -> Part {
-    Part::Column(steps.iter().map(part).collect())
+/// The steps below `prefix`, one after the other.
+fn column(steps: &[Step], prefix: &str) -> Part {
+    Part::Column(steps.iter().map(|step| part(step, prefix)).collect())
 }
 
-fn leaf(step: &Step, detail: impl Into<String>, look: Look) -> Part {
+/// `prefix/name`.
+fn below(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}/{name}")
+    }
+}
+
+fn leaf(step: &Step, place: &str, detail: impl Into<String>, look: Look) -> Part {
     Part::Leaf(Leaf {
+        place: place.to_owned(),
         title: step.id.clone(),
         detail: detail.into(),
         look,
+        is_recorded: !matches!(
+            step.kind,
+            StepKind::Set(_) | StepKind::Return(_) | StepKind::Fail { .. }
+        ),
         undo: None,
     })
 }
 
-fn part(step: &Step) -> Part {
+fn part(step: &Step, prefix: &str) -> Part {
+    let place = below(prefix, &step.id);
+    let place = place.as_str();
     let inner = match &step.kind {
         StepKind::Node(node) => Part::Leaf(Leaf {
+            place: place.to_owned(),
             title: step.id.clone(),
             detail: match &node.callback {
                 Some(_) => format!("{}, then callback", node.connector),
                 None => node.connector.clone(),
             },
             look: Look::Node,
+            is_recorded: true,
             undo: node.compensation.as_ref().map(|undo| undo.id.clone()),
         }),
         StepKind::Parallel { branches, join } => {
-            let rows = branches.iter().map(|branch| (None, column(&branch.steps))).collect();
+            let rows = branches
+                .iter()
+                .map(|branch| (None, column(&branch.steps, &below(place, &branch.name))))
+                .collect();
             Part::Frame(
                 format!("{}: parallel, {}", step.id, join_name(*join)),
                 Box::new(Part::Row(rows)),
             )
         }
         StepKind::ScatterGather(block) => {
-            let rows = block.nodes.iter().map(|node| (None, part(node))).collect();
+            let rows = block.nodes.iter().map(|node| (None, part(node, place))).collect();
             let timeout = block
                 .timeout
                 .map_or_else(String::new, |timeout| format!(" within {}", duration(timeout)));
@@ -93,7 +121,7 @@ fn part(step: &Step) -> Part {
         }
         StepKind::Saga(saga) => {
             let actions = saga.steps.iter().map(|item| {
-                let mut action = part(&item.action);
+                let mut action = part(&item.action, place);
                 if let Part::Leaf(leaf) = &mut action {
                     leaf.undo = item.compensation.as_ref().map(|undo| undo.id.clone());
                 }
@@ -104,14 +132,14 @@ fn part(step: &Step) -> Part {
         StepKind::Switch { cases, default } => {
             let mut rows: Vec<_> = cases
                 .iter()
-                .map(|case| (Some(text_of(&case.when)), column(&case.steps)))
+                .map(|case| (Some(text_of(&case.when)), column(&case.steps, place)))
                 .collect();
-            rows.push((Some("otherwise".to_owned()), column(default)));
+            rows.push((Some("otherwise".to_owned()), column(default, place)));
             Part::Frame(format!("{}: switch", step.id), Box::new(Part::Row(rows)))
         }
         StepKind::ForEach(block) => {
             let title = format!("{}: for each {} of {}", step.id, block.as_name, text_of(&block.items));
-            Part::Frame(title, Box::new(column(&block.steps)))
+            Part::Frame(title, Box::new(column(&block.steps, &format!("{place}[]"))))
         }
         StepKind::Repeat(block) => {
             let condition = match &block.condition {
@@ -120,39 +148,43 @@ fn part(step: &Step) -> Part {
             };
             Part::Frame(
                 format!("{}: repeat {condition}", step.id),
-                Box::new(column(&block.steps)),
+                Box::new(column(&block.steps, &format!("{place}[]"))),
             )
         }
         StepKind::Try(block) => {
-            let mut rows = vec![(None, column(&block.body))];
-            rows.extend(
-                block
-                    .catches
-                    .iter()
-                    .map(|catch| (Some(format!("catch {}", catch.errors.join(", "))), column(&catch.steps))),
-            );
+            let mut rows = vec![(None, column(&block.body, place))];
+            rows.extend(block.catches.iter().map(|catch| {
+                (
+                    Some(format!("catch {}", catch.errors.join(", "))),
+                    column(&catch.steps, &below(place, "catch")),
+                )
+            }));
             let mut parts = vec![Part::Row(rows)];
             if !block.finally.is_empty() {
-                parts.push(Part::Frame("finally".to_owned(), Box::new(column(&block.finally))));
+                parts.push(Part::Frame(
+                    "finally".to_owned(),
+                    Box::new(column(&block.finally, &below(place, "finally"))),
+                ));
             }
             Part::Frame(format!("{}: try", step.id), Box::new(Part::Column(parts)))
         }
-        StepKind::Wait(Wait::For(time)) => leaf(step, format!("wait {}", text_of(time)), Look::Timer),
-        StepKind::Wait(Wait::Until(time)) => leaf(step, format!("wait until {}", text_of(time)), Look::Timer),
-        StepKind::Callback(_) => leaf(step, "callback", Look::Timer),
+        StepKind::Wait(Wait::For(time)) => leaf(step, place, format!("wait {}", text_of(time)), Look::Timer),
+        StepKind::Wait(Wait::Until(time)) => leaf(step, place, format!("wait until {}", text_of(time)), Look::Timer),
+        StepKind::Callback(_) => leaf(step, place, "callback", Look::Timer),
         StepKind::WaitFor(wait) => match &wait.what {
-            Awaited::Event { event, .. } => leaf(step, format!("wait for event {event}"), Look::Timer),
-            Awaited::Signal(signal) => leaf(step, format!("wait for signal {signal}"), Look::Timer),
+            Awaited::Event { event, .. } => leaf(step, place, format!("wait for event {event}"), Look::Timer),
+            Awaited::Signal(signal) => leaf(step, place, format!("wait for signal {signal}"), Look::Timer),
         },
-        StepKind::Emit(emit) => leaf(step, format!("emit {}", emit.event), Look::Data),
-        StepKind::Approve(approve) => leaf(step, format!("approve: {}", text_of(&approve.what)), Look::Timer),
-        StepKind::Workflow { name, .. } => leaf(step, format!("workflow {name}"), Look::Workflow),
+        StepKind::Emit(emit) => leaf(step, place, format!("emit {}", emit.event), Look::Data),
+        StepKind::Respond(_) => leaf(step, place, "respond", Look::Data),
+        StepKind::Approve(approve) => leaf(step, place, format!("approve: {}", text_of(&approve.what)), Look::Timer),
+        StepKind::Workflow { name, .. } => leaf(step, place, format!("workflow {name}"), Look::Workflow),
         StepKind::Set(names) => {
             let names: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();
-            leaf(step, format!("set {}", names.join(", ")), Look::Data)
+            leaf(step, place, format!("set {}", names.join(", ")), Look::Data)
         }
-        StepKind::Return(_) => leaf(step, "return", Look::End),
-        StepKind::Fail { error, .. } => leaf(step, format!("fail {}", text_of(error)), Look::End),
+        StepKind::Return(_) => leaf(step, place, "return", Look::End),
+        StepKind::Fail { error, .. } => leaf(step, place, format!("fail {}", text_of(error)), Look::End),
     };
     match &step.when {
         Some(when) => Part::Optional(format!("if {}", text_of(when)), Box::new(inner)),

@@ -7,7 +7,7 @@ use bowline_connector::Millis;
 use crate::codes;
 use crate::cursor::Cursor;
 use crate::plan::{
-    Case, Catch, ForEach, OnItemError, Repeat, RepeatCondition, Saga, SagaStep, Step, StepKind, Try, Wait,
+    Case, Catch, ForEach, OnItemError, Repeat, RepeatCondition, Respond, Saga, SagaStep, Step, StepKind, Try, Wait,
 };
 use crate::report::plain;
 use crate::schema::has_expression;
@@ -264,6 +264,21 @@ impl Lowering<'_> {
             return Some(StepKind::Return(None));
         }
         self.template(cursor).map(|value| StepKind::Return(Some(value)))
+    }
+
+    pub(super) fn respond(&mut self, cursor: &Cursor) -> Option<StepKind> {
+        let mut part = |key: &str| cursor.field(key).map(|field| self.template(&field));
+        let (status, headers, body) = (part("status"), part("headers"), part("body"));
+        let read = [&status, &headers, &body]
+            .iter()
+            .all(|part| !matches!(part, Some(None)));
+        read.then(|| {
+            StepKind::Respond(Respond {
+                status: status.flatten(),
+                headers: headers.flatten(),
+                body: body.flatten(),
+            })
+        })
     }
 
     pub(super) fn fail(&mut self, cursor: &Cursor) -> Option<StepKind> {

@@ -54,6 +54,9 @@ impl Lowering<'_> {
         // Both are looked at, so that what is wrong in either is told.
         let (own, of_all) = (self.retention(root), shared.and_then(|shared| self.retention(shared)));
 
+        let triggers = self.triggers(root);
+        let callbacks = shared.map(|shared| self.endpoints(shared)).unwrap_or_default();
+
         let steps = match form {
             Form::Steps => root
                 .field("steps")
@@ -76,6 +79,8 @@ impl Lowering<'_> {
             description: text("description"),
             input_schema,
             trigger: text("trigger"),
+            triggers,
+            callbacks,
             retention: own.or(of_all),
             connections: self.connections.clone(),
             nodes,
@@ -110,6 +115,13 @@ impl Lowering<'_> {
                 "this is a mock service, not a workflow",
                 |problem| problem.hint("mock services stand in tests (*.test.yaml); `bowline test` starts them"),
             );
+            return None;
+        }
+        if root.has("services") && !root.has("steps") {
+            let message = "these are mock services, not a workflow";
+            self.report.at(codes::NOT_A_WORKFLOW, root, message, |problem| {
+                problem.hint("start them beside a workflow with `--mocks FILE`")
+            });
             return None;
         }
         if let Some(steps) = root.field("steps") {

@@ -16,6 +16,7 @@ mod policy;
 mod scope;
 mod steps;
 mod template;
+mod trigger;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -32,6 +33,8 @@ use crate::report::{Report, plain};
 use crate::schema::{Checker, Configs, Mode, definition, language};
 use crate::source::Source;
 use crate::tree::{Fault, FaultKind, Lines, Position, parse};
+
+pub(crate) use steps::KEYS as STEP_KEYS;
 
 use outside::CallbackRead;
 use scope::Scope;

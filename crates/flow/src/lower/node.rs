@@ -16,14 +16,13 @@ use super::scope::Origin;
 use super::{Lowering, MAX_COPIED};
 
 /// Connectors and triggers of the language that later versions bring.
-const LATER: &[&str] = &[
+pub(super) const LATER: &[&str] = &[
     "api-key-auth",
     "aws-lambda-invoke",
     "aws-s3-upload",
     "azure-blob-upload",
     "circuit-breaker",
     "connection-pool",
-    "directory-watcher",
     "file-reader",
     "file-writer",
     "graphql-request",
@@ -35,8 +34,6 @@ const LATER: &[&str] = &[
     "rabbitmq-publish",
     "salesforce-create",
     "sap-rfc-call",
-    "schedule",
-    "webhook-trigger",
 ];
 
 impl Lowering<'_> {
@@ -220,6 +217,13 @@ impl Lowering<'_> {
         if LATER.contains(&name) {
             let message = format!("`{name}` is not in this version of bowline yet");
             self.report.at(codes::LATER, cursor, message, plain);
+            return;
+        }
+        if self.registry.trigger(name).is_some() {
+            let message = format!("`{name}` is a trigger, not a connector");
+            self.report.at(codes::UNKNOWN_CONNECTOR, cursor, message, |problem| {
+                problem.hint(format!("write it under `triggers:` of the workflow:  - type: {name}"))
+            });
             return;
         }
         if super::steps::KEYS[2..].contains(&name) {

@@ -112,6 +112,11 @@ impl Lowering<'_> {
             });
             return None;
         }
+        if name.starts_with("bowline.") {
+            let message = "names that begin with `bowline.` are kept for this program";
+            self.report.at(codes::BAD_NAME, cursor, message, plain);
+            return None;
+        }
         Some(name.to_owned())
     }
 

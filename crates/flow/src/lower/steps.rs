@@ -13,9 +13,9 @@ use super::names::is_name;
 use super::scope::Origin;
 
 /// The keys that say what a step does. Of two that a step has, the first here is taken.
-pub(super) const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "type", "node", "parallel", "scatter", "saga", "switch", "forEach", "repeat", "try", "wait", "callback", "waitFor",
-    "emit", "approve", "workflow", "set", "return", "fail",
+    "emit", "approve", "respond", "workflow", "set", "return", "fail",
 ];
 
 impl Lowering<'_> {
@@ -136,6 +136,7 @@ impl Lowering<'_> {
                 self.callback_ids.insert(id.clone());
                 self.approve(&cursor.field("approve")?)
             }
+            "respond" => self.respond(&cursor.field("respond")?),
             "workflow" => self.child(cursor),
             "set" => Some(self.set(&cursor.field("set")?)),
             "return" => self.return_step(&cursor.field("return")?),

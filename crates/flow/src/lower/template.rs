@@ -256,7 +256,19 @@ impl Lowering<'_> {
 
     /// A connection's configuration is rendered before any step has run.
     pub(super) fn connection_template(&mut self, cursor: &Cursor) -> Option<Template> {
-        let template = self.template_alone(cursor)?;
+        let hint = "connections are shared by executions and steps; put what differs into the step's config";
+        self.template_reading(cursor, &["env", "credentials", "auth"], Some(hint))
+    }
+
+    /// A template that can read these names and no others.
+    pub(super) fn template_reading(&mut self, cursor: &Cursor, names: &[&str], hint: Option<&str>) -> Option<Template> {
+        let template = self.alone(|lowering| lowering.template(cursor))?;
+        self.check_names(cursor, &template, names, hint);
+        Some(template)
+    }
+
+    /// Every name that a template reads is one of these.
+    pub(super) fn check_names(&mut self, cursor: &Cursor, template: &Template, names: &[&str], hint: Option<&str>) {
         let expressions: Vec<(String, usize, Expression)> = template
             .expressions()
             .map(|(pointer, offset, e)| (pointer.to_owned(), offset, e.clone()))
@@ -266,26 +278,24 @@ impl Lowering<'_> {
                 .roots()
                 .names
                 .iter()
-                .filter(|name| !matches!(name.as_str(), "env" | "credentials" | "auth"))
+                .filter(|name| !names.contains(&name.as_str()))
             {
                 let at = self.position(cursor, &pointer, offset + find_name(expression.source(), name));
                 let path = cursor.path.pointer(&pointer);
-                let message = format!("a connection cannot read `{name}`");
+                let message = format!("`{name}` cannot be read here");
+                let expected = format!("one of: {}", names.join(", "));
                 self.report.add(codes::UNKNOWN_ROOT, at, &path, message, |problem| {
-                    problem
-                        .expected("one of: env, credentials, auth")
-                        .hint("connections are shared by executions and steps; put what differs into the step's config")
+                    problem.expected(expected).hint_if(hint.map(str::to_owned))
                 });
             }
         }
-        Some(template)
     }
 
-    /// A template whose names are checked by the caller.
-    fn template_alone(&mut self, cursor: &Cursor) -> Option<Template> {
+    /// Lowers what has names of its own, which the caller checks.
+    pub(super) fn alone<T>(&mut self, lower: impl FnOnce(&mut Self) -> T) -> T {
         let before = std::mem::replace(&mut self.permissive, true);
         let fields = self.input_fields.take();
-        let template = self.template(cursor);
+        let template = lower(self);
         self.permissive = before;
         self.input_fields = fields;
         template

@@ -21,12 +21,14 @@
 //! - `event` (`type`, `key`, `data`, `source`, `at`) or `signal` (`name`, `data`) in `where`;
 //! - in a `verify` step: `attempt`, `idempotencyKey`, `request` (the masked `config`) and `error`;
 //! - in a compensation: all of this and `action`, the result of what is being undone, and `error`, the
-//!   failure that causes it; in a fallback: all of this and `error`.
+//!   failure that causes it; in a fallback: all of this and `error`;
+//! - in `triggers` nothing but `env`, `credentials` and, in `when`, `input` and `key`, `trigger`: what has come in.
 
 mod node;
 mod outside;
 mod step;
 mod templates;
+mod trigger;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,11 +40,12 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 pub use node::{NodePlan, OnError, OutputName, OutputPlan};
-pub use outside::{Approve, Awaited, CallbackPlan, Emit, Quorum, UnknownOutcome, WaitFor, Within};
+pub use outside::{Approve, Awaited, CallbackPlan, Emit, Quorum, Respond, UnknownOutcome, WaitFor, Within};
 pub use step::{
     Branch, Case, Catch, ChildMode, ForEach, Gather, Join, OnItemError, Repeat, RepeatCondition, Saga, SagaStep,
     ScatterGather, Step, StepKind, Try, Wait,
 };
+pub use trigger::{CallbackEndpoint, EndpointFailure, Heard, Selected, Trigger};
 
 use crate::source::Source;
 
@@ -69,6 +72,10 @@ pub struct PlanParts {
     pub input_schema: Option<Value>,
     /// The label of the event that is to start it (`trigger: order-created`).
     pub trigger: Option<String>,
+    /// What starts it by itself, in the order of the document.
+    pub triggers: Vec<Trigger>,
+    /// The callback endpoints of the shared file, by name.
+    pub callbacks: BTreeMap<String, CallbackEndpoint>,
     /// Which of its finished executions are kept: its own word, or that of the shared file. `None` keeps all.
     pub retention: Option<Retention>,
     /// The connections it may use, its own before those of the shared file.

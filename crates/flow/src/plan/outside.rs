@@ -61,6 +61,18 @@ pub struct Emit {
     pub data: Option<Template>,
 }
 
+/// `respond`: an HTTP answer to whoever waits for one. It is recorded as the event [`RESPONSE`](bowline_core::RESPONSE)
+/// with `{status, headers, body}` as its data.
+#[derive(Clone, Debug)]
+pub struct Respond {
+    /// The status: 200 to 599. `None` gives 200.
+    pub status: Option<Template>,
+    /// An object of texts and numbers. `None`: no headers.
+    pub headers: Option<Template>,
+    /// What is sent: text as it is, anything else as JSON. `None`: nothing.
+    pub body: Option<Template>,
+}
+
 /// `approve`.
 #[derive(Clone, Debug)]
 pub struct Approve {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bowline_expression::Template;
 
-use super::{Approve, CallbackPlan, Emit, Location, NodePlan, UnknownOutcome, WaitFor};
+use super::{Approve, CallbackPlan, Emit, Location, NodePlan, Respond, UnknownOutcome, WaitFor};
 
 /// One step of a workflow.
 #[derive(Clone, Debug)]
@@ -63,6 +63,8 @@ pub enum StepKind {
     Emit(Emit),
     /// Waits for the approval of people. The result is their answer.
     Approve(Box<Approve>),
+    /// Answers whoever started the workflow and waits.
+    Respond(Respond),
     /// Another workflow as a step.
     Workflow {
         /// Its name.
@@ -102,6 +104,7 @@ impl StepKind {
             Self::WaitFor(_) => "waitFor",
             Self::Emit(_) => "emit",
             Self::Approve(_) => "approve",
+            Self::Respond(_) => "respond",
             Self::Workflow { .. } => "workflow",
             Self::Set(_) => "set",
             Self::Return(_) => "return",
@@ -329,6 +332,7 @@ impl Step {
             | StepKind::WaitFor(_)
             | StepKind::Emit(_)
             | StepKind::Approve(_)
+            | StepKind::Respond(_)
             | StepKind::Workflow { .. }
             | StepKind::Set(_)
             | StepKind::Return(_)

@@ -37,6 +37,10 @@ impl Step {
                     visit(by);
                 }
             }
+            StepKind::Respond(respond) => {
+                let parts = [&respond.status, &respond.headers, &respond.body];
+                parts.into_iter().flatten().for_each(visit);
+            }
             StepKind::Workflow { input, .. } => input.iter().for_each(visit),
             StepKind::Set(variables) => variables.iter().for_each(|(_, template)| visit(template)),
             StepKind::Return(result) => result.iter().for_each(visit),

@@ -12,6 +12,7 @@
 //! - [`fold`]: how a long loop forgets what is done;
 //! - [`parallel`], [`gather`], [`loops`], [`saga`]: the blocks with a file of their own.
 
+mod connection;
 mod errors;
 mod facts;
 mod fold;
@@ -23,9 +24,11 @@ mod node;
 mod outside;
 mod parallel;
 mod report;
+mod respond;
 mod runtime;
 mod saga;
 mod show;
+mod trigger;
 mod unknown;
 mod walk;
 

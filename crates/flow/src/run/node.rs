@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bowline_connector::{Connections, ConnectorEntry, Declared, StepContext};
+use bowline_core::trace::attempt_parent;
 use bowline_core::{Attempt, BoxFuture, ErrorKind, OnUnknown, Path, Payload, StepBody, StepError};
-use bowline_expression::{Binding, Masker, Moment, Template};
+use bowline_expression::{Binding, Masker, Template};
 use serde_json::Value;
 
 use super::outside::{CALLBACK, hide_tokens, without_tokens};
@@ -210,8 +211,10 @@ impl Scope {
                 format!("this bowline has no connector `{}`", node.connector),
             )
         })?;
-        let config = if node.callback.is_some() && reads(&node.config, CALLBACK) {
-            let names = [(CALLBACK.to_owned(), self.node_address(name))];
+        let config = if let Some(callback) = &node.callback
+            && reads(&node.config, CALLBACK)
+        {
+            let names = [(CALLBACK.to_owned(), self.node_address(name, callback)?)];
             let scope = Self {
                 frame: self.frame.local(names),
                 ..self.clone()
@@ -367,12 +370,17 @@ impl StepBody for Call {
             Err(error) => return Box::pin(std::future::ready(Err(scrubbed(&masker, error)))),
         };
         let idempotency_key = self.key.clone().unwrap_or_else(|| attempt.idempotency_key());
+        let trace = attempt
+            .trace
+            .as_deref()
+            .and_then(|trace| attempt_parent(trace, &attempt.execution, &attempt.path, attempt.number));
         let context = StepContext {
             execution_id: attempt.execution,
             workflow: self.plan.name.as_str().into(),
             path: attempt.path,
             attempt: attempt.number,
             idempotency_key: idempotency_key.into(),
+            trace: trace.map(Into::into),
             connections,
             masker: masker.clone(),
             base_dir: Arc::clone(&self.base_dir),
@@ -400,26 +408,9 @@ impl Call {
             && let Some(connection) = self.plan.connections.get(name)
         {
             let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
-            let found = rendered.entry(name.to_owned()).or_insert_with(|| {
-                let moment = Moment {
-                    now_ms: 0,
-                    seed: 0,
-                    limits: self.runtime.limits.clone(),
-                };
-                match connection.config.render(self.runtime.as_ref(), &moment) {
-                    Ok(config) => {
-                        config.secrets.iter().for_each(|secret| self.runtime.masker.add(secret));
-                        Ok(Declared {
-                            kind: connection.kind.clone(),
-                            config: config.value,
-                        })
-                    }
-                    Err(error) => Err(StepError::permanent(
-                        error.code,
-                        format!("connection `{name}` of {}: {error}", self.plan.name),
-                    )),
-                }
-            });
+            let found = rendered
+                .entry(name.to_owned())
+                .or_insert_with(|| self.runtime.declared(&self.plan, name, connection));
             declared.insert(name.to_owned(), found.clone()?);
         }
         Ok(Connections::new(declared, self.runtime.pools.clone()))

@@ -26,9 +26,25 @@ impl Scope {
         json!({ "token": token, "url": url })
     }
 
-    /// What `callback` stands for in the `config` of the node that is called `name`.
-    pub(crate) fn node_address(&self, name: &str) -> Binding {
-        Binding::open(self.address(&self.context.scope(name), CALLBACK))
+    /// What `callback` stands for in the `config` of the node that is called `name`: `{token, url}`, and the address of
+    /// the endpoint of its channel where there is one.
+    pub(crate) fn node_address(&self, name: &str, plan: &CallbackPlan) -> Result<Binding, StepError> {
+        let mut address = self.address(&self.context.scope(name), CALLBACK);
+        if let Some(endpoint) = self.run.plan.callbacks.get(&plan.channel) {
+            let runtime = &self.run.runtime;
+            let moment = Moment {
+                limits: runtime.limits.clone(),
+                ..Moment::default()
+            };
+            let config = endpoint.config.render(runtime.as_ref(), &moment);
+            let config = config.map_err(|error| errors::expression(&error, &endpoint.location, "config"))?;
+            let path = match config.masked.get("path").and_then(Value::as_str) {
+                Some(path) => path.to_owned(),
+                None => format!("/callbacks/{}", endpoint.name),
+            };
+            address["endpoint"] = json!(format!("{}{path}", runtime.public_url));
+        }
+        Ok(Binding::open(address))
     }
 
     /// Gives the callbacks that stand alone in a list of steps their place in `callbacks`, before any of the

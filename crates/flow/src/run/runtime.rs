@@ -77,7 +77,7 @@ impl Runtime {
 
     /// Tells the masker every secret that the plan's expressions name, before anything runs: a service
     /// may echo one that an expression only took a part of.
-    pub(crate) fn learn_secrets(&self, plan: &Plan) {
+    pub fn learn_secrets(&self, plan: &Plan) {
         for template in templates(plan) {
             for (_, _, expression) in template.expressions() {
                 for path in expression.paths() {
@@ -112,6 +112,11 @@ impl Runtime {
 
 fn templates(plan: &Plan) -> Vec<&Template> {
     let mut found: Vec<&Template> = plan.connections.values().map(|connection| &connection.config).collect();
+    for trigger in &plan.triggers {
+        found.extend([&trigger.config, &trigger.input]);
+        found.extend(&trigger.when);
+    }
+    found.extend(plan.callbacks.values().map(|endpoint| &endpoint.config));
     for step in plan.all_steps() {
         step.each_template(&mut |template| found.push(template));
     }

@@ -291,6 +291,7 @@ impl Scope {
             StepKind::Callback(callback) => self.callback_step(step, callback).await,
             StepKind::WaitFor(wait) => self.wait_for(step, wait).await,
             StepKind::Emit(emit) => self.emit(step, emit).await,
+            StepKind::Respond(respond) => self.respond(step, respond).await,
             StepKind::Approve(approve) => self.approve(step, approve).await,
             StepKind::Workflow { name, input, mode } => self.child(step, name, input.as_ref(), *mode).await,
             StepKind::Set(variables) => {

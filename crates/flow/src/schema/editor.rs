@@ -31,6 +31,14 @@ pub fn language_schema(registry: &Registry) -> Value {
         connections.push(when_type(entry.name, config));
     }
 
+    let mut triggers = Vec::new();
+    let mut names = Vec::new();
+    for kind in registry.triggers() {
+        let config = takes_expressions((kind.config_schema)(&mut generator).to_value());
+        names.push(Value::from(kind.name));
+        triggers.push(when_type(kind.name, json!({ "properties": { "config": config } })));
+    }
+
     let mut definitions = Map::new();
     for (name, definition) in language()["$defs"].as_object().into_iter().flatten() {
         definitions.insert(name.clone(), for_editors(definition));
@@ -44,6 +52,11 @@ pub fn language_schema(registry: &Registry) -> Value {
     if let Some(definition) = definitions.get_mut("Connection") {
         definition["properties"]["type"]["enum"] = Value::Array(kinds);
         definition["allOf"] = Value::Array(connections);
+    }
+    // Without any, every type is left as it is: an `enum` must not be empty.
+    if let Some(definition) = definitions.get_mut("Trigger").filter(|_| !names.is_empty()) {
+        definition["properties"]["type"]["enum"] = Value::Array(names);
+        definition["allOf"] = Value::Array(triggers);
     }
     definitions.insert(
         "ExpressionText".to_owned(),

@@ -20,7 +20,7 @@ mod words;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use bowline_connector::{ConnectionEntry, ConnectorEntry};
+use bowline_connector::{ConnectionEntry, ConnectorEntry, TriggerType};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
@@ -100,11 +100,12 @@ pub(crate) fn whole(config_schema: fn(&mut SchemaGenerator) -> Schema) -> Value 
     schema
 }
 
-/// The schemas of connectors and connection types, made once each.
+/// The schemas of connectors, connection types and triggers, made once each.
 #[derive(Default)]
 pub(crate) struct Configs {
     connectors: HashMap<&'static str, Arc<Value>>,
     connections: HashMap<&'static str, Arc<Value>>,
+    triggers: HashMap<&'static str, Arc<Value>>,
 }
 
 impl Configs {
@@ -113,6 +114,14 @@ impl Configs {
             self.connectors
                 .entry(entry.name)
                 .or_insert_with(|| Arc::new(whole(entry.config_schema))),
+        )
+    }
+
+    pub(crate) fn trigger(&mut self, kind: &TriggerType) -> Arc<Value> {
+        Arc::clone(
+            self.triggers
+                .entry(kind.name)
+                .or_insert_with(|| Arc::new(whole(kind.config_schema))),
         )
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bowline_connector::{Millis, Registry, Secret, StepContext, StepError};
+use bowline_connector::{Millis, Registry, Secret, StepContext, StepError, TriggerType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -152,6 +152,44 @@ struct Sqlite {
     database: String,
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema and its reading are used")]
+struct Webhook {
+    /// Where deliveries arrive.
+    path: String,
+    /// How the other side proves who it is.
+    authentication: Option<Signature>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema and its reading are used")]
+struct Signature {
+    /// What signatures are made with.
+    secret: Secret,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema and its reading are used")]
+struct Schedule {
+    /// When.
+    cron: String,
+    /// Where.
+    timezone: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema and its reading are used")]
+struct Endpoint {
+    /// Where calls arrive.
+    path: Option<String>,
+    /// How the other side proves who it is.
+    authentication: Option<Signature>,
+}
+
 #[derive(Serialize, JsonSchema)]
 struct Nothing {}
 
@@ -159,7 +197,7 @@ async fn nothing<C>(_: StepContext, _: C) -> Result<Nothing, StepError> {
     Ok(Nothing {})
 }
 
-/// `http-request`, `sql-query`, `email-send`; connections `http` and `sqlite`.
+/// `http-request`, `sql-query`, `email-send`; connections `http` and `sqlite`; `webhook-trigger` and `schedule`.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::default();
     registry.add("http-request", nothing::<HttpRequest>);
@@ -167,5 +205,13 @@ pub(crate) fn registry() -> Registry {
     registry.add("email-send", nothing::<Mail>);
     registry.add_connection("http", |_, _: HttpConnection| Ok(()));
     registry.add_connection("sqlite", |_, _: Sqlite| Ok(()));
+    let came = &[("body", "What was sent."), ("headers", "Its headers.")];
+    registry.add_trigger(
+        TriggerType::of::<Webhook>("webhook-trigger")
+            .input("${trigger.body}")
+            .fields(came),
+    );
+    registry.add_trigger(TriggerType::of::<Schedule>("schedule"));
+    registry.set_callback_endpoint(TriggerType::of::<Endpoint>("callback").fields(came));
     registry
 }

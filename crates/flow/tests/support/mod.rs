@@ -11,7 +11,7 @@ use bowline_core::{Answer, Outcome, Payload, Program};
 use bowline_engine::{Clock, Engine, Options, Programs, StartRequest};
 use bowline_expression::Masker;
 use bowline_flow::{FlowProgram, LoadOptions, Plan, Runtime, Settings, Source, load};
-use bowline_store::{CallbackAddress, Definition, MemoryStore};
+use bowline_store::{CallbackAddress, DEFAULT_ORGANIZATION, Definition, MemoryStore};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -71,7 +71,11 @@ impl Deliver {
     async fn run(self, engine: &Engine) -> Value {
         let address = match (self.token, self.key) {
             (Some(token), _) => CallbackAddress::Token(token.rsplit('/').next().unwrap().to_owned()),
-            (None, Some((name, key))) => CallbackAddress::Key { name, key },
+            (None, Some((name, key))) => CallbackAddress::Key {
+                organization: DEFAULT_ORGANIZATION.into(),
+                name,
+                key,
+            },
             (None, None) => panic!("to whom?"),
         };
         let answer = match self.fail {

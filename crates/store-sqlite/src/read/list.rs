@@ -2,15 +2,17 @@
 //!
 //! Which index a query uses is said in the query (`INDEXED BY`), because the wrong one is only slow when it matters.
 //! A list without a fitting index goes through the executions from the newest in windows, each a transaction of its
-//! own, so that no reader stays in one for long.
+//! own, so that no reader stays in one for long. One of an organization, a workflow, a status or an error is merged
+//! from [several](super::merge).
 
 use std::fmt::Write as _;
 
 use bowline_store::{AuditPage, ExecNo, ExecutionFilter, ExecutionRow, Status};
 use rusqlite::{Connection, OptionalExtension as _, Result, ToSql};
 
-use super::{COLUMNS, PROGRAM, execution_row, limit_of};
+use super::{COLUMNS, PROGRAM, execution_row, limit_of, merge};
 use crate::codes;
+use crate::write::{BLOCK_BITS, MINUTE};
 
 /// So many numbers of executions are looked at in one transaction of a list.
 const WINDOW: i64 = 100_000;
@@ -20,28 +22,77 @@ const AUDIT_WINDOW: i64 = 20_000;
 const SELECTIVE_PREFIX: usize = 8;
 
 pub(crate) fn executions(connection: &Connection, filter: &ExecutionFilter) -> Result<Vec<ExecutionRow>> {
-    let wanted = filter.page();
-    let mut query = Query::new(filter);
-    let mut found = Vec::new();
     let newest: Option<i64> = connection
         .prepare_cached("SELECT max(exec_no) FROM execution")?
         .query_row([], |row| row.get(0))?;
-    let Some(newest) = newest else { return Ok(found) };
-    let mut end = filter
+    let Some(newest) = newest else {
+        return Ok(Vec::new());
+    };
+    let end = filter
         .before
         .map_or(i64::MAX, |before| before.0)
         .min(newest.saturating_add(1));
     let oldest: i64 = connection
         .prepare_cached("SELECT min(exec_no) FROM execution")?
         .query_row([], |row| row.get(0))?;
-    let mut statement = connection.prepare_cached(&query.sql)?;
-    while end > oldest && found.len() < wanted {
-        let begin = if query.windowed {
-            end.saturating_sub(WINDOW)
+    let mut found = Vec::new();
+    for (begin, end) in ranges(connection, filter, (oldest, end))? {
+        if merge::fits(filter) {
+            merge::executions(connection, filter, (begin, end), &mut found)?;
         } else {
-            i64::MIN
+            scan(connection, filter, (begin, end), &mut found)?;
+        }
+        if found.len() >= filter.page() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The numbers that executions of a list may have, within `all`, the highest first: all, or where a time is asked for
+/// those of the blocks that it is in. See the table `started`.
+fn ranges(connection: &Connection, filter: &ExecutionFilter, all: (i64, i64)) -> Result<Vec<(i64, i64)>> {
+    let (since, until) = filter.started;
+    if since.is_none() && until.is_none() {
+        return Ok(vec![all]);
+    }
+    let first = since.map_or(i64::MIN, |since| since.div_euclid(MINUTE));
+    let last = until.map_or(i64::MAX, |until| until.div_euclid(MINUTE));
+    let (lowest, highest) = (all.0 >> BLOCK_BITS, all.1 >> BLOCK_BITS);
+    let mut statement = connection.prepare_cached(
+        "SELECT block FROM started WHERE block >= ?1 AND block <= ?2 AND last >= ?3 AND first <= ?4 ORDER BY block DESC",
+    )?;
+    let mut found: Vec<(i64, i64)> = Vec::new();
+    for block in statement.query_map((lowest, highest, first, last), |row| row.get::<_, i64>(0))? {
+        let begin = block? << BLOCK_BITS;
+        let end = begin + (1 << BLOCK_BITS);
+        match found.last_mut() {
+            Some(range) if range.0 == end => range.0 = begin,
+            _ => found.push((begin, end)),
+        }
+    }
+    for range in &mut found {
+        *range = (range.0.max(all.0), range.1.min(all.1));
+    }
+    Ok(found)
+}
+
+/// Goes through the executions from the end of a range, until the page is full.
+pub(super) fn scan(
+    connection: &Connection,
+    filter: &ExecutionFilter,
+    (first, mut end): (i64, i64),
+    found: &mut Vec<ExecutionRow>,
+) -> Result<()> {
+    let mut query = Query::new(filter);
+    let mut statement = connection.prepare_cached(&query.sql)?;
+    while end > first && found.len() < filter.page() {
+        let begin = if query.windowed {
+            end.saturating_sub(WINDOW).max(first)
+        } else {
+            first
         };
-        let left = limit_of(wanted - found.len());
+        let left = limit_of(filter.page() - found.len());
         query.values[..3].clone_from_slice(&[begin.into(), end.into(), left.into()]);
         let values = query.values.iter().map(|value| value as &dyn ToSql).collect::<Vec<_>>();
         for row in statement.query_map(&values[..], execution_row)? {
@@ -49,22 +100,25 @@ pub(crate) fn executions(connection: &Connection, filter: &ExecutionFilter) -> R
         }
         end = begin;
     }
-    Ok(found)
+    Ok(())
+}
+
+/// Whether it is for so few ids that they are sorted.
+pub(super) fn is_selective(filter: &ExecutionFilter) -> bool {
+    let prefix = filter.id_prefix.as_ref();
+    prefix.is_some_and(|prefix| prefix.chars().count() >= SELECTIVE_PREFIX)
 }
 
 /// A list as SQL. The first three parameters are the window and how many rows are still wanted.
-struct Query {
-    sql: String,
+pub(super) struct Query {
+    pub(super) sql: String,
     values: Vec<rusqlite::types::Value>,
     windowed: bool,
 }
 
 impl Query {
     fn new(filter: &ExecutionFilter) -> Self {
-        let selective = filter
-            .id_prefix
-            .as_ref()
-            .is_some_and(|prefix| prefix.chars().count() >= SELECTIVE_PREFIX);
+        let selective = is_selective(filter);
         let source = if selective {
             "INDEXED BY execution_id"
         } else if filter.parent.is_some() {
@@ -88,6 +142,18 @@ impl Query {
         if filter.unfinished {
             query.also("e.status IN (0, 1, 2)");
         }
+        if let Some(organization) = &filter.organization {
+            query.also_with("p.organization = ", organization.clone());
+        }
+        if let Some(error) = &filter.error {
+            query.also_with("e.error = ", error.clone());
+        }
+        if let Some(since) = filter.started.0 {
+            query.also_with("e.started_at >= ", since);
+        }
+        if let Some(until) = filter.started.1 {
+            query.also_with("e.started_at < ", until);
+        }
         if let Some(workflow) = &filter.workflow {
             query.also_with("p.workflow = ", workflow.clone());
         }
@@ -110,7 +176,7 @@ impl Query {
         self.sql.push_str(condition);
     }
 
-    fn also_with(&mut self, condition: &str, value: String) {
+    fn also_with(&mut self, condition: &str, value: impl Into<rusqlite::types::Value>) {
         self.values.push(value.into());
         self.also(condition);
         // Writing to a string does not fail.

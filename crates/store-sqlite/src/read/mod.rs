@@ -2,7 +2,9 @@
 //!
 //! Which index a query uses is said in the query (`INDEXED BY`), because the wrong one is only slow when it matters.
 
+mod entries;
 mod list;
+mod merge;
 mod retention;
 mod waits;
 
@@ -11,6 +13,7 @@ use bytes::Bytes;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension as _, Result, Row};
 
+pub(crate) use entries::{entries, entry};
 pub(crate) use list::{audit, executions};
 pub(crate) use retention::{blob_referenced, blobs_of, deleting, finished, housekeeping, kept_from};
 pub(crate) use waits::{
@@ -21,7 +24,7 @@ use crate::codes;
 
 /// The columns of [`execution_row`], of `execution AS e` joined with [`PROGRAM`].
 const COLUMNS: &str = "e.exec_no, e.id, p.workflow, p.definition, e.parent, e.status, e.started_at, e.finished_at, \
-                       e.wake_at, e.origin";
+                       e.wake_at, e.origin, p.organization, e.error";
 /// What an execution runs. A cross join is one whose order is kept.
 const PROGRAM: &str = "CROSS JOIN program AS p ON p.no = e.program";
 /// A page of recovery ends with the execution that makes its journals larger than this.
@@ -38,10 +41,12 @@ pub(crate) fn definition(connection: &Connection, hash: &str) -> Result<Option<D
     statement.query_row([hash], definition_row).optional()
 }
 
-pub(crate) fn definitions(connection: &Connection, workflow: &str) -> Result<Vec<Definition>> {
-    let mut statement = connection
-        .prepare_cached("SELECT hash, workflow, content FROM definitions WHERE workflow = ?1 ORDER BY rowid")?;
-    statement.query_map([workflow], definition_row)?.collect()
+pub(crate) fn definitions(connection: &Connection, organization: &str, workflow: &str) -> Result<Vec<Definition>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT d.hash, d.workflow, d.content FROM program AS p CROSS JOIN definitions AS d ON d.hash = p.definition \
+         WHERE p.organization = ?1 AND p.workflow = ?2 ORDER BY p.no",
+    )?;
+    statement.query_map((organization, workflow), definition_row)?.collect()
 }
 
 fn definition_row(row: &Row<'_>) -> Result<Definition> {
@@ -52,19 +57,28 @@ fn definition_row(row: &Row<'_>) -> Result<Definition> {
     })
 }
 
-pub(crate) fn workflows(connection: &Connection) -> Result<Vec<String>> {
-    let sql = "SELECT DISTINCT workflow FROM program \
-               WHERE EXISTS (SELECT 1 FROM execution WHERE execution.program = program.no) ORDER BY workflow";
-    texts(connection, sql)
-}
-
-pub(crate) fn paused_workflows(connection: &Connection) -> Result<Vec<String>> {
-    texts(connection, "SELECT workflow FROM paused_workflows ORDER BY workflow")
-}
-
-fn texts(connection: &Connection, sql: &str) -> Result<Vec<String>> {
-    let mut statement = connection.prepare_cached(sql)?;
+pub(crate) fn organizations(connection: &Connection) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT organization FROM program \
+         WHERE EXISTS (SELECT 1 FROM execution INDEXED BY execution_program WHERE execution.program = program.no) \
+         UNION SELECT organization FROM paused_workflows ORDER BY 1",
+    )?;
     statement.query_map([], |row| row.get(0))?.collect()
+}
+
+pub(crate) fn workflows(connection: &Connection, organization: &str) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT workflow FROM program WHERE organization = ?1 \
+         AND EXISTS (SELECT 1 FROM execution INDEXED BY execution_program WHERE execution.program = program.no) \
+         ORDER BY workflow",
+    )?;
+    statement.query_map([organization], |row| row.get(0))?.collect()
+}
+
+pub(crate) fn paused_workflows(connection: &Connection, organization: &str) -> Result<Vec<String>> {
+    let mut statement =
+        connection.prepare_cached("SELECT workflow FROM paused_workflows WHERE organization = ?1 ORDER BY workflow")?;
+    statement.query_map([organization], |row| row.get(0))?.collect()
 }
 
 pub(crate) fn execution(connection: &Connection, id: &str) -> Result<Option<ExecutionRow>> {
@@ -81,12 +95,17 @@ pub(crate) fn execution_by_no(connection: &Connection, exec: ExecNo) -> Result<O
     statement.query_row([exec.0], execution_row).optional()
 }
 
-pub(crate) fn start_key(connection: &Connection, workflow: &str, key: &str) -> Result<Option<StartKeyRow>> {
+pub(crate) fn start_key(
+    connection: &Connection,
+    organization: &str,
+    workflow: &str,
+    key: &str,
+) -> Result<Option<StartKeyRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT k.exec_no, e.id, k.input_hash FROM start_keys AS k CROSS JOIN execution AS e ON e.exec_no = k.exec_no \
-         WHERE k.workflow = ?1 AND k.key = ?2",
+         WHERE k.organization = ?1 AND k.workflow = ?2 AND k.key = ?3",
     )?;
-    let found = statement.query_row((workflow, key), |row| {
+    let found = statement.query_row((organization, workflow, key), |row| {
         Ok(StartKeyRow {
             exec: ExecNo(row.get(0)?),
             id: row.get(1)?,
@@ -222,6 +241,8 @@ fn execution_row(row: &Row<'_>) -> Result<ExecutionRow> {
         finished_at: row.get(7)?,
         wake_at: row.get(8)?,
         origin: row.get(9)?,
+        organization: row.get(10)?,
+        error: row.get(11)?,
     })
 }
 
@@ -249,7 +270,7 @@ mod tests {
             connection.execute_batch(step).unwrap();
         }
         connection
-            .execute_batch("INSERT INTO program VALUES (1, 'w', 'd')")
+            .execute_batch("INSERT INTO program VALUES (1, 'default', 'w', 'd')")
             .unwrap();
         connection
     }
@@ -258,7 +279,7 @@ mod tests {
         let finished = (status > 2).then_some(0);
         connection
             .execute(
-                "INSERT INTO execution VALUES (?1, ?2, 1, ?3, 0, ?4, NULL, NULL, NULL)",
+                "INSERT INTO execution VALUES (?1, ?2, 1, ?3, 0, ?4, NULL, NULL, NULL, NULL)",
                 (exec, id, status, finished),
             )
             .unwrap();

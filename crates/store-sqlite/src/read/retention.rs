@@ -8,6 +8,7 @@ use crate::compact::INCREMENTAL;
 
 pub(crate) fn finished(
     connection: &Connection,
+    organization: &str,
     workflow: &str,
     before: i64,
     limit: usize,
@@ -19,7 +20,7 @@ pub(crate) fn finished(
          ORDER BY e.finished_at, e.exec_no LIMIT ?3"
     ))?;
     // Each in its order from the index, then together.
-    for program in programs(connection, workflow)? {
+    for program in programs(connection, organization, workflow)? {
         for row in statement.query_map((program, before, limit_of(limit)), execution_row)? {
             found.push(row?);
         }
@@ -29,13 +30,18 @@ pub(crate) fn finished(
     Ok(found)
 }
 
-pub(crate) fn kept_from(connection: &Connection, workflow: &str, keep: usize) -> Result<Option<i64>> {
+pub(crate) fn kept_from(
+    connection: &Connection,
+    organization: &str,
+    workflow: &str,
+    keep: usize,
+) -> Result<Option<i64>> {
     let mut ends: Vec<i64> = Vec::new();
     let mut statement = connection.prepare_cached(
         "SELECT finished_at FROM execution INDEXED BY execution_finished WHERE program = ?1 AND finished_at IS NOT NULL \
          ORDER BY finished_at DESC LIMIT ?2",
     )?;
-    for program in programs(connection, workflow)? {
+    for program in programs(connection, organization, workflow)? {
         let limit = limit_of(keep.saturating_add(1));
         for end in statement.query_map((program, limit), |row| row.get(0))? {
             ends.push(end?);
@@ -51,10 +57,13 @@ pub(crate) fn kept_from(connection: &Connection, workflow: &str, keep: usize) ->
     })
 }
 
-/// The numbers of what is run under the name of a workflow: its versions.
-fn programs(connection: &Connection, workflow: &str) -> Result<Vec<i64>> {
-    let mut statement = connection.prepare_cached("SELECT no FROM program WHERE workflow = ?1")?;
-    statement.query_map([workflow], |row| row.get(0))?.collect()
+/// The numbers of what is run under the name of an organization's workflow: its versions.
+fn programs(connection: &Connection, organization: &str, workflow: &str) -> Result<Vec<i64>> {
+    let mut statement =
+        connection.prepare_cached("SELECT no FROM program WHERE organization = ?1 AND workflow = ?2")?;
+    statement
+        .query_map((organization, workflow), |row| row.get(0))?
+        .collect()
 }
 
 pub(crate) fn deleting(connection: &Connection, limit: usize) -> Result<Vec<ExecNo>> {

@@ -8,7 +8,10 @@ use super::{bytes, limit_of};
 use crate::codes;
 
 const WAIT: &str = "exec_no, tag, path, kind, name, key, until, detail, opened_at, state";
-const DELIVERY: &str = "id, exec_no, tag, name, key, answer, received_at, expires_at";
+const DELIVERY: &str = "id, exec_no, tag, name, key, answer, received_at, expires_at, organization";
+/// Whose execution a wait is of.
+const OWNER: &str = "(SELECT organization FROM program WHERE no = \
+                     (SELECT program FROM execution WHERE execution.exec_no = waits.exec_no))";
 /// So many closed waits for a key are shown beside the open ones.
 const CLOSED: i64 = 16;
 
@@ -42,6 +45,9 @@ pub(crate) fn waits(connection: &Connection, filter: &WaitFilter) -> Result<Vec<
     if let Some(key) = &filter.key {
         conditions.value("key =", key.clone());
     }
+    if let Some(organization) = &filter.organization {
+        conditions.value(&format!("{OWNER} ="), organization.clone());
+    }
     if let Some((exec, tag)) = filter.after {
         conditions.value("(exec_no, tag) > (?,", exec.0);
         conditions.rest(codes::of_tag(tag));
@@ -57,7 +63,13 @@ pub(crate) fn waits(connection: &Connection, filter: &WaitFilter) -> Result<Vec<
         .collect()
 }
 
-pub(crate) fn waits_by_key(connection: &Connection, kind: WaitKind, name: &str, key: &str) -> Result<Vec<WaitRow>> {
+pub(crate) fn waits_by_key(
+    connection: &Connection,
+    organization: &str,
+    kind: WaitKind,
+    name: &str,
+    key: &str,
+) -> Result<Vec<WaitRow>> {
     let (source, number) = match kind {
         WaitKind::Callback => ("INDEXED BY waits_key", codes::of_kind(kind)),
         WaitKind::Event => ("INDEXED BY waits_event", codes::of_kind(kind)),
@@ -71,9 +83,10 @@ pub(crate) fn waits_by_key(connection: &Connection, kind: WaitKind, name: &str, 
     ];
     for (part, limit) in parts {
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT {WAIT} FROM waits {source} WHERE kind = {number} AND key = ?1 AND name = ?2 AND {part} LIMIT ?3"
+            "SELECT {WAIT} FROM waits {source} WHERE kind = {number} AND key = ?1 AND name = ?2 AND {OWNER} = ?4 AND {part} \
+             LIMIT ?3"
         ))?;
-        for row in statement.query_map((key, name, limit), wait_row)? {
+        for row in statement.query_map((key, name, limit, organization), wait_row)? {
             found.push(row?);
         }
     }
@@ -82,16 +95,17 @@ pub(crate) fn waits_by_key(connection: &Connection, kind: WaitKind, name: &str, 
 
 pub(crate) fn event_waits(
     connection: &Connection,
+    organization: &str,
     event: &str,
     key: Option<&str>,
 ) -> Result<Vec<(ExecNo, u64, String)>> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT exec_no, tag, path FROM waits INDEXED BY waits_event \
-         WHERE kind = 2 AND state = 0 AND name = ?1 AND key IS NULL \
+         WHERE kind = 2 AND state = 0 AND name = ?1 AND key IS NULL AND {OWNER} = ?3 \
          UNION ALL SELECT exec_no, tag, path FROM waits INDEXED BY waits_event \
-         WHERE kind = 2 AND state = 0 AND name = ?1 AND key = ?2 ORDER BY 1, 2",
-    )?;
-    let rows = statement.query_map((event, key), |row| {
+         WHERE kind = 2 AND state = 0 AND name = ?1 AND key = ?2 AND {OWNER} = ?3 ORDER BY 1, 2"
+    ))?;
+    let rows = statement.query_map((event, key, organization), |row| {
         Ok((ExecNo(row.get(0)?), codes::tag(row.get(1)?), row.get(2)?))
     })?;
     rows.collect()
@@ -100,6 +114,9 @@ pub(crate) fn event_waits(
 pub(crate) fn deliveries(connection: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>> {
     let mut conditions = Conditions::default();
     conditions.value("id >", filter.after);
+    if let Some(organization) = &filter.organization {
+        conditions.value("organization =", organization.clone());
+    }
     if let Some(id) = filter.id {
         conditions.value("id =", id);
     }
@@ -132,7 +149,9 @@ pub(crate) fn deliveries_for(
     // A delivery names a wait or a key; one that names both comes once.
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {DELIVERY} FROM deliveries INDEXED BY deliveries_wait WHERE exec_no = ?1 AND tag = ?2 \
-         UNION SELECT {DELIVERY} FROM deliveries INDEXED BY deliveries_key WHERE key = ?4 AND name = ?3 ORDER BY id"
+         UNION SELECT {DELIVERY} FROM deliveries INDEXED BY deliveries_key WHERE key = ?4 AND name = ?3 \
+         AND organization = (SELECT organization FROM program WHERE no = (SELECT program FROM execution WHERE exec_no = ?1)) \
+         ORDER BY id"
     ))?;
     let rows = statement.query_map((exec.0, codes::of_tag(tag), name, key), delivery_row)?;
     rows.collect()
@@ -146,6 +165,7 @@ pub(crate) fn last_delivery(connection: &Connection) -> Result<i64> {
 
 pub(crate) fn events_after(
     connection: &Connection,
+    organization: &str,
     event: &str,
     key: Option<&str>,
     after: i64,
@@ -158,11 +178,12 @@ pub(crate) fn events_after(
     };
     // Times rise with numbers, so the first event that is late enough is where to begin.
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT id, event, key, data, source, at FROM events INDEXED BY {source} WHERE event = ?1 AND {condition} \
-         AND id > ?3 AND id >= (SELECT id FROM events INDEXED BY events_at WHERE at >= ?4 ORDER BY at, id LIMIT 1) \
+        "SELECT id, event, key, data, source, at, organization FROM events INDEXED BY {source} \
+         WHERE event = ?1 AND {condition} AND organization = ?6 AND id > ?3 AND id >= (SELECT id FROM events INDEXED BY events_at WHERE at >= ?4 ORDER BY at, id LIMIT 1) \
          ORDER BY id LIMIT ?5"
     ))?;
-    let rows = statement.query_map((event, key, after, since, limit_of(limit)), |row| {
+    let wanted = (event, key, after, since, limit_of(limit), organization);
+    let rows = statement.query_map(wanted, |row| {
         Ok(EventRow {
             id: row.get(0)?,
             event: row.get(1)?,
@@ -170,6 +191,7 @@ pub(crate) fn events_after(
             data: bytes(row, 3)?,
             source: row.get(4)?,
             at: row.get(5)?,
+            organization: row.get(6)?,
         })
     })?;
     rows.collect()
@@ -200,6 +222,7 @@ fn delivery_row(row: &Row<'_>) -> Result<Delivery> {
         answer: bytes(row, 5)?,
         received_at: row.get(6)?,
         expires_at: row.get(7)?,
+        organization: row.get(8)?,
     })
 }
 

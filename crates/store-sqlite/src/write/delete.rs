@@ -8,8 +8,8 @@ use super::Refusal;
 /// What belongs to an execution, each as a statement that deletes at most `?2` rows of execution `?1`: small things
 /// first, so that they are gone with the first slice.
 const PARTS: [&str; 6] = [
-    "DELETE FROM start_keys WHERE (workflow, key) IN \
-     (SELECT workflow, key FROM start_keys INDEXED BY start_keys_execution WHERE exec_no = ?1 LIMIT ?2)",
+    "DELETE FROM start_keys WHERE (organization, workflow, key) IN \
+     (SELECT organization, workflow, key FROM start_keys INDEXED BY start_keys_execution WHERE exec_no = ?1 LIMIT ?2)",
     "DELETE FROM deliveries WHERE id IN \
      (SELECT id FROM deliveries INDEXED BY deliveries_wait WHERE exec_no = ?1 LIMIT ?2)",
     "DELETE FROM waits WHERE exec_no = ?1 AND tag IN (SELECT tag FROM waits WHERE exec_no = ?1 LIMIT ?2)",

@@ -2,22 +2,39 @@
 
 use std::collections::HashMap;
 
-use bowline_store::{Definition, ExecNo, JournalRecord, NewExecution, RequestKind, Status, StoreError};
+use bowline_store::{Definition, ExecNo, Finish, JournalRecord, NewExecution, RequestKind, Status, StoreError};
 use rusqlite::{CachedStatement, Connection, Error, OptionalExtension as _, Result};
 
 use super::{Refusal, unknown};
 use crate::codes;
 use crate::errors;
 
+/// A block of executions is so many bits of their numbers. See the table `started`.
+pub(crate) const BLOCK_BITS: u32 = 12;
+/// Blocks say their times in minutes, so that their rows are seldom written.
+pub(crate) const MINUTE: i64 = 60_000;
+
 type Written = std::result::Result<(), Refusal>;
 
-/// The numbers of what is run, by definition and workflow.
-pub(super) type Programs = HashMap<String, Vec<(String, i64)>>;
+/// What the writer knows of the rows that many executions share. Forgotten where a batch is undone.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// The numbers of what is run: by definition, organization and workflow.
+    programs: HashMap<String, Vec<(String, String, i64)>>,
+    /// The block that executions began in last, and the minutes that its row says.
+    started: Option<(i64, i64, i64)>,
+}
+
+impl Shared {
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
 
 /// The statements that most batches need, looked up once each, then bound by position.
 pub(super) struct Statements<'c> {
     connection: &'c Connection,
-    programs: &'c mut Programs,
+    shared: &'c mut Shared,
     append: Option<CachedStatement<'c>>,
     start: Option<CachedStatement<'c>>,
     set_status: Option<CachedStatement<'c>>,
@@ -35,10 +52,10 @@ fn prepared<'s, 'c>(
 }
 
 impl<'c> Statements<'c> {
-    pub(super) fn new(connection: &'c Connection, programs: &'c mut Programs) -> Self {
+    pub(super) fn new(connection: &'c Connection, shared: &'c mut Shared) -> Self {
         Self {
             connection,
-            programs,
+            shared,
             append: None,
             start: None,
             set_status: None,
@@ -68,7 +85,8 @@ impl<'c> Statements<'c> {
     }
 
     pub(super) fn start(&mut self, new: &NewExecution) -> Written {
-        let program = self.program(&new.workflow, &new.definition)?;
+        let program = self.program(&new.organization, &new.workflow, &new.definition)?;
+        self.started(new.exec, new.started_at)?;
         let sql = "INSERT INTO execution (exec_no, id, program, status, started_at, parent, origin) \
                    VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6)";
         let statement = prepared(&mut self.start, self.connection, sql)?;
@@ -86,54 +104,94 @@ impl<'c> Statements<'c> {
         }
     }
 
-    pub(super) fn set_status(
+    /// It has not ended.
+    pub(super) fn set_status(&mut self, exec: ExecNo, status: Status, wake_at: Option<i64>) -> Written {
+        self.set(exec, status, None, wake_at, None)
+    }
+
+    pub(super) fn finish(&mut self, finish: &Finish) -> Written {
+        self.set(
+            finish.exec,
+            finish.status,
+            Some(finish.at),
+            None,
+            finish.error.as_deref(),
+        )
+    }
+
+    fn set(
         &mut self,
         exec: ExecNo,
         status: Status,
         finished_at: Option<i64>,
         wake_at: Option<i64>,
+        error: Option<&str>,
     ) -> Written {
-        let sql = "UPDATE execution SET status = ?2, finished_at = ?3, wake_at = ?4 WHERE exec_no = ?1";
+        let sql = "UPDATE execution SET status = ?2, finished_at = ?3, wake_at = ?4, error = ?5 WHERE exec_no = ?1";
         let statement = prepared(&mut self.set_status, self.connection, sql)?;
         statement.raw_bind_parameter(1, exec.0)?;
         statement.raw_bind_parameter(2, codes::of_status(status))?;
         statement.raw_bind_parameter(3, finished_at)?;
         statement.raw_bind_parameter(4, wake_at)?;
+        statement.raw_bind_parameter(5, error)?;
         known(statement.raw_execute()?, exec)
     }
 
     pub(super) fn redefine(&mut self, exec: ExecNo, definition: &str) -> Written {
-        let workflow: Option<String> = self
+        let of: Option<(String, String)> = self
             .connection
             .prepare_cached(
-                "SELECT workflow FROM program WHERE no = (SELECT program FROM execution WHERE exec_no = ?1)",
+                "SELECT organization, workflow FROM program \
+                 WHERE no = (SELECT program FROM execution WHERE exec_no = ?1)",
             )?
-            .query_row([exec.0], |row| row.get(0))
+            .query_row([exec.0], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let program = self.program(&workflow.ok_or_else(|| unknown(exec))?, definition)?;
+        let (organization, workflow) = of.ok_or_else(|| unknown(exec))?;
+        let program = self.program(&organization, &workflow, definition)?;
         self.connection
             .prepare_cached("UPDATE execution SET program = ?2 WHERE exec_no = ?1")?
             .execute((exec.0, program))?;
         Ok(())
     }
 
-    /// The number of a definition under the name of a workflow, which it gets with its first execution.
-    fn program(&mut self, workflow: &str, definition: &str) -> Result<i64> {
-        let known = self.programs.get(definition);
-        if let Some((_, no)) = known.into_iter().flatten().find(|(name, _)| name == workflow) {
+    /// The number of a definition under the name of an organization's workflow, which it gets with its first execution.
+    fn program(&mut self, organization: &str, workflow: &str, definition: &str) -> Result<i64> {
+        let known = self.shared.programs.get(definition).into_iter().flatten();
+        let mut known = known.filter(|(owner, name, _)| owner == organization && name == workflow);
+        if let Some((.., no)) = known.next() {
             return Ok(*no);
         }
-        let names = (workflow, definition);
+        let names = (organization, workflow, definition);
         self.connection
-            .prepare_cached("INSERT INTO program (workflow, definition) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+            .prepare_cached(
+                "INSERT INTO program (organization, workflow, definition) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            )?
             .execute(names)?;
         let no = self
             .connection
-            .prepare_cached("SELECT no FROM program WHERE workflow = ?1 AND definition = ?2")?
+            .prepare_cached("SELECT no FROM program WHERE organization = ?1 AND workflow = ?2 AND definition = ?3")?
             .query_row(names, |row| row.get(0))?;
-        let of_definition = self.programs.entry(definition.to_owned()).or_default();
-        of_definition.push((workflow.to_owned(), no));
+        let of_definition = self.shared.programs.entry(definition.to_owned()).or_default();
+        of_definition.push((organization.to_owned(), workflow.to_owned(), no));
         Ok(no)
+    }
+
+    /// Takes note of when executions of a block began, where its row does not say so yet: about once a minute.
+    fn started(&mut self, exec: ExecNo, at: i64) -> Result<()> {
+        let (block, minute) = (exec.0 >> BLOCK_BITS, at.div_euclid(MINUTE));
+        match self.shared.started {
+            Some((known, first, last)) if known == block && (first..=last).contains(&minute) => return Ok(()),
+            _ => {}
+        }
+        let (first, last) = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO started VALUES (?1, ?2, ?2) ON CONFLICT (block) DO UPDATE \
+                 SET first = min(first, ?2), last = max(last, ?2) RETURNING first, last",
+            )?
+            .query_row((block, minute), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        self.shared.started = Some((block, first, last));
+        Ok(())
     }
 }
 
@@ -182,7 +240,7 @@ pub(super) fn drop_request(connection: &Connection, id: i64) -> Written {
 
 pub(super) fn claim_key(
     connection: &Connection,
-    (workflow, key): (&str, &str),
+    (organization, workflow, key): (&str, &str, &str),
     exec: ExecNo,
     input_hash: &[u8],
     replaces: Option<ExecNo>,
@@ -190,14 +248,14 @@ pub(super) fn claim_key(
     exists(connection, exec)?;
     let changes = match replaces {
         None => connection
-            .prepare_cached("INSERT INTO start_keys VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?
-            .execute((workflow, key, exec.0, input_hash))?,
+            .prepare_cached("INSERT INTO start_keys VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")?
+            .execute((organization, workflow, key, exec.0, input_hash))?,
         Some(before) => connection
             .prepare_cached(
-                "UPDATE start_keys SET exec_no = ?3, input_hash = ?4 \
-                 WHERE workflow = ?1 AND key = ?2 AND exec_no = ?5",
+                "UPDATE start_keys SET exec_no = ?4, input_hash = ?5 \
+                 WHERE organization = ?1 AND workflow = ?2 AND key = ?3 AND exec_no = ?6",
             )?
-            .execute((workflow, key, exec.0, input_hash, before.0))?,
+            .execute((organization, workflow, key, exec.0, input_hash, before.0))?,
     };
     if changes > 0 {
         return Ok(());
@@ -205,25 +263,25 @@ pub(super) fn claim_key(
     let holder: Option<String> = connection
         .prepare_cached(
             "SELECT id FROM execution \
-             WHERE exec_no = (SELECT exec_no FROM start_keys WHERE workflow = ?1 AND key = ?2)",
+             WHERE exec_no = (SELECT exec_no FROM start_keys WHERE organization = ?1 AND workflow = ?2 AND key = ?3)",
         )?
-        .query_row((workflow, key), |row| row.get(0))
+        .query_row((organization, workflow, key), |row| row.get(0))
         .optional()?;
     let id = holder.unwrap_or_else(|| "(deleted)".to_owned());
     Err(Refusal::Write(StoreError::Duplicate { id }))
 }
 
-pub(super) fn pause(connection: &Connection, workflow: &str) -> Written {
+pub(super) fn pause(connection: &Connection, organization: &str, workflow: &str) -> Written {
     connection
-        .prepare_cached("INSERT INTO paused_workflows VALUES (?1) ON CONFLICT DO NOTHING")?
-        .execute([workflow])?;
+        .prepare_cached("INSERT INTO paused_workflows VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute((organization, workflow))?;
     Ok(())
 }
 
-pub(super) fn unpause(connection: &Connection, workflow: &str) -> Written {
+pub(super) fn unpause(connection: &Connection, organization: &str, workflow: &str) -> Written {
     connection
-        .prepare_cached("DELETE FROM paused_workflows WHERE workflow = ?1")?
-        .execute([workflow])?;
+        .prepare_cached("DELETE FROM paused_workflows WHERE organization = ?1 AND workflow = ?2")?
+        .execute((organization, workflow))?;
     Ok(())
 }
 

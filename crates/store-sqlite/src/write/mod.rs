@@ -1,6 +1,7 @@
 //! The writer: batches as transactions, each durable when it returns.
 
 mod delete;
+mod entries;
 mod executions;
 mod waits;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bowline_store::{ExecNo, Finish, Status, StoreError, Write, Writer};
+use bowline_store::{ExecNo, Status, StoreError, Write, Writer};
 use rusqlite::{Connection, Error};
 use tempfile::TempDir;
 
@@ -19,9 +20,10 @@ use crate::errors;
 use crate::files::Files;
 use crate::lock::WriterLock;
 use crate::options::Options;
-use crate::write::executions::{Programs, Statements};
+use crate::write::executions::{Shared, Statements};
 
 pub(crate) use delete::shrink;
+pub(crate) use executions::{BLOCK_BITS, MINUTE};
 
 /// How long closing waits for readers before it leaves the log as it is.
 const CLOSING_PATIENCE: Duration = Duration::from_millis(500);
@@ -30,7 +32,7 @@ const CLOSING_PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) struct SqliteWriter {
     checkpointer: Checkpointer,
     connection: Connection,
-    programs: Programs,
+    shared: Shared,
     /// The log's length after the last commit.
     frames: Arc<AtomicU64>,
     /// Why it may not go on.
@@ -92,7 +94,7 @@ impl SqliteWriter {
         Ok(Self {
             checkpointer,
             connection,
-            programs: Programs::default(),
+            shared: Shared::default(),
             frames,
             failed: None,
             files,
@@ -103,7 +105,7 @@ impl SqliteWriter {
 
     fn write(&mut self, batch: &[Write]) -> std::result::Result<(), Refusal> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.raw_execute()?;
-        let mut statements = Statements::new(&self.connection, &mut self.programs);
+        let mut statements = Statements::new(&self.connection, &mut self.shared);
         for write in batch {
             write_one(&mut statements, write)?;
         }
@@ -118,7 +120,7 @@ impl SqliteWriter {
     /// Undoes what a refused batch has done. SQLite has done so already after some errors.
     fn roll_back(&mut self) {
         // Some of these may have been made by the batch.
-        self.programs.clear();
+        self.shared.forget();
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
@@ -214,9 +216,9 @@ fn write_one(statements: &mut Statements<'_>, write: &Write) -> std::result::Res
     match write {
         Write::Append(record) => statements.append(record),
         Write::Start(new) => statements.start(new),
-        Write::Finish(Finish { exec, status, at }) => statements.set_status(*exec, *status, Some(*at), None),
-        Write::Reopen(exec) | Write::Unpark(exec) => statements.set_status(*exec, Status::Running, None, None),
-        Write::Park { exec, status, wake_at } => statements.set_status(*exec, *status, None, *wake_at),
+        Write::Finish(finish) => statements.finish(finish),
+        Write::Reopen(exec) | Write::Unpark(exec) => statements.set_status(*exec, Status::Running, None),
+        Write::Park { exec, status, wake_at } => statements.set_status(*exec, *status, *wake_at),
         Write::WakeParent { id, at } => executions::wake_parent(connection, id, *at),
         Write::Redefine { exec, definition } => statements.redefine(*exec, definition),
         Write::Define(definition) => executions::define(connection, definition),
@@ -230,14 +232,15 @@ fn write_one(statements: &mut Statements<'_>, write: &Write) -> std::result::Res
         Write::Emit(event) => waits::emit(connection, event),
         Write::DropEvents { before, at_most } => waits::drop_events(connection, *before, *at_most),
         Write::ClaimKey {
+            organization,
             workflow,
             key,
             exec,
             input_hash,
             replaces,
-        } => executions::claim_key(connection, (workflow, key), *exec, input_hash, *replaces),
-        Write::PauseWorkflow(workflow) => executions::pause(connection, workflow),
-        Write::UnpauseWorkflow(workflow) => executions::unpause(connection, workflow),
+        } => executions::claim_key(connection, (organization, workflow, key), *exec, input_hash, *replaces),
+        Write::PauseWorkflow { organization, workflow } => executions::pause(connection, organization, workflow),
+        Write::UnpauseWorkflow { organization, workflow } => executions::unpause(connection, organization, workflow),
         Write::Condense {
             exec,
             from,
@@ -246,6 +249,7 @@ fn write_one(statements: &mut Statements<'_>, write: &Write) -> std::result::Res
             events,
         } => executions::condense(connection, *exec, (*from, *to), *at, events),
         Write::Reference { exec, blob } => executions::reference(connection, *exec, blob),
+        Write::Entry(write) => entries::write(connection, write),
         Write::Delete(exec) => delete::delete(connection, *exec, i64::MAX),
         Write::DeleteSlice { exec, at_most } => delete::delete(connection, *exec, i64::from(*at_most)),
         Write::Shrink { pages } => Ok(shrink(connection, *pages)?),

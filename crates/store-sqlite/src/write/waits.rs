@@ -46,8 +46,8 @@ pub(super) fn close(connection: &Connection, exec: ExecNo, tag: u64, state: Wait
 pub(super) fn keep(connection: &Connection, delivery: &Delivery) -> Written {
     connection
         .prepare_cached(
-            "INSERT INTO deliveries (id, exec_no, tag, name, key, answer, received_at, expires_at) \
-             VALUES (nullif(?1, 0), ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO deliveries (id, exec_no, tag, name, key, answer, received_at, expires_at, organization) \
+             VALUES (nullif(?1, 0), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute((
             delivery.id,
@@ -58,6 +58,7 @@ pub(super) fn keep(connection: &Connection, delivery: &Delivery) -> Written {
             &delivery.answer[..],
             delivery.received_at,
             delivery.expires_at,
+            &delivery.organization,
         ))?;
     Ok(())
 }
@@ -91,8 +92,8 @@ pub(super) fn emit(connection: &Connection, event: &EventRow) -> Written {
     }
     connection
         .prepare_cached(
-            "INSERT INTO events (id, event, key, data, source, at) VALUES (nullif(?1, 0), ?2, ?3, ?4, ?5, \
-             max(?6, coalesce((SELECT at FROM events ORDER BY id DESC LIMIT 1), ?6)))",
+            "INSERT INTO events (id, event, key, data, source, at, organization) VALUES (nullif(?1, 0), ?2, ?3, ?4, ?5, \
+             max(?6, coalesce((SELECT at FROM events ORDER BY id DESC LIMIT 1), ?6)), ?7)",
         )?
         .execute((
             event.id,
@@ -101,15 +102,17 @@ pub(super) fn emit(connection: &Connection, event: &EventRow) -> Written {
             &event.data[..],
             &event.source,
             event.at,
+            &event.organization,
         ))?;
     connection
         .prepare_cached(
             "UPDATE execution SET wake_at = min(coalesce(wake_at, ?3), ?3) WHERE status = 1 AND exec_no IN ( \
              SELECT exec_no FROM waits INDEXED BY waits_event WHERE kind = 2 AND state = 0 AND name = ?1 AND key IS NULL \
              UNION ALL \
-             SELECT exec_no FROM waits INDEXED BY waits_event WHERE kind = 2 AND state = 0 AND name = ?1 AND key = ?2)",
+             SELECT exec_no FROM waits INDEXED BY waits_event WHERE kind = 2 AND state = 0 AND name = ?1 AND key = ?2) \
+             AND program IN (SELECT no FROM program WHERE organization = ?4)",
         )?
-        .execute((&event.event, &event.key, event.at))?;
+        .execute((&event.event, &event.key, event.at, &event.organization))?;
     Ok(())
 }
 

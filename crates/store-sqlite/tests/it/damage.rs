@@ -142,7 +142,7 @@ fn a_check_compares_rows() {
             "DELETE FROM journal WHERE exec_no = 3 AND seq = 2;
              DELETE FROM journal WHERE exec_no = 4 AND seq = 0;
              UPDATE execution SET finished_at = NULL WHERE exec_no = 6;
-             INSERT INTO program VALUES (70, 'flow', 'lost');
+             INSERT INTO program VALUES (70, 'default', 'flow', 'lost');
              UPDATE execution SET program = 70 WHERE exec_no = 7;
              UPDATE execution SET status = 77 WHERE exec_no = 8;
              UPDATE execution SET program = 90 WHERE exec_no = 9;
@@ -150,7 +150,7 @@ fn a_check_compares_rows() {
              INSERT INTO journal (exec_no, seq, at, events) VALUES (900, 0, 0, x'00');
              INSERT INTO waits VALUES (12, 1, 0, 0, '', 'k', 'ask', 0, NULL, NULL), (13, 1, 7, 0, '', 'k', 'odd', 0, NULL, NULL),
                  (901, 1, 2, 0, 'e', NULL, 'ask', 0, NULL, NULL), (902, 1, 2, 0, 'e', NULL, 'ask', 0, NULL, NULL);
-             INSERT INTO start_keys VALUES ('flow', 'k', 903, x'00');
+             INSERT INTO start_keys VALUES ('default', 'flow', 'k', 903, x'00');
              INSERT INTO blob_refs VALUES (904, 'b');
              INSERT INTO condensed (exec_no, from_seq, to_seq, at, events) VALUES (14, 0, 2, 0, x'00'), (14, 1, 3, 0, x'00'),
                  (15, 0, 6, 0, x'00'), (16, 0, 5, 0, x'00'), (905, 0, 1, 0, x'00');

@@ -36,17 +36,21 @@ impl Drop for Mount {
     }
 }
 
+/// The next record of two executions.
+fn both(seq: u64) -> [Write; 2] {
+    [
+        Write::Append(record(1, seq, &vec![7; 20_000])),
+        Write::Append(record(2, seq, &vec![8; 20_000])),
+    ]
+}
+
 /// Appends to execution 1 until there is no space; how many records there are then.
 fn fill(store: &dyn Store, writer: &mut dyn Writer) -> u64 {
     writer
         .commit(&[Write::Start(execution(1, "id-1", "flow", 'a'))])
         .unwrap();
     for seq in 0..10_000 {
-        let batch = [
-            Write::Append(record(1, seq, &vec![7; 20_000])),
-            Write::Append(record(2, seq, &vec![8; 20_000])),
-        ];
-        match writer.commit(&batch) {
+        match writer.commit(&both(seq)) {
             Ok(()) => {}
             Err(StoreError::Full { .. }) => {
                 assert!(seq > 3, "full at once");
@@ -79,7 +83,7 @@ fn a_full_disk_refuses_batches_whole_until_there_is_space() {
     let mut writer = store.writer().unwrap();
     let written = fill(&store, &mut *writer);
     for _ in 0..3 {
-        let outcome = writer.commit(&[Write::Append(record(1, written, &vec![7; 20_000]))]);
+        let outcome = writer.commit(&both(written));
         assert!(
             matches!(&outcome, Err(StoreError::Full { path }) if path == store.path()),
             "{outcome:?}"

@@ -1,15 +1,19 @@
-//! Databases of version 1 are brought up to date: whole, once, and also when that is interrupted.
+//! Older databases are brought up to date: whole, once, and also when that is interrupted.
 
 use std::path::{Path, PathBuf};
 
 use bowline_store::testkit::{definition, execution, record};
-use bowline_store::{ExecNo, ExecutionFilter, RequestKind, Status, Store as _, Write};
+use bowline_store::{
+    DEFAULT_ORGANIZATION, ExecNo, ExecutionFilter, PauseTarget, RequestKind, Status, Store as _, WaitKind, Write,
+};
 use bowline_store_sqlite::{Options, SqliteStore};
 
 use crate::kills;
 use crate::log;
 
 const VERSION_1: &str = include_str!("../../src/schema/1.sql");
+const VERSION_2: &str = include_str!("../../src/schema/2.sql");
+const NEWEST: i64 = 3;
 pub(crate) const EXECUTIONS: i64 = 3_000;
 
 pub(crate) fn status(exec: i64) -> Status {
@@ -64,10 +68,7 @@ pub(crate) fn version_1(folder: &Path) -> PathBuf {
                 .unwrap();
         }
     }
-    let ask = serde_json_text(&RequestKind::Cancel {
-        id: "id-4".into(),
-        reason: "test".into(),
-    });
+    let ask = serde_json_text(&asked_first());
     transaction
         .execute("INSERT INTO requests (kind) VALUES (?1)", [ask])
         .unwrap();
@@ -79,6 +80,72 @@ pub(crate) fn version_1(folder: &Path) -> PathBuf {
         .unwrap();
     transaction.commit().unwrap();
     database
+}
+
+/// The same as version 2 left it, with what there was beside executions by then.
+fn version_2(folder: &Path) -> PathBuf {
+    let database = version_1(folder);
+    let mut connection = rusqlite::Connection::open(&database).unwrap();
+    let transaction = connection.transaction().unwrap();
+    transaction.execute_batch(VERSION_2).unwrap();
+    transaction
+        .execute_batch(
+            "INSERT INTO secrets VALUES ('token_key', CAST(zeroblob(31) || x'07' AS BLOB));
+             INSERT INTO waits VALUES (4, 7, 0, 0, 'pay', 'k', 'ask', 1, NULL, NULL);
+             INSERT INTO start_keys VALUES ('flow', 'key', 4, x'01');
+             INSERT INTO paused_workflows VALUES ('other');
+             INSERT INTO deliveries (name, key, answer, received_at, expires_at) VALUES ('pay', 'k', x'02', 1, 2);
+             INSERT INTO events (event, key, data, source, at) VALUES ('paid', 'k', x'03', 'id-4', 1);
+             INSERT INTO requests (kind) VALUES ('{\"pause\":{\"workflow\":\"other\"}}'),
+                 ('{\"unpause\":{\"workflow\":\"it''s \\\"that\\\"\"}}'), ('{\"pause\":{\"execution\":\"id-4\"}}');
+             PRAGMA user_version = 2;",
+        )
+        .unwrap();
+    transaction.commit().unwrap();
+    database
+}
+
+/// That what version 2 had is there, and belongs to the organization that nobody named.
+fn is_whole_2(store: &SqliteStore) {
+    let own = DEFAULT_ORGANIZATION;
+    assert_eq!(store.organizations().unwrap(), [own]);
+    assert_eq!(store.token_key().unwrap()[31], 7);
+    assert_eq!(store.start_key(own, "flow", "key").unwrap().unwrap().exec, ExecNo(4));
+    assert_eq!(store.paused_workflows(own).unwrap(), ["other"]);
+    assert_eq!(
+        store.waits_by_key(own, WaitKind::Callback, "pay", "k").unwrap().len(),
+        1
+    );
+    let kept = store.deliveries_for(ExecNo(4), 7, "pay", Some("k")).unwrap();
+    assert_eq!((kept.len(), kept[0].organization.as_str()), (1, own));
+    for key in [None, Some("k")] {
+        assert_eq!(store.events_after(own, "paid", key, 0, 0, 10).unwrap().len(), 1);
+    }
+    let workflow = |workflow: &str| PauseTarget::Workflow {
+        organization: own.into(),
+        workflow: workflow.into(),
+    };
+    let asked: Vec<_> = store
+        .requests(1)
+        .unwrap()
+        .into_iter()
+        .map(|request| request.kind)
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            RequestKind::Pause(workflow("other")),
+            RequestKind::Unpause(workflow("it's \"that\"")),
+            RequestKind::Pause(PauseTarget::Execution("id-4".into())),
+        ]
+    );
+}
+
+fn asked_first() -> RequestKind {
+    RequestKind::Cancel {
+        id: "id-4".into(),
+        reason: "test".into(),
+    }
 }
 
 fn serde_json_text(request: &RequestKind) -> String {
@@ -112,7 +179,8 @@ pub(crate) fn is_whole(store: &SqliteStore) {
                 (row.started_at, row.finished_at),
                 (1_000 + exec, (exec % 4 != 0).then_some(3_000 + exec))
             );
-            assert_eq!((row.origin, row.wake_at), (None, None));
+            assert_eq!((row.origin, row.wake_at, row.error), (None, None, None));
+            assert_eq!(row.organization, DEFAULT_ORGANIZATION);
             let journal = store.journal(row.exec, 0, 10).unwrap();
             assert_eq!(journal.len(), 3);
             assert!(
@@ -123,7 +191,14 @@ pub(crate) fn is_whole(store: &SqliteStore) {
         }
     }
     assert_eq!(expected.next(), None);
-    assert_eq!(store.requests(0).unwrap().len(), 1);
+    assert_eq!(store.requests(0).unwrap()[0].kind.clone(), asked_first());
+    let at = 1_000 + EXECUTIONS / 2;
+    let then = ExecutionFilter {
+        organization: Some(DEFAULT_ORGANIZATION.into()),
+        started: (Some(at), Some(at + 2)),
+        ..ExecutionFilter::default()
+    };
+    assert_eq!(store.executions(&then).unwrap().len(), 2);
     assert_eq!(
         store.definition(&"b".repeat(64)).unwrap(),
         Some(definition("flow", 'b'))
@@ -136,12 +211,8 @@ fn a_database_of_version_1_is_brought_up_to_date() {
     let home = tempfile::tempdir().unwrap();
     let database = version_1(home.path());
     let (store, told) = log::of(|| SqliteStore::open(home.path(), Options::default()).unwrap());
-    assert!(
-        told.contains("bringing the database up to date from=1 to=2")
-            || told.contains("bringing the database up to date"),
-        "{told}"
-    );
-    assert!(told.contains("from=1") && told.contains("to=2"), "{told}");
+    assert!(told.contains("bringing the database up to date"), "{told}");
+    assert!(told.contains("from=1") && told.contains("to=3"), "{told}");
     is_whole(&store);
     let key = store.token_key().unwrap();
     assert_ne!(key, [0; 32]);
@@ -175,11 +246,53 @@ fn a_database_of_version_1_is_brought_up_to_date() {
 }
 
 #[test]
+fn a_database_of_version_2_is_brought_up_to_date() {
+    let home = tempfile::tempdir().unwrap();
+    let database = version_2(home.path());
+    let (store, told) = log::of(|| SqliteStore::open(home.path(), Options::default()).unwrap());
+    assert!(told.contains("from=2") && told.contains("to=3"), "{told}");
+    is_whole_2(&store);
+    let mut writer = store.writer().unwrap();
+    for id in store.requests(1).unwrap().iter().map(|request| request.id) {
+        writer.commit(&[Write::DropRequest(id)]).unwrap();
+    }
+    let claim = Write::ClaimKey {
+        organization: "acme".into(),
+        workflow: "flow".into(),
+        key: "key".into(),
+        exec: ExecNo(8),
+        input_hash: bytes::Bytes::new(),
+        replaces: None,
+    };
+    writer.commit(&[claim]).unwrap();
+    drop(writer);
+    is_whole(&store);
+    let plain = rusqlite::Connection::open(&database).unwrap();
+    let own: i64 = plain
+        .query_row(
+            "SELECT count(*) FROM executions WHERE organization = 'default'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(own, EXECUTIONS - 1);
+}
+
+#[test]
 fn a_migration_that_is_killed_leaves_one_version_or_the_other_and_is_told_of() {
-    let mut seen = [false; 3];
+    killed_in(1, version_1, &is_whole);
+}
+
+#[test]
+fn so_does_one_from_version_2() {
+    killed_in(2, version_2, &is_whole_2);
+}
+
+fn killed_in(from: i64, make: fn(&Path) -> PathBuf, is_whole: &dyn Fn(&SqliteStore)) {
+    let (mut before, mut after) = (false, false);
     kills::at_each_write("open", |helper| {
         let home = tempfile::tempdir().unwrap();
-        version_1(home.path());
+        make(home.path());
         let killed = helper.run(home.path());
         let plain = rusqlite::Connection::open(home.path().join("bowline.db")).unwrap();
         let version: i64 = plain.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
@@ -188,21 +301,26 @@ fn a_migration_that_is_killed_leaves_one_version_or_the_other_and_is_told_of() {
         let (store, told) = log::of(|| SqliteStore::open(home.path(), Options::default()).unwrap());
         is_whole(&store);
         match (version, marked) {
-            (1, true) => assert!(told.contains("did not finish and left nothing"), "{told}"),
+            (version, true) if version == from => {
+                before = true;
+                assert!(told.contains("did not finish and left nothing"), "{told}");
+            }
             // Before it began.
-            (1, false) => assert!(told.contains("bringing the database up to date"), "{told}"),
-            (2, true) => assert!(told.contains("its pages were not arranged anew"), "{told}"),
-            (2, false) => assert_eq!(told, ""),
+            (version, false) if version == from => assert!(told.contains("bringing the database up to date"), "{told}"),
+            (NEWEST, true) => {
+                after = true;
+                assert!(told.contains("its pages were not arranged anew"), "{told}");
+            }
+            (NEWEST, false) => assert_eq!(told, ""),
             other => panic!("{other:?}"),
         }
-        seen[usize::from(marked) * version as usize] = true;
         assert!(!home.path().join("bowline.migrating").exists());
         let (_, told) = log::of(|| SqliteStore::open(home.path(), Options::default()).unwrap());
         assert_eq!(told, "");
         killed
     });
     assert!(
-        !kills::can() || seen[1..] == [true, true],
-        "not both of the middle were met: {seen:?}"
+        !kills::can() || (before && after),
+        "not both of the middle were met: {before}, {after}"
     );
 }

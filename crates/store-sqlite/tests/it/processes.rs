@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use bowline_store::testkit::{definition, execution, finish, record};
-use bowline_store::{ExecNo, ExecutionFilter, RequestKind, Status, Store as _, StoreError, Write};
+use bowline_store::{
+    DEFAULT_ORGANIZATION, ExecNo, ExecutionFilter, RequestKind, Status, Store as _, StoreError, Write,
+};
 use bowline_store_sqlite::{Options, SqliteStore};
 
 use crate::helper::{self, Helper};
@@ -247,7 +249,7 @@ fn no_call_leaves_a_snapshot_behind() {
     store.audit(ExecNo(0), 1).unwrap();
     store.housekeeping().unwrap();
     store.due((0, ExecNo(0)), 1).unwrap();
-    store.event_waits("e", None).unwrap();
+    store.event_waits(DEFAULT_ORGANIZATION, "e", None).unwrap();
     store.backup(&home.path().join("copy.db")).unwrap();
     assert_eq!(store.check().unwrap(), Vec::<String>::new());
 

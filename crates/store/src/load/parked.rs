@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::WORKFLOW;
 use crate::{
-    Definition, ExecNo, JournalRecord, NewExecution, Status, StoreError, WaitKind, WaitRow, WaitState, Write, Writer,
+    DEFAULT_ORGANIZATION, Definition, ExecNo, JournalRecord, NewExecution, Status, StoreError, WaitKind, WaitRow,
+    WaitState, Write, Writer,
 };
 
 /// Bytes of events that each execution has: its start and a step, then the step's result and the wait.
@@ -62,6 +63,7 @@ fn parked(exec: ExecNo, timeout: bool) -> Vec<Write> {
             number & 0xfff,
             number >> 12 & 0xfff
         ),
+        organization: DEFAULT_ORGANIZATION.into(),
         workflow: WORKFLOW.into(),
         definition: DEFINITION.into(),
         parent: None,
@@ -110,7 +112,9 @@ mod tests {
         assert_eq!(first, ExecNo(401));
         assert_eq!(store.due((i64::MIN, ExecNo(0)), 1_000).unwrap().len(), 400);
         for exec in [1, 170, 171, 400, 401, 403].map(ExecNo) {
-            let found = store.waits_by_key(WaitKind::Callback, CHANNEL, &key(exec)).unwrap();
+            let found = store
+                .waits_by_key(DEFAULT_ORGANIZATION, WaitKind::Callback, CHANNEL, &key(exec))
+                .unwrap();
             assert_eq!(found.iter().map(|wait| wait.exec).collect::<Vec<_>>(), [exec]);
         }
         assert_eq!(store.audit(ExecNo(0), 10).unwrap(), crate::AuditPage::default());

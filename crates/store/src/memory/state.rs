@@ -1,6 +1,7 @@
 //! The rows of a [`MemoryStore`](super::MemoryStore). A batch is applied write by write, each leaving how it is
 //! undone; the first that is refused undoes those before it.
 
+mod entries;
 mod reads;
 mod retention;
 mod waits;
@@ -20,6 +21,8 @@ pub(super) struct State {
     pub(super) definitions: HashMap<String, Definition>,
     /// The hashes in the order in which they came.
     defined: Vec<String>,
+    /// What organizations have started: organization, workflow and definition, in the order in which they came.
+    programs: Vec<(String, String, String)>,
     executions: BTreeMap<ExecNo, ExecutionRow>,
     numbers: HashMap<String, ExecNo>,
     journals: HashMap<ExecNo, BTreeMap<u64, JournalRecord>>,
@@ -30,14 +33,17 @@ pub(super) struct State {
     /// Executions of which something is left.
     deleting: BTreeSet<ExecNo>,
     blobs: BTreeSet<(ExecNo, String)>,
-    /// Who has a key of a workflow, and the hash of its input.
-    start_keys: BTreeMap<(String, String), (ExecNo, bytes::Bytes)>,
-    paused: BTreeSet<String>,
+    /// Who has a key of a workflow (by organization, workflow and key), and the hash of its input.
+    start_keys: BTreeMap<(String, String, String), (ExecNo, bytes::Bytes)>,
+    /// By organization and workflow.
+    paused: BTreeSet<(String, String)>,
     waits: BTreeMap<(ExecNo, u64), WaitRow>,
     deliveries: BTreeMap<i64, Delivery>,
     last_delivery: i64,
     events: BTreeMap<i64, EventRow>,
     last_event: i64,
+    /// By space and key.
+    entries: BTreeMap<(String, String), bytes::Bytes>,
     requests: Vec<Request>,
     last_request: i64,
     /// Counts crashes: a writer belongs to the generation in which it was taken.
@@ -169,14 +175,22 @@ impl State {
                 journal.insert(record.seq, record.clone());
                 Ok(Undo::Record(record.exec, record.seq))
             }
-            Write::Finish(finish) => self.set_status(finish.exec, finish.status, Some(finish.at), None),
-            Write::Reopen(exec) | Write::Unpark(exec) => self.set_status(*exec, Status::Running, None, None),
-            Write::Park { exec, status, wake_at } => self.set_status(*exec, *status, None, *wake_at),
+            Write::Finish(finish) => self.set_status(finish.exec, |row| {
+                row.status = finish.status;
+                row.finished_at = Some(finish.at);
+                row.error.clone_from(&finish.error);
+            }),
+            Write::Reopen(exec) | Write::Unpark(exec) => self.set_status(*exec, |row| row.status = Status::Running),
+            Write::Park { exec, status, wake_at } => self.set_status(*exec, |row| {
+                row.status = *status;
+                row.wake_at = *wake_at;
+            }),
             Write::WakeParent { id, at } => Ok(self.wake_parent(id, *at)),
             Write::Redefine { exec, definition } => {
                 let row = self.executions.get_mut(exec).ok_or_else(|| unknown(*exec))?;
                 let before = row.clone();
                 row.definition.clone_from(definition);
+                self.run(&before.organization, &before.workflow, definition);
                 Ok(Undo::Row(before))
             }
             Write::Request(kind) => {
@@ -197,28 +211,36 @@ impl State {
             Write::Emit(event) => self.emit(event),
             Write::DropEvents { before, at_most } => Ok(self.drop_events(*before, *at_most)),
             Write::ClaimKey {
+                organization,
                 workflow,
                 key,
                 exec,
                 input_hash,
                 replaces,
-            } => self.claim_key((workflow.clone(), key.clone()), *exec, input_hash, *replaces),
-            Write::PauseWorkflow(workflow) => Ok(if self.paused.insert(workflow.clone()) {
-                let workflow = workflow.clone();
-                Undo::by(move |state| {
-                    state.paused.remove(&workflow);
+            } => {
+                let place = (organization.clone(), workflow.clone(), key.clone());
+                self.claim_key(place, *exec, input_hash, *replaces)
+            }
+            Write::PauseWorkflow { organization, workflow } => {
+                let place = (organization.clone(), workflow.clone());
+                Ok(if self.paused.insert(place.clone()) {
+                    Undo::by(move |state| {
+                        state.paused.remove(&place);
+                    })
+                } else {
+                    Undo::Nothing
                 })
-            } else {
-                Undo::Nothing
-            }),
-            Write::UnpauseWorkflow(workflow) => Ok(if self.paused.remove(workflow) {
-                let workflow = workflow.clone();
-                Undo::by(move |state| {
-                    state.paused.insert(workflow);
+            }
+            Write::UnpauseWorkflow { organization, workflow } => {
+                let place = (organization.clone(), workflow.clone());
+                Ok(if self.paused.remove(&place) {
+                    Undo::by(move |state| {
+                        state.paused.insert(place);
+                    })
+                } else {
+                    Undo::Nothing
                 })
-            } else {
-                Undo::Nothing
-            }),
+            }
             Write::Condense {
                 exec,
                 from,
@@ -235,6 +257,7 @@ impl State {
                 self.condense(record, *to)
             }
             Write::Reference { exec, blob } => self.reference(*exec, blob),
+            Write::Entry(write) => self.write_entry(write),
             Write::Delete(exec) => self.delete(*exec, usize::MAX),
             Write::DeleteSlice { exec, at_most } => self.delete(*exec, *at_most as usize),
             // Memory is given back as it is freed.
@@ -258,6 +281,7 @@ impl State {
             ExecutionRow {
                 exec: new.exec,
                 id: new.id.clone(),
+                organization: new.organization.clone(),
                 workflow: new.workflow.clone(),
                 definition: new.definition.clone(),
                 parent: new.parent.clone(),
@@ -265,24 +289,31 @@ impl State {
                 status: Status::Running,
                 started_at: new.started_at,
                 finished_at: None,
+                error: None,
                 wake_at: None,
             },
         );
-        Ok(Undo::Execution(new.exec))
+        let known = self.programs.len();
+        self.run(&new.organization, &new.workflow, &new.definition);
+        Ok(Undo::all(vec![
+            Undo::Execution(new.exec),
+            Undo::by(move |state| state.programs.truncate(known)),
+        ]))
     }
 
-    fn set_status(
-        &mut self,
-        exec: ExecNo,
-        status: Status,
-        finished_at: Option<i64>,
-        wake_at: Option<i64>,
-    ) -> Result<Undo, StoreError> {
+    fn run(&mut self, organization: &str, workflow: &str, definition: &str) {
+        let program = (organization.to_owned(), workflow.to_owned(), definition.to_owned());
+        if !self.programs.contains(&program) {
+            self.programs.push(program);
+        }
+    }
+
+    /// What `set` does not say is that it neither has an end nor is to be woken.
+    fn set_status(&mut self, exec: ExecNo, set: impl FnOnce(&mut ExecutionRow)) -> Result<Undo, StoreError> {
         let row = self.executions.get_mut(&exec).ok_or_else(|| unknown(exec))?;
         let before = row.clone();
-        row.status = status;
-        row.finished_at = finished_at;
-        row.wake_at = wake_at;
+        (row.finished_at, row.error, row.wake_at) = (None, None, None);
+        set(row);
         Ok(Undo::Row(before))
     }
 

@@ -129,6 +129,99 @@ pub(super) fn lists<P: Place>(place: &P) -> Result<(), Failure> {
     Ok(())
 }
 
+pub(super) fn times_and_errors<P: Place>(place: &P) -> Result<(), Failure> {
+    const ALL: i64 = 9_000;
+    // A minute apart, and for a while a clock is an hour behind.
+    let began = |exec: i64| exec * 60_000 - if (4_000..4_100).contains(&exec) { 3_600_000 } else { 0 };
+    let error = |exec: i64| ["a", "b", "rare"][if exec % 1_000 == 7 { 2 } else { exec as usize % 2 }];
+    let store = place.open()?;
+    let mut writer = store.writer()?;
+    for first in (1..=ALL).step_by(1_000) {
+        let mut batch = Vec::new();
+        for exec in first..first + 1_000 {
+            let mut new = execution(exec, &format!("e-{exec}"), ["pay", "ship"][exec as usize % 2], 'a');
+            new.started_at = began(exec);
+            batch.push(Write::Start(new));
+            let mut finish = finish(exec, Status::Failed);
+            finish.error = Some(error(exec).into());
+            batch.push(Write::Finish(finish));
+        }
+        writer.commit(&batch)?;
+    }
+    let all = ExecutionFilter {
+        limit: ALL as usize,
+        ..ExecutionFilter::default()
+    };
+    let expect = |filter: &ExecutionFilter, fits: &dyn Fn(i64) -> bool| -> Result<(), StoreError> {
+        let expected: Vec<i64> = (1..=ALL).rev().filter(|exec| fits(*exec)).collect();
+        assert_eq!(numbers(&store, filter)?, expected, "{filter:?}");
+        Ok(())
+    };
+    for (since, until) in [
+        (None, Some(60_000)),
+        (Some(60_000), Some(60_001)),
+        (Some(3_990 * 60_000), Some(4_000 * 60_000)),
+        (Some(4_050 * 60_000 + 1), Some(4_060 * 60_000)),
+        (Some(8_999 * 60_000), None),
+        (Some(i64::MIN), Some(i64::MAX)),
+        (Some(i64::MAX), None),
+    ] {
+        let at =
+            |exec: i64| since.is_none_or(|since| began(exec) >= since) && until.is_none_or(|until| began(exec) < until);
+        let in_time = ExecutionFilter {
+            started: (since, until),
+            ..all.clone()
+        };
+        expect(&in_time, &at)?;
+        let of_workflow = ExecutionFilter {
+            workflow: Some("ship".into()),
+            ..in_time.clone()
+        };
+        expect(&of_workflow, &|exec| at(exec) && exec % 2 == 1)?;
+        let rare = ExecutionFilter {
+            error: Some("rare".into()),
+            ..in_time
+        };
+        expect(&rare, &|exec| at(exec) && error(exec) == "rare")?;
+    }
+    let mut filter = ExecutionFilter {
+        error: Some("a".into()),
+        status: Some(Status::Failed),
+        workflow: Some("pay".into()),
+        limit: 700,
+        ..all.clone()
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = numbers(&store, &filter)?;
+        let Some(last) = page.last() else { break };
+        filter.before = Some(ExecNo(*last));
+        found.extend(page);
+    }
+    assert_eq!(found, (1..=ALL).rev().filter(|exec| exec % 2 == 0).collect::<Vec<_>>());
+    for nothing in [
+        ExecutionFilter {
+            error: Some("rar".into()),
+            ..all.clone()
+        },
+        ExecutionFilter {
+            error: Some("a".into()),
+            status: Some(Status::Succeeded),
+            ..all.clone()
+        },
+    ] {
+        expect(&nothing, &|_| false)?;
+    }
+    // One that is taken up again has not failed.
+    writer.commit(&[Write::Reopen(ExecNo(1_007))])?;
+    let rare = ExecutionFilter {
+        error: Some("rare".into()),
+        ..all
+    };
+    expect(&rare, &|exec| error(exec) == "rare" && exec != 1_007)?;
+    Ok(())
+}
+
 pub(super) fn literal<P: Place>(place: &P) -> Result<(), Failure> {
     let store = place.open()?;
     let ids = ["ab", "aB", "a%", "a_", "a*", "a", "é1", "é"];

@@ -1,7 +1,7 @@
 //! Cases about requests.
 
 use super::{Failure, Place, begin};
-use crate::{CallbackAddress, PauseTarget, RequestKind, Store, Write};
+use crate::{CallbackAddress, Entry, EntryWrite, PauseTarget, RequestKind, Store, Write};
 
 fn cancel(id: &str) -> RequestKind {
     RequestKind::Cancel {
@@ -67,7 +67,11 @@ pub(super) fn kinds<P: Place>(place: &P) -> Result<(), Failure> {
     let all = [
         cancel("a"),
         callback(CallbackAddress::Token("bw_x".into())),
-        callback(CallbackAddress::Key { name, key }),
+        callback(CallbackAddress::Key {
+            organization: "acme".into(),
+            name,
+            key,
+        }),
         callback(CallbackAddress::Path {
             execution: "a".into(),
             path: "ask".into(),
@@ -80,12 +84,27 @@ pub(super) fn kinds<P: Place>(place: &P) -> Result<(), Failure> {
             signal: None,
         },
         RequestKind::Pause(PauseTarget::Execution("a".into())),
-        RequestKind::Unpause(PauseTarget::Workflow("flow".into())),
+        RequestKind::Unpause(PauseTarget::Workflow {
+            organization: "acme".into(),
+            workflow: "flow".into(),
+        }),
         RequestKind::Prune {
+            organization: Some("acme".into()),
             workflow: Some("flow".into()),
             after_ms: Some(86_400_000),
             keep: None,
         },
+        RequestKind::Entries(vec![
+            EntryWrite::Add(Entry::new("x", "a\u{0}b", vec![0, 255])),
+            EntryWrite::Swap {
+                entry: Entry::new("x", "c", "é"),
+                was: Some("d".into()),
+            },
+            EntryWrite::Remove {
+                space: "x".into(),
+                key: "e".into(),
+            },
+        ]),
     ];
     for kind in &all {
         store.request(kind)?;

@@ -6,7 +6,8 @@ use super::parking::park;
 use super::waits::callback;
 use super::{Failure, Place, begin, contents, definition, execution, finish, id, record};
 use crate::{
-    Delivery, DeliveryFilter, ExecNo, ExecutionFilter, JournalRecord, Status, Store, StoreError, WaitFilter, Write,
+    DEFAULT_ORGANIZATION, Delivery, DeliveryFilter, ExecNo, ExecutionFilter, JournalRecord, Status, Store, StoreError,
+    WaitFilter, Write,
 };
 
 fn condense(exec: i64, from: u64, to: u64) -> Write {
@@ -117,6 +118,7 @@ fn full(exec: i64) -> Vec<Write> {
         state: crate::WaitState::Answered,
     }));
     batch.push(Write::Keep(Delivery {
+        organization: DEFAULT_ORGANIZATION.into(),
         id: 0,
         exec: Some(ExecNo(exec)),
         tag: Some(1),
@@ -149,7 +151,10 @@ fn gone(store: &impl Store, exec: i64) -> Result<(), Failure> {
     };
     assert_eq!(store.waits(&waits)?, []);
     assert_eq!(store.deliveries_for(ExecNo(exec), 1, "", None)?, []);
-    assert_eq!(store.start_key("flow", &format!("key {exec}"))?, None);
+    assert_eq!(
+        store.start_key(DEFAULT_ORGANIZATION, "flow", &format!("key {exec}"))?,
+        None
+    );
     assert_eq!(store.blobs_of(ExecNo(exec))?, Vec::<String>::new());
     Ok(())
 }
@@ -188,7 +193,10 @@ pub(super) fn deletion<P: Place>(place: &P) -> Result<(), Failure> {
         assert_eq!(store.waits(&WaitFilter::default())?.len(), 12);
         assert_eq!(store.deliveries(&all)?.len(), 3);
         assert_eq!(store.blobs_of(ExecNo(1))?, ["a", "b"]);
-        assert!(store.start_key("flow", "key 1")?.is_some() && store.start_key("flow", "key 2")?.is_some());
+        assert!(
+            store.start_key(DEFAULT_ORGANIZATION, "flow", "key 1")?.is_some()
+                && store.start_key(DEFAULT_ORGANIZATION, "flow", "key 2")?.is_some()
+        );
         assert_eq!(
             store.open_execution(ExecNo(1))?.map(|open| open.journal.len()),
             Some(13)
@@ -291,12 +299,13 @@ pub(super) fn finished<P: Place>(place: &P) -> Result<(), Failure> {
             exec: ExecNo(exec),
             status: [Status::Succeeded, Status::Failed, Status::Cancelled][exec as usize % 3],
             at: 3_024 - exec,
+            error: None,
         }));
     }
     batch.push(park(1, None));
     writer.commit(&batch)?;
     let found = |before: i64, limit: usize| -> Result<Vec<i64>, StoreError> {
-        let rows = store.finished("flow", before, limit)?;
+        let rows = store.finished(DEFAULT_ORGANIZATION, "flow", before, limit)?;
         Ok(rows.into_iter().map(|row| row.exec.0).collect())
     };
     assert_eq!(found(3_004, 100)?, [24, 22]);
@@ -304,7 +313,7 @@ pub(super) fn finished<P: Place>(place: &P) -> Result<(), Failure> {
     assert_eq!(found(i64::MAX, 7)?, [24, 22, 20, 18, 16, 14, 12]);
     assert_eq!(found(i64::MAX, 100)?.len(), 12);
     assert_eq!(found(3_000, 100)?, Vec::<i64>::new());
-    assert_eq!(store.finished("none", i64::MAX, 100)?, []);
+    assert_eq!(store.finished(DEFAULT_ORGANIZATION, "none", i64::MAX, 100)?, []);
     for (keep, expected) in [
         (12, None),
         (100, None),
@@ -312,14 +321,14 @@ pub(super) fn finished<P: Place>(place: &P) -> Result<(), Failure> {
         (1, Some(3_022)),
         (0, Some(3_023)),
     ] {
-        let from = store.kept_from("flow", keep)?;
+        let from = store.kept_from(DEFAULT_ORGANIZATION, "flow", keep)?;
         assert_eq!(from, expected, "{keep}");
         if let Some(from) = from {
             assert_eq!(found(from, 100)?.len(), 12 - keep);
         }
     }
-    assert_eq!(store.kept_from("none", 0)?, None);
-    assert_eq!(store.workflows()?, ["flow", "other"]);
+    assert_eq!(store.kept_from(DEFAULT_ORGANIZATION, "none", 0)?, None);
+    assert_eq!(store.workflows(DEFAULT_ORGANIZATION)?, ["flow", "other"]);
     writer.commit(&[Write::Reopen(ExecNo(24))])?;
     assert_eq!(found(3_004, 100)?, [22]);
     Ok(())
@@ -327,6 +336,7 @@ pub(super) fn finished<P: Place>(place: &P) -> Result<(), Failure> {
 
 fn claim(key: &str, exec: i64, replaces: Option<i64>) -> Write {
     Write::ClaimKey {
+        organization: DEFAULT_ORGANIZATION.into(),
         workflow: "flow".into(),
         key: key.into(),
         exec: ExecNo(exec),
@@ -341,13 +351,13 @@ pub(super) fn start_keys<P: Place>(place: &P) -> Result<(), Failure> {
     writer.commit(&begin(1, 4))?;
     writer.commit(&[claim("k", 1, None)])?;
     let holder = |key: &str| -> Result<Option<(i64, String, Bytes)>, StoreError> {
-        let row = store.start_key("flow", key)?;
+        let row = store.start_key(DEFAULT_ORGANIZATION, "flow", key)?;
         Ok(row.map(|row| (row.exec.0, row.id, row.input_hash)))
     };
     let held_by = |exec: i64| Some((exec, id(exec), Bytes::from(format!("hash of {exec}"))));
     assert_eq!(holder("k")?, held_by(1));
     assert_eq!(holder("other")?, None);
-    assert_eq!(store.start_key("other", "k")?, None);
+    assert_eq!(store.start_key(DEFAULT_ORGANIZATION, "other", "k")?, None);
     for (refused, named) in [
         (claim("k", 2, None), id(1)),
         (claim("k", 2, Some(3)), id(1)),
@@ -381,14 +391,20 @@ pub(super) fn start_keys<P: Place>(place: &P) -> Result<(), Failure> {
     writer.commit(&[claim("k", 4, None)])?;
     drop(writer);
     drop(store);
-    assert_eq!(place.open()?.start_key("flow", "k")?.map(|row| row.id), Some(id(4)));
+    assert_eq!(
+        place
+            .open()?
+            .start_key(DEFAULT_ORGANIZATION, "flow", "k")?
+            .map(|row| row.id),
+        Some(id(4))
+    );
     Ok(())
 }
 
 pub(super) fn versions<P: Place>(place: &P) -> Result<(), Failure> {
     let store = place.open()?;
     let mut writer = store.writer()?;
-    assert_eq!(store.workflows()?, Vec::<String>::new());
+    assert_eq!(store.workflows(DEFAULT_ORGANIZATION)?, Vec::<String>::new());
     let mut batch = begin(1, 3);
     let (first, second, other) = (
         definition("flow", 'a'),
@@ -400,8 +416,8 @@ pub(super) fn versions<P: Place>(place: &P) -> Result<(), Failure> {
     made_again.origin = Some(id(1));
     batch.push(Write::Start(made_again));
     writer.commit(&batch)?;
-    assert_eq!(store.definitions("flow")?, [first, second.clone()]);
-    assert_eq!(store.definitions("none")?, []);
+    assert_eq!(store.definitions(DEFAULT_ORGANIZATION, "flow")?, std::slice::from_ref(&first));
+    assert_eq!(store.definitions(DEFAULT_ORGANIZATION, "none")?, []);
     assert_eq!(store.execution(&id(4))?.and_then(|row| row.origin), Some(id(1)));
 
     let redefine = |exec: i64| Write::Redefine {
@@ -412,7 +428,11 @@ pub(super) fn versions<P: Place>(place: &P) -> Result<(), Failure> {
     assert_eq!(store.execution(&id(1))?.map(|row| row.definition), Some("a".repeat(64)));
     writer.commit(&[redefine(1), Write::Finish(finish(2, Status::Failed)), park(3, None)])?;
     let row = store.execution(&id(1))?.ok_or("not found")?;
-    assert_eq!((row.definition, row.workflow.as_str()), (second.hash, "flow"));
+    assert_eq!(
+        (row.definition.as_str(), row.workflow.as_str()),
+        (second.hash.as_str(), "flow")
+    );
+    assert_eq!(store.definitions(DEFAULT_ORGANIZATION, "flow")?, [first, second]);
     let list = |filter: ExecutionFilter| -> Result<Vec<i64>, StoreError> {
         Ok(store.executions(&filter)?.into_iter().map(|row| row.exec.0).collect())
     };
@@ -436,26 +456,25 @@ pub(super) fn versions<P: Place>(place: &P) -> Result<(), Failure> {
         })?,
         [4, 3, 1]
     );
-    assert_eq!(store.workflows()?, ["flow"]);
+    assert_eq!(store.workflows(DEFAULT_ORGANIZATION)?, ["flow"]);
 
-    let (pause, unpause) = (
-        Write::PauseWorkflow("flow".into()),
-        Write::UnpauseWorkflow("flow".into()),
-    );
-    writer.commit(&[pause.clone(), pause.clone(), Write::PauseWorkflow("a".into())])?;
-    assert_eq!(store.paused_workflows()?, ["a", "flow"]);
-    assert!(
-        writer
-            .commit(&[unpause.clone(), Write::PauseWorkflow("new".into()), park(99, None)])
-            .is_err()
-    );
-    assert_eq!(store.paused_workflows()?, ["a", "flow"]);
+    let place_of = |workflow: &str| (DEFAULT_ORGANIZATION.to_owned(), workflow.to_owned());
+    let pause = |workflow: &str| {
+        let (organization, workflow) = place_of(workflow);
+        Write::PauseWorkflow { organization, workflow }
+    };
+    let (organization, workflow) = place_of("flow");
+    let unpause = Write::UnpauseWorkflow { organization, workflow };
+    writer.commit(&[pause("flow"), pause("flow"), pause("a")])?;
+    assert_eq!(store.paused_workflows(DEFAULT_ORGANIZATION)?, ["a", "flow"]);
+    assert!(writer.commit(&[unpause.clone(), pause("new"), park(99, None)]).is_err());
+    assert_eq!(store.paused_workflows(DEFAULT_ORGANIZATION)?, ["a", "flow"]);
     writer.commit(&[unpause.clone(), unpause])?;
-    assert_eq!(store.paused_workflows()?, ["a"]);
+    assert_eq!(store.paused_workflows(DEFAULT_ORGANIZATION)?, ["a"]);
     drop(writer);
     drop(store);
     let store = place.open()?;
-    assert_eq!(store.paused_workflows()?, ["a"]);
+    assert_eq!(store.paused_workflows(DEFAULT_ORGANIZATION)?, ["a"]);
     assert_eq!(store.check()?, Vec::<String>::new());
     Ok(())
 }

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use super::parking::park;
 use super::{Failure, Place, begin, contents};
 use crate::{
-    Delivery, DeliveryFilter, EventRow, ExecNo, Housekeeping, Store, WaitFilter, WaitKind, WaitRow, WaitState, Write,
+    DEFAULT_ORGANIZATION, Delivery, DeliveryFilter, EventRow, ExecNo, Housekeeping, Store, WaitFilter, WaitKind,
+    WaitRow, WaitState, Write,
 };
 
 /// An open callback on the channel `pay`.
@@ -68,9 +69,12 @@ pub(super) fn life<P: Place>(place: &P) -> Result<(), Failure> {
     };
     writer.commit(&[Write::OpenWait(longer.clone())])?;
     assert_eq!(store.wait(ExecNo(1), u64::MAX)?, Some(longer.clone()));
-    assert_eq!(store.waits_by_key(WaitKind::Callback, "pay", "k-1")?, []);
     assert_eq!(
-        store.waits_by_key(WaitKind::Callback, "pay", "k-2")?,
+        store.waits_by_key(DEFAULT_ORGANIZATION, WaitKind::Callback, "pay", "k-1")?,
+        []
+    );
+    assert_eq!(
+        store.waits_by_key(DEFAULT_ORGANIZATION, WaitKind::Callback, "pay", "k-2")?,
         std::slice::from_ref(&longer)
     );
 
@@ -104,7 +108,7 @@ pub(super) fn life<P: Place>(place: &P) -> Result<(), Failure> {
         assert!(writer.commit(&batch).is_err());
         assert_eq!(store.waits(&WaitFilter::default())?, waits);
         assert_eq!(contents(&store)?, before);
-        let found = store.waits_by_key(WaitKind::Callback, "pay", "k-2")?;
+        let found = store.waits_by_key(DEFAULT_ORGANIZATION, WaitKind::Callback, "pay", "k-2")?;
         assert_eq!(found, std::slice::from_ref(&failed));
     }
     drop(writer);
@@ -217,14 +221,25 @@ pub(super) fn by_key<P: Place>(place: &P) -> Result<(), Failure> {
     }
     batch.push(Write::OpenWait(other(WaitKind::Event, 1, 9, "pay", Some("same"))));
     writer.commit(&batch)?;
-    let found = store.waits_by_key(WaitKind::Callback, "pay", "same")?;
+    let found = store.waits_by_key(DEFAULT_ORGANIZATION, WaitKind::Callback, "pay", "same")?;
     let found: Vec<_> = found.iter().map(|row| (row.exec.0, row.state)).collect();
     let expected = (1..=3).map(|exec| (exec, WaitState::Open));
     let expected = expected.chain((25..=40).rev().map(|exec| (exec, WaitState::Answered)));
     assert_eq!(found, expected.collect::<Vec<_>>(), "open ones, then the newest others");
-    assert_eq!(store.waits_by_key(WaitKind::Callback, "pay", "other")?, []);
-    assert_eq!(store.waits_by_key(WaitKind::Event, "pay", "same")?.len(), 1);
-    assert_eq!(store.waits_by_key(WaitKind::Signal, "pay", "same")?, []);
+    assert_eq!(
+        store.waits_by_key(DEFAULT_ORGANIZATION, WaitKind::Callback, "pay", "other")?,
+        []
+    );
+    assert_eq!(
+        store
+            .waits_by_key(DEFAULT_ORGANIZATION, WaitKind::Event, "pay", "same")?
+            .len(),
+        1
+    );
+    assert_eq!(
+        store.waits_by_key(DEFAULT_ORGANIZATION, WaitKind::Signal, "pay", "same")?,
+        []
+    );
     Ok(())
 }
 
@@ -233,6 +248,7 @@ pub(super) fn deliveries<P: Place>(place: &P) -> Result<(), Failure> {
     let mut writer = store.writer()?;
     writer.commit(&begin(1, 2))?;
     let delivery = |id: i64, wait: Option<(i64, u64)>, key: Option<&str>| Delivery {
+        organization: DEFAULT_ORGANIZATION.into(),
         id,
         exec: wait.map(|(exec, _)| ExecNo(exec)),
         tag: wait.map(|(_, tag)| tag),
@@ -357,6 +373,7 @@ pub(super) fn deliveries<P: Place>(place: &P) -> Result<(), Failure> {
 
 fn event(name: &str, key: Option<&str>, at: i64) -> EventRow {
     EventRow {
+        organization: DEFAULT_ORGANIZATION.into(),
         id: 0,
         event: name.into(),
         key: key.map(str::to_owned),
@@ -392,7 +409,7 @@ pub(super) fn events<P: Place>(place: &P) -> Result<(), Failure> {
             .is_err()
     );
     let found = |key: Option<&str>, after: i64, since: i64, limit: usize| -> Result<Vec<i64>, Failure> {
-        let rows = store.events_after("paid", key, after, since, limit)?;
+        let rows = store.events_after(DEFAULT_ORGANIZATION, "paid", key, after, since, limit)?;
         assert!(rows.iter().all(|row| row.event == "paid"));
         Ok(rows.into_iter().map(|row| row.id).collect())
     };
@@ -403,7 +420,10 @@ pub(super) fn events<P: Place>(place: &P) -> Result<(), Failure> {
     assert_eq!(found(None, 4, 20, 100)?, [5, 9]);
     assert_eq!(found(None, 0, 51, 100)?, Vec::<i64>::new());
     assert_eq!(found(None, 9, 0, 100)?, Vec::<i64>::new());
-    let row = store.events_after("paid", None, 4, 0, 1)?.pop().ok_or("no event")?;
+    let row = store
+        .events_after(DEFAULT_ORGANIZATION, "paid", None, 4, 0, 1)?
+        .pop()
+        .ok_or("no event")?;
     let expected = EventRow {
         id: 5,
         at: 40,
@@ -426,7 +446,11 @@ pub(super) fn events<P: Place>(place: &P) -> Result<(), Failure> {
     assert_eq!(found(None, 0, 0, 100)?, [1, 2, 4, 5, 9]);
     writer.commit(&[drop_events(40, 2)])?;
     assert_eq!(found(None, 0, 0, 100)?, [4, 5, 9]);
-    assert_eq!(store.events_after("sent", None, 0, 0, 9)?.len(), 1, "at most two");
+    assert_eq!(
+        store.events_after(DEFAULT_ORGANIZATION, "sent", None, 0, 0, 9)?.len(),
+        1,
+        "at most two"
+    );
     writer.commit(&[drop_events(100, 9)])?;
     assert_eq!(
         store.housekeeping()?,
@@ -440,7 +464,7 @@ pub(super) fn events<P: Place>(place: &P) -> Result<(), Failure> {
     let store = place.open()?;
     store.writer()?.commit(&[Write::Emit(event("paid", None, 1))])?;
     assert_eq!(
-        store.events_after("paid", None, 0, 0, 9)?[0].id,
+        store.events_after(DEFAULT_ORGANIZATION, "paid", None, 0, 0, 9)?[0].id,
         10,
         "numbers are not used again"
     );
@@ -471,11 +495,11 @@ pub(super) fn events_wake<P: Place>(place: &P) -> Result<(), Failure> {
     writer.commit(&batch)?;
     let paths = |exec: i64, tag: u64| (ExecNo(exec), tag, format!("ask/{tag}"));
     assert_eq!(
-        store.event_waits("paid", Some("a"))?,
+        store.event_waits(DEFAULT_ORGANIZATION, "paid", Some("a"))?,
         [paths(1, 1), paths(1, 2), paths(2, 1), paths(5, 1)]
     );
-    assert_eq!(store.event_waits("paid", None)?, [paths(1, 1)]);
-    assert_eq!(store.event_waits("none", Some("a"))?, []);
+    assert_eq!(store.event_waits(DEFAULT_ORGANIZATION, "paid", None)?, [paths(1, 1)]);
+    assert_eq!(store.event_waits(DEFAULT_ORGANIZATION, "none", Some("a"))?, []);
 
     assert!(
         writer

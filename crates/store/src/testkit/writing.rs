@@ -1,7 +1,7 @@
 //! Cases about what a writer writes, and what it refuses.
 
 use super::{Failure, Place, begin, contents, definition, execution, finish, id, record};
-use crate::{ExecNo, ExecutionFilter, ExecutionRow, Status, Store, StoreError, Write};
+use crate::{DEFAULT_ORGANIZATION, ExecNo, ExecutionFilter, ExecutionRow, Status, Store, StoreError, Write};
 
 pub(super) fn empty<P: Place>(place: &P) -> Result<(), Failure> {
     let store = place.open()?;
@@ -31,6 +31,7 @@ pub(super) fn life<P: Place>(place: &P) -> Result<(), Failure> {
     let running = ExecutionRow {
         exec: ExecNo(1),
         id: "first".into(),
+        organization: DEFAULT_ORGANIZATION.into(),
         workflow: "flow".into(),
         definition: "a".repeat(64),
         parent: Some("above".into()),
@@ -38,6 +39,7 @@ pub(super) fn life<P: Place>(place: &P) -> Result<(), Failure> {
         status: Status::Running,
         started_at: 1_001,
         finished_at: None,
+        error: None,
         wake_at: None,
     };
     assert_eq!(store.execution("first")?, Some(running.clone()));
@@ -52,6 +54,7 @@ pub(super) fn life<P: Place>(place: &P) -> Result<(), Failure> {
         let finished = ExecutionRow {
             status,
             finished_at: Some(3_001),
+            error: (status == Status::Failed).then(|| "oops".into()),
             ..running.clone()
         };
         assert_eq!(store.execution("first")?, Some(finished));

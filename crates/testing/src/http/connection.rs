@@ -124,6 +124,9 @@ async fn handle(shared: Arc<Shared>, request: hyper::Request<Incoming>) -> Resul
         let body = json!({ "error": "not-recorded", "message": format!("the mock cannot record this call: {error}") });
         return Ok(response(Answer::json(StatusCode::INTERNAL_SERVER_ERROR, &body)));
     }
+    shared
+        .service
+        .call_back(decision.callbacks, &shared.recorder, &shared.stop);
     if !decision.delay.is_zero() {
         tokio::select! {
             () = tokio::time::sleep(decision.delay) => {}

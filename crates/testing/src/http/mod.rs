@@ -5,6 +5,7 @@
 //! while a client is slow, and a fault can reach below HTTP, down to the TCP connection.
 
 mod answer;
+mod callback;
 pub(crate) mod connection;
 mod matching;
 mod request;

@@ -9,6 +9,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, AnswerPlan};
+use super::callback::{CallbackPlan, Sending};
 use super::matching::{Miss, compare};
 use super::request::{Request, RouteScope, SCOPE_NAMES, unknown_names};
 use crate::check::join;
@@ -37,6 +38,7 @@ pub(crate) struct Route {
     /// Answers given so far: the place in `answers`. A repeated key does not count.
     answered: AtomicU64,
     saved: Option<Mutex<HashMap<String, Saved>>>,
+    callbacks: Vec<CallbackPlan>,
 }
 
 /// What an idempotent route remembers of a key.
@@ -53,6 +55,8 @@ pub(crate) struct Reply {
     pub(crate) answer: Answer,
     pub(crate) delay: std::time::Duration,
     pub(crate) repeated: bool,
+    /// What the service does by itself afterwards.
+    pub(crate) callbacks: Vec<Sending>,
     /// Why the answer is not the one in the file.
     pub(crate) error: Option<String>,
 }
@@ -109,6 +113,14 @@ impl Route {
             .into_iter()
             .filter_map(|(name, response)| AnswerPlan::compile(response, &join(at, &name), problems))
             .collect();
+        let one = route.callback.map(|callback| ("callback".to_owned(), callback));
+        let several = route.callbacks.into_iter().enumerate();
+        let several = several.map(|(index, callback)| (format!("callbacks[{index}]"), callback));
+        let callbacks: Vec<_> = one
+            .into_iter()
+            .chain(several)
+            .filter_map(|(name, callback)| CallbackPlan::compile(callback, &join(at, &name), problems))
+            .collect();
         let faults = Faults::compile(route.fault, route.faults, at, problems);
         if problems.len() > before {
             return None;
@@ -126,6 +138,7 @@ impl Route {
             taken: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             saved: route.idempotent.then(Mutex::default),
+            callbacks,
         })
     }
 
@@ -184,6 +197,7 @@ impl Route {
                     .unwrap_or_default(),
                 repeated: same,
                 error: None,
+                callbacks: Vec::new(),
             };
         }
         let reply = self.next(scope, moment);
@@ -206,14 +220,29 @@ impl Route {
             return Reply::failed("the route has no answer".to_owned());
         };
         match plan.render(scope, moment) {
-            Ok(answer) => Reply {
-                answer,
-                delay: plan.delay(self.delay, scope.chance),
-                repeated: false,
-                error: None,
+            Ok(answer) => match self.callbacks_of(&answer, scope, moment) {
+                Ok(callbacks) => Reply {
+                    callbacks,
+                    answer,
+                    delay: plan.delay(self.delay, scope.chance),
+                    repeated: false,
+                    error: None,
+                },
+                Err(error) => Reply::failed(error),
             },
             Err(error) => Reply::failed(error),
         }
+    }
+
+    /// What follows an answer. What is refused has no consequences.
+    fn callbacks_of(&self, answer: &Answer, scope: &RouteScope<'_>, moment: &Moment) -> Result<Vec<Sending>, String> {
+        if answer.status.as_u16() >= 400 {
+            return Ok(Vec::new());
+        }
+        let callbacks = self.callbacks.iter();
+        callbacks
+            .map(|callback| callback.render(scope, answer, moment))
+            .collect()
     }
 }
 
@@ -225,6 +254,7 @@ impl Reply {
             delay: std::time::Duration::ZERO,
             repeated: false,
             error: None,
+            callbacks: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a service says to a call.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -7,8 +8,10 @@ use bowline_expression::{Limits, Moment, nearest};
 use hyper::StatusCode;
 use jiff::Timestamp;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
+use super::callback::{Callbacks, Sending};
 use super::matching::Miss;
 use super::request::{Request, RouteScope};
 use super::route::{Reply, Route};
@@ -16,7 +19,7 @@ use crate::check::{decode, join};
 use crate::definition::{self, HttpService};
 use crate::error::Problem;
 use crate::fault::{Faults, Strike};
-use crate::recorder::Call;
+use crate::recorder::{Call, Recorder};
 use crate::seed::Seed;
 
 /// An HTTP service, ready to answer.
@@ -27,6 +30,7 @@ pub(crate) struct Service {
     faults: Faults,
     routes: Vec<Route>,
     calls: AtomicU64,
+    callbacks: Callbacks,
 }
 
 /// Everything about one call.
@@ -36,6 +40,7 @@ pub(crate) struct Decision {
     pub(crate) answer: Answer,
     pub(crate) delay: Duration,
     pub(crate) strike: Option<Strike>,
+    pub(crate) callbacks: Vec<Sending>,
 }
 
 impl Service {
@@ -56,6 +61,7 @@ impl Service {
             id: service.id,
             routes,
             calls: AtomicU64::new(0),
+            callbacks: Callbacks::default(),
         }
     }
 
@@ -128,6 +134,14 @@ impl Service {
             answer: reply.answer,
             delay: reply.delay,
             strike: strike.cloned(),
+            callbacks: reply.callbacks,
+        }
+    }
+
+    /// Makes the callbacks that follow a call.
+    pub(crate) fn call_back(&self, callbacks: Vec<Sending>, recorder: &Arc<Recorder>, stop: &CancellationToken) {
+        if !callbacks.is_empty() {
+            self.callbacks.send(&self.id, callbacks, recorder, stop);
         }
     }
 

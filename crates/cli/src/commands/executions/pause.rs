@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bowline_store::{ExecutionFilter, PauseTarget, RequestKind, Status, Store, Write, Writer};
+use bowline_store::{DEFAULT_ORGANIZATION, ExecutionFilter, PauseTarget, RequestKind, Status, Store, Write, Writer};
 
 use crate::args::PauseArgs;
 use crate::exit::{Exit, Failure, Result};
@@ -19,7 +19,10 @@ pub(super) fn run(args: &PauseArgs, on: bool) -> Result {
     let store = store::existing(folder)?;
     let target = match (&args.id, &args.workflow) {
         (Some(id), _) => PauseTarget::Execution(one(&store, id, on)?),
-        (None, Some(workflow)) => PauseTarget::Workflow(known(&store, workflow)?),
+        (None, Some(workflow)) => PauseTarget::Workflow {
+            organization: DEFAULT_ORGANIZATION.into(),
+            workflow: known(&store, workflow)?,
+        },
         (None, None) => return Err(Failure::usage("neither an execution nor a workflow is named")),
     };
     let (request, what) = if on {
@@ -49,7 +52,7 @@ fn one(store: &dyn Store, id: &str, on: bool) -> Result<String> {
 }
 
 fn known(store: &dyn Store, workflow: &str) -> Result<String> {
-    let all = store.workflows()?;
+    let all = store.workflows(DEFAULT_ORGANIZATION)?;
     if all.iter().any(|name| name == workflow) {
         return Ok(workflow.to_owned());
     }
@@ -68,10 +71,20 @@ fn here(folder: &Path, target: &PauseTarget, on: bool) -> Result<()> {
             let row = store::find(&store, id)?;
             writer.commit(&[park(row.exec, on)])?;
         }
-        PauseTarget::Workflow(name) if on => writer.commit(&[Write::PauseWorkflow(name.clone())])?,
-        PauseTarget::Workflow(name) => {
-            writer.commit(&[Write::UnpauseWorkflow(name.clone())])?;
-            let_go(&store, writer.as_mut(), name)?;
+        PauseTarget::Workflow { organization, workflow } => {
+            let (organization, workflow) = (organization.clone(), workflow.clone());
+            if on {
+                return Ok(writer.commit(&[Write::PauseWorkflow { organization, workflow }])?);
+            }
+            let all = ExecutionFilter {
+                organization: Some(organization.clone()),
+                workflow: Some(workflow.clone()),
+                status: Some(Status::Paused),
+                limit: PAGE,
+                ..ExecutionFilter::default()
+            };
+            writer.commit(&[Write::UnpauseWorkflow { organization, workflow }])?;
+            let_go(&store, writer.as_mut(), all)?;
         }
     }
     Ok(())
@@ -88,13 +101,7 @@ pub(super) fn park(exec: bowline_store::ExecNo, on: bool) -> Write {
 }
 
 /// Those that were parked because their workflow was paused.
-fn let_go(store: &dyn Store, writer: &mut dyn Writer, workflow: &str) -> Result<()> {
-    let mut filter = ExecutionFilter {
-        status: Some(Status::Paused),
-        workflow: Some(workflow.to_owned()),
-        limit: PAGE,
-        ..ExecutionFilter::default()
-    };
+fn let_go(store: &dyn Store, writer: &mut dyn Writer, mut filter: ExecutionFilter) -> Result<()> {
     loop {
         let page = store.executions(&filter)?;
         let Some(last) = page.last() else { return Ok(()) };
@@ -106,12 +113,12 @@ fn let_go(store: &dyn Store, writer: &mut dyn Writer, workflow: &str) -> Result<
 
 fn tell(folder: &Path, target: &PauseTarget, on: bool) -> Result {
     match target {
-        PauseTarget::Workflow(name) if on => {
+        PauseTarget::Workflow { workflow: name, .. } if on => {
             terminal::note(&format!(
                 "workflow {name} is paused: its executions stand still, also those that start later"
             ));
         }
-        PauseTarget::Workflow(name) => terminal::note(&format!("workflow {name} goes on")),
+        PauseTarget::Workflow { workflow: name, .. } => terminal::note(&format!("workflow {name} goes on")),
         PauseTarget::Execution(id) => {
             let store = store::existing(folder)?;
             let row = store::find(&store, id)?;

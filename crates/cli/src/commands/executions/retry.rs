@@ -10,6 +10,7 @@ use crate::wiring::{files, store};
 
 pub(super) fn retry(args: &RetryArgs) -> Result {
     let retry = Retry {
+        id: None,
         from: args.from.clone(),
         input: None,
         new_keys: args.new_keys,
@@ -27,6 +28,7 @@ pub(super) fn rerun(args: &RerunArgs) -> Result {
         None => None,
     };
     let retry = Retry {
+        id: None,
         from: Some(args.from.clone()),
         input,
         new_keys: args.new_keys,

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use bowline_core::TokenKey;
-use bowline_store::{CallbackAddress, ExecNo, ExecutionRow, Store, WaitFilter, WaitKind, WaitRow, WaitState};
+use bowline_store::{
+    CallbackAddress, DEFAULT_ORGANIZATION, ExecNo, ExecutionRow, Store, WaitFilter, WaitKind, WaitRow, WaitState,
+};
 
 use crate::args::{CallbackTarget, TargetDetails};
 use crate::exit::{Failure, Result};
@@ -25,6 +27,7 @@ pub(super) fn of(folder: &Path, target: &CallbackTarget, more: &TargetDetails) -
 
 pub(super) fn by_reference(key: &str, more: &TargetDetails) -> CallbackAddress {
     CallbackAddress::Key {
+        organization: DEFAULT_ORGANIZATION.into(),
         name: more.name.clone().unwrap_or_default(),
         key: key.to_owned(),
     }
@@ -108,8 +111,12 @@ impl Stand {
                     None => Self::Early(exec, tag),
                 }
             }
-            CallbackAddress::Key { name, key } => {
-                let waits = store.waits_by_key(WaitKind::Callback, name, key)?;
+            CallbackAddress::Key {
+                organization,
+                name,
+                key,
+            } => {
+                let waits = store.waits_by_key(organization, WaitKind::Callback, name, key)?;
                 match waits.into_iter().next() {
                     Some(wait) if wait.state == WaitState::Open => Self::Open(wait),
                     Some(wait) => Self::Closed(wait),

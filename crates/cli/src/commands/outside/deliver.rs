@@ -162,10 +162,16 @@ fn seen(store: &dyn Store, address: &CallbackAddress, before: &Stand, answer: &A
             }
         }
         (_, Stand::Nowhere) => {
-            let CallbackAddress::Key { name, key } = address else {
+            let CallbackAddress::Key {
+                organization,
+                name,
+                key,
+            } = address
+            else {
                 return Ok(None);
             };
             let filter = DeliveryFilter {
+                organization: Some(organization.clone()),
                 name: Some(name.clone()),
                 key: Some(key.clone()),
                 limit: usize::MAX,

@@ -152,6 +152,7 @@ fn what_another_execution_did_is_done() {
     let started = Event::Started {
         input: Payload::null(),
         origin: Some(Box::new(origin)),
+        trace: None,
     };
     view.apply(10, &started);
     let op = &view.ops["a"];

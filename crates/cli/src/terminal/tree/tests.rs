@@ -169,7 +169,14 @@ steps:
       - { id: send, type: http-request, config: { url: 'https://x.example/' } }
 ";
     let input = Payload::of(&json!({ "users": (0..1000).collect::<Vec<_>>() })).unwrap();
-    let mut events = vec![(0, Event::Started { input, origin: None })];
+    let mut events = vec![(
+        0,
+        Event::Started {
+            input,
+            origin: None,
+            trace: None,
+        },
+    )];
     for number in 0..40 {
         events.push((1, scheduled(&format!("notify[{number}]/send"))));
     }

@@ -226,7 +226,8 @@ impl Session {
         let Some(row) = self.store.execution(id)? else {
             return Ok(());
         };
-        let paused = row.status == Status::Paused || self.store.paused_workflows()?.contains(&row.workflow);
+        let paused =
+            row.status == Status::Paused || self.store.paused_workflows(&row.organization)?.contains(&row.workflow);
         if !paused {
             *held = None;
         } else if held.is_none() {

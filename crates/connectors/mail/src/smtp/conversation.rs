@@ -119,7 +119,13 @@ impl Server {
         &self.attachment_folders
     }
 
-    fn name(&self) -> String {
+    /// Whether conversations begin with a login.
+    pub(super) fn has_login(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// Where it is.
+    pub(super) fn name(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 

@@ -4,6 +4,7 @@ mod config;
 mod conversation;
 mod error;
 mod pool;
+mod test;
 
 use bowline_connector::{StepContext, StepError};
 
@@ -11,6 +12,7 @@ pub use config::{Mechanism, PoolConfig, Security, SmtpConfig, Tls};
 
 pub(crate) use conversation::Letter;
 pub(crate) use pool::Smtp;
+pub(crate) use test::test;
 
 use conversation::Server;
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bowline_connector::StepError;
+use bowline_connector::{StepError, Tested};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -57,6 +57,43 @@ impl Smtp {
         }
         delivery
     }
+}
+
+impl Smtp {
+    /// Opens a conversation of its own, logs in, and ends it.
+    pub(super) async fn test(&self) -> Result<Tested, StepError> {
+        let server = &self.0.server;
+        match server.connect().await {
+            Ok(talk) => {
+                server.quit(talk).await;
+                let logged_in = server.has_login();
+                Ok(Tested {
+                    reachable: true,
+                    authenticated: logged_in.then_some(true),
+                    error: None,
+                    message: format!(
+                        "{} answered{}",
+                        server.name(),
+                        if logged_in { " and took the login" } else { "" }
+                    ),
+                })
+            }
+            // It has answered with a status, or offers no such login.
+            Err(error) if is_refusal(&error) => Ok(Tested {
+                reachable: true,
+                authenticated: Some(false),
+                message: error.message.clone(),
+                error: Some(error),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_refusal(error: &StepError) -> bool {
+    error.code.strip_prefix("smtp.").is_some_and(|code| {
+        code == "no-login" || code.parse::<u16>().is_ok_and(|status| (500..600).contains(&status))
+    })
 }
 
 impl Inner {

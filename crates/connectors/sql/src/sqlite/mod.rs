@@ -77,4 +77,17 @@ impl Database for Sqlite {
     fn run(&self, request: Request) -> RunFuture<'_> {
         Box::pin(self.run(request))
     }
+
+    fn probe(&self) -> Result<&'static str, StepError> {
+        let path = self.pool.manager().path();
+        match path.try_exists() {
+            // Opening would make it.
+            Ok(false) => Err(StepError::permanent(
+                "sql.no-database",
+                format!("there is no file {} yet; the first step that uses it makes it", path.display()),
+            )),
+            // Reads the file, so that one which is no database is found out.
+            _ => Ok("select count(*) from sqlite_schema"),
+        }
+    }
 }

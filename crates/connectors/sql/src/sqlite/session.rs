@@ -37,6 +37,11 @@ struct Settings {
 }
 
 impl Opener {
+    /// Where the file is, or is going to be.
+    pub(super) fn path(&self) -> &Path {
+        &self.settings.path
+    }
+
     /// Reads where the file is; does not touch it.
     pub(super) fn new(ctx: &StepContext, config: SqliteConfig) -> Result<Self, StepError> {
         let target = config.connection.as_ref().map(|target| target.database.as_str());

@@ -20,22 +20,7 @@ impl State {
             .range(..end)
             .rev()
             .map(|(_, row)| row)
-            .filter(|row| filter.status.is_none_or(|status| row.status == status))
-            .filter(|row| !filter.unfinished || !row.status.is_finished())
-            .filter(|row| filter.definition.as_ref().is_none_or(|hash| row.definition == *hash))
-            .filter(|row| {
-                filter
-                    .workflow
-                    .as_ref()
-                    .is_none_or(|workflow| row.workflow == *workflow)
-            })
-            .filter(|row| filter.parent.is_none() || row.parent == filter.parent)
-            .filter(|row| {
-                filter
-                    .id_prefix
-                    .as_ref()
-                    .is_none_or(|prefix| row.id.starts_with(prefix.as_str()))
-            })
+            .filter(|row| filter.fits(row))
             .take(filter.page())
             .cloned()
             .collect()
@@ -101,8 +86,9 @@ impl State {
         self.executions.get(&exec).cloned()
     }
 
-    pub(in crate::memory) fn start_key(&self, workflow: &str, key: &str) -> Option<StartKeyRow> {
-        let (exec, input_hash) = self.start_keys.get(&(workflow.to_owned(), key.to_owned()))?;
+    pub(in crate::memory) fn start_key(&self, organization: &str, workflow: &str, key: &str) -> Option<StartKeyRow> {
+        let place = (organization.to_owned(), workflow.to_owned(), key.to_owned());
+        let (exec, input_hash) = self.start_keys.get(&place)?;
         let row = self.executions.get(exec)?;
         Some(StartKeyRow {
             exec: *exec,
@@ -111,20 +97,30 @@ impl State {
         })
     }
 
-    pub(in crate::memory) fn definitions_of(&self, workflow: &str) -> Vec<Definition> {
-        let all = self.defined.iter().filter_map(|hash| self.definitions.get(hash));
-        all.filter(|definition| definition.workflow == workflow)
+    pub(in crate::memory) fn definitions_of(&self, organization: &str, workflow: &str) -> Vec<Definition> {
+        let of = |(owner, name, _): &&(String, String, String)| owner == organization && name == workflow;
+        let programs = self.programs.iter().filter(of);
+        programs
+            .filter_map(|(_, _, hash)| self.definitions.get(hash))
             .cloned()
             .collect()
     }
 
-    pub(in crate::memory) fn workflows(&self) -> Vec<String> {
-        let names: BTreeSet<_> = self.executions.values().map(|row| row.workflow.clone()).collect();
+    pub(in crate::memory) fn organizations(&self) -> Vec<String> {
+        let owners = self.executions.values().map(|row| &row.organization);
+        let names: BTreeSet<_> = owners.chain(self.paused.iter().map(|(owner, _)| owner)).collect();
+        names.into_iter().cloned().collect()
+    }
+
+    pub(in crate::memory) fn workflows(&self, organization: &str) -> Vec<String> {
+        let own = self.executions.values().filter(|row| row.organization == organization);
+        let names: BTreeSet<_> = own.map(|row| row.workflow.clone()).collect();
         names.into_iter().collect()
     }
 
-    pub(in crate::memory) fn paused_workflows(&self) -> Vec<String> {
-        self.paused.iter().cloned().collect()
+    pub(in crate::memory) fn paused_workflows(&self, organization: &str) -> Vec<String> {
+        let own = self.paused.iter().filter(|(owner, _)| owner == organization);
+        own.map(|(_, workflow)| workflow.clone()).collect()
     }
 
     pub(in crate::memory) fn due(&self, after: (i64, ExecNo), limit: usize) -> Vec<(i64, ExecNo)> {

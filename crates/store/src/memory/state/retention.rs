@@ -8,7 +8,7 @@ use crate::{ExecNo, ExecutionRow, Housekeeping, JournalRecord, StoreError};
 impl State {
     pub(super) fn claim_key(
         &mut self,
-        place: (String, String),
+        place: (String, String, String),
         exec: ExecNo,
         input_hash: &bytes::Bytes,
         replaces: Option<ExecNo>,
@@ -190,26 +190,32 @@ impl State {
             && !self.blobs.iter().any(|(of, _)| *of == exec)
     }
 
-    fn finished_of<'s>(&'s self, workflow: &'s str) -> Vec<&'s ExecutionRow> {
+    fn finished_of<'s>(&'s self, organization: &'s str, workflow: &'s str) -> Vec<&'s ExecutionRow> {
         let rows = self
             .executions
             .values()
-            .filter(|row| row.status.is_finished() && row.workflow == workflow);
+            .filter(|row| row.status.is_finished() && row.organization == organization && row.workflow == workflow);
         let mut rows: Vec<_> = rows.collect();
         rows.sort_by_key(|row| (row.finished_at, row.exec));
         rows
     }
 
-    pub(in crate::memory) fn finished(&self, workflow: &str, before: i64, limit: usize) -> Vec<ExecutionRow> {
-        let rows = self.finished_of(workflow).into_iter();
+    pub(in crate::memory) fn finished(
+        &self,
+        organization: &str,
+        workflow: &str,
+        before: i64,
+        limit: usize,
+    ) -> Vec<ExecutionRow> {
+        let rows = self.finished_of(organization, workflow).into_iter();
         rows.filter(|row| row.finished_at.is_some_and(|at| at < before))
             .take(limit)
             .cloned()
             .collect()
     }
 
-    pub(in crate::memory) fn kept_from(&self, workflow: &str, keep: usize) -> Option<i64> {
-        let rows = self.finished_of(workflow);
+    pub(in crate::memory) fn kept_from(&self, organization: &str, workflow: &str, keep: usize) -> Option<i64> {
+        let rows = self.finished_of(organization, workflow);
         let first_to_go = rows.len().checked_sub(keep)?.checked_sub(1)?;
         match rows.get(first_to_go + 1) {
             Some(kept) => kept.finished_at,

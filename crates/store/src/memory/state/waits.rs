@@ -86,7 +86,7 @@ impl State {
             state.events.remove(&id);
             state.last_event = last;
         })];
-        for (exec, ..) in self.event_waits(&event.event, event.key.as_deref()) {
+        for (exec, ..) in self.event_waits(&event.organization, &event.event, event.key.as_deref()) {
             undo.push(self.wake(exec, event.at));
         }
         Ok(Undo::all(undo))
@@ -102,20 +102,40 @@ impl State {
         })
     }
 
+    /// Whether an execution is this organization's.
+    fn is_of(&self, exec: ExecNo, organization: &str) -> bool {
+        self.executions
+            .get(&exec)
+            .is_some_and(|row| row.organization == organization)
+    }
+
     pub(in crate::memory) fn wait(&self, exec: ExecNo, tag: u64) -> Option<WaitRow> {
         self.waits.get(&(exec, tag)).cloned()
     }
 
     pub(in crate::memory) fn list_waits(&self, filter: &WaitFilter) -> Vec<WaitRow> {
-        let rows = self.waits.values().filter(|row| filter.fits(row));
+        let own = |row: &&WaitRow| {
+            filter
+                .organization
+                .as_ref()
+                .is_none_or(|name| self.is_of(row.exec, name))
+        };
+        let rows = self.waits.values().filter(|row| filter.fits(row)).filter(own);
         rows.take(filter.page()).cloned().collect()
     }
 
-    pub(in crate::memory) fn waits_by_key(&self, kind: WaitKind, name: &str, key: &str) -> Vec<WaitRow> {
+    pub(in crate::memory) fn waits_by_key(
+        &self,
+        organization: &str,
+        kind: WaitKind,
+        name: &str,
+        key: &str,
+    ) -> Vec<WaitRow> {
         let all = self
             .waits
             .values()
-            .filter(|row| row.kind == kind && row.name == name && row.key.as_deref() == Some(key));
+            .filter(|row| row.kind == kind && row.name == name && row.key.as_deref() == Some(key))
+            .filter(|row| self.is_of(row.exec, organization));
         let (mut found, mut closed): (Vec<_>, Vec<_>) = all.cloned().partition(|row| row.state == WaitState::Open);
         let order = |row: &WaitRow| (row.opened_at, row.exec, row.tag);
         found.sort_by_key(order);
@@ -124,11 +144,16 @@ impl State {
         found
     }
 
-    pub(in crate::memory) fn event_waits(&self, event: &str, key: Option<&str>) -> Vec<(ExecNo, u64, String)> {
+    pub(in crate::memory) fn event_waits(
+        &self,
+        organization: &str,
+        event: &str,
+        key: Option<&str>,
+    ) -> Vec<(ExecNo, u64, String)> {
         let named = self
             .waits
             .values()
-            .filter(|row| row.kind == WaitKind::Event && row.name == event);
+            .filter(|row| row.kind == WaitKind::Event && row.name == event && self.is_of(row.exec, organization));
         let fitting =
             named.filter(|row| row.state == WaitState::Open && (row.key.is_none() || row.key.as_deref() == key));
         fitting.map(|row| (row.exec, row.tag, row.path.clone())).collect()
@@ -137,6 +162,10 @@ impl State {
     pub(in crate::memory) fn list_deliveries(&self, filter: &DeliveryFilter) -> Vec<Delivery> {
         let rows = self.deliveries.values().filter(|row| {
             row.id > filter.after
+                && filter
+                    .organization
+                    .as_ref()
+                    .is_none_or(|name| row.organization == *name)
                 && filter.id.is_none_or(|id| row.id == id)
                 && (filter.exec.is_none() || row.exec == filter.exec)
                 && filter.name.as_ref().is_none_or(|name| row.name == *name)
@@ -154,7 +183,10 @@ impl State {
     ) -> Vec<Delivery> {
         let rows = self.deliveries.values().filter(|row| {
             (row.exec == Some(exec) && row.tag == Some(tag))
-                || (key.is_some() && row.name == name && row.key.as_deref() == key)
+                || (key.is_some()
+                    && row.name == name
+                    && row.key.as_deref() == key
+                    && self.is_of(exec, &row.organization))
         });
         rows.cloned().collect()
     }
@@ -165,6 +197,7 @@ impl State {
 
     pub(in crate::memory) fn events_after(
         &self,
+        organization: &str,
         event: &str,
         key: Option<&str>,
         after: i64,
@@ -172,7 +205,11 @@ impl State {
         limit: usize,
     ) -> Vec<EventRow> {
         let rows = self.events.values().filter(|row| {
-            row.id > after && row.at >= since && row.event == event && (key.is_none() || row.key.as_deref() == key)
+            row.id > after
+                && row.at >= since
+                && row.organization == organization
+                && row.event == event
+                && (key.is_none() || row.key.as_deref() == key)
         });
         rows.take(limit).cloned().collect()
     }

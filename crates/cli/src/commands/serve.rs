@@ -1,0 +1,91 @@
+//! `bowline serve`: the server, from its configuration to its end.
+
+use std::path::PathBuf;
+
+use bowline_host::{ErrorKind, Host, HostError, HostOptions};
+use bowline_server::config::Loaded;
+use bowline_server::{ServeError, Server, Stop, accept, notify};
+use bowline_testing::MockServices;
+
+use crate::args::ServeArgs;
+use crate::exit::{Exit, Failure, Result};
+use crate::terminal;
+use crate::wiring::session::block_on;
+use crate::wiring::signals::Signals;
+use crate::wiring::{environment, logging, masker, registry, server};
+
+pub(super) fn run(args: &ServeArgs, log: Option<&str>) -> Result {
+    let loaded = server::configuration(&args.config)?;
+    logging::install_server(log.unwrap_or(&loaded.config.logs.filter), loaded.config.logs.format);
+    block_on(serve(args, loaded))
+}
+
+async fn serve(args: &ServeArgs, loaded: Loaded) -> Result {
+    let mut signals = Signals::install()?;
+    let workflows = server::workflows(&loaded).to_owned();
+    let config = loaded.config;
+    if !workflows.is_dir() {
+        let path = workflows.display();
+        return Err(Failure::usage(format!("the folder with workflows {path} is not there")));
+    }
+    let mocks = match &args.mocks {
+        Some(file) => Some(MockServices::start_file(file).await?),
+        None => None,
+    };
+    let mock_env = mocks.as_ref().map(MockServices::env).unwrap_or_default();
+    // Before anything is opened: another server in this place is told at once.
+    let listener = accept::listener(&config).map_err(|error| refused(&error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::usage(format!("the address that is listened on is not known: {error}")))?;
+    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let data = config.data.clone().unwrap_or_else(|| PathBuf::from(".bowline"));
+    let mut options = HostOptions::new(data, registry(), masker().clone());
+    options.workflows = Some(workflows);
+    options.env = environment::variables(config.env_file.as_deref(), mock_env)?;
+    options.credentials = environment::credentials(config.credentials.as_deref())?;
+    options.public_url = Some(url.clone());
+    options.engine.drivers = std::thread::available_parallelism()
+        .map_or(1, std::num::NonZero::get)
+        .min(4);
+    let host = Host::open(options).await.map_err(not_opened)?;
+    let stop = Stop::new();
+    let grace = config.stop_grace.duration();
+    let server = match Server::new(config, host.clone(), listener, stop.clone()) {
+        Ok(server) => server,
+        Err(error) => {
+            host.stop(grace).await;
+            return Err(refused(&error));
+        }
+    };
+    terminal::print(&format!("listening on http://{address}"))?;
+    notify::ready();
+    let teller = stop.clone();
+    let told = tokio::spawn(async move {
+        signals.first().await;
+        tracing::info!("stopping: requests and steps under way may end");
+        notify::stopping();
+        teller.stop();
+    });
+    server.run().await;
+    host.stop(grace).await;
+    told.abort();
+    Ok(Exit::Success)
+}
+
+fn refused(error: &ServeError) -> Failure {
+    Failure::usage(error)
+}
+
+fn not_opened(error: HostError) -> Failure {
+    let exit = match error.kind {
+        ErrorKind::Invalid | ErrorKind::NotFound => Exit::Usage,
+        _ => Exit::Store,
+    };
+    let hint = error.hint.clone();
+    let failure = Failure::new(exit, anyhow::anyhow!("{}", error.message));
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

@@ -1,0 +1,9 @@
+//! `bowline serve` as a process: its socket, its signals, its configuration, what it takes.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod configuration;
+mod handover;
+mod packaging;
+mod process;
+mod streams;

@@ -1,0 +1,251 @@
+//! The folder of workflows: deployed at the start, and again whenever something in it changes.
+//!
+//! The system tells of changes, and every few seconds the folder is looked through all the same, because not every file
+//! system tells. A file that has problems keeps its last good version; one that is gone takes its workflow out of use.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use bowline_flow::{SHARED_FILE, Source, is_workflow_file};
+use bowline_store::DEFAULT_ORGANIZATION;
+use notify::{RecursiveMode, Watcher};
+use tokio::sync::{mpsc, watch};
+
+use super::build::{Broken, Outcome, build};
+use crate::host::Inner;
+use crate::{DeploymentSource, Host, HostError, Problem};
+
+/// A change is looked at when nothing more has changed for so long.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// How often the folder is looked through without being told to.
+const RESCAN: Duration = Duration::from_secs(5);
+
+/// Names, times and sizes of the files: what is the same was not changed.
+type Fingerprint = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
+
+/// Deploys the folder, and goes on doing so when it changes, until the host stops.
+pub(crate) async fn watch(host: &Host, folder: PathBuf) -> Result<(), HostError> {
+    let shown = folder.display().to_string();
+    let folder = tokio::task::spawn_blocking(move || std::fs::canonicalize(folder))
+        .await
+        .map_err(|error| HostError::task(&error))?
+        .map_err(|error| {
+            HostError::invalid(
+                "workflows.folder",
+                format!("the folder of workflows {shown} cannot be used: {error}"),
+            )
+            .hint("name a folder with workflow files")
+        })?;
+    let (tell, mut told) = mpsc::channel(1);
+    let watcher = notify::recommended_watcher(move |_| {
+        // One that is waiting already says the same.
+        let _ = tell.try_send(());
+    })
+    .and_then(|mut watcher| {
+        watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    let watcher = match watcher {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, folder = shown, "changes are only found by looking every {} s", RESCAN.as_secs());
+            None
+        }
+    };
+    // After the watch has begun, so that no change falls in between.
+    let mut seen = host.0.reload(&folder, None).await?;
+    let weak = Arc::downgrade(&host.0);
+    let mut stopped = host.0.stopped.subscribe();
+    tokio::spawn(async move {
+        let _watcher = watcher;
+        let mut is_told = true;
+        loop {
+            tokio::select! {
+                () = over(&mut stopped) => return,
+                word = told.recv(), if is_told => match word {
+                    Some(()) => settle(&mut told).await,
+                    None => is_told = false,
+                },
+                () = tokio::time::sleep(RESCAN) => {}
+            }
+            match again(&weak, &folder, &seen).await {
+                Some(Ok(now)) => seen = now,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, folder = shown, "the folder of workflows cannot be deployed")
+                }
+                None => return,
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn over(stopped: &mut watch::Receiver<bool>) {
+    // A sender that is gone has stopped too.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Lets somebody who writes several files, or one in pieces, come to an end.
+async fn settle(told: &mut mpsc::Receiver<()>) {
+    while let Ok(Some(())) = tokio::time::timeout(SETTLE, told.recv()).await {}
+}
+
+async fn again(inner: &Weak<Inner>, folder: &Path, seen: &Fingerprint) -> Option<Result<Fingerprint, HostError>> {
+    let inner = inner.upgrade()?;
+    Some(inner.reload(folder, Some(seen)).await)
+}
+
+struct Found {
+    fingerprint: Fingerprint,
+    files: Vec<(String, String)>,
+    unreadable: Vec<Broken>,
+}
+
+impl Inner {
+    /// Deploys the folder as it is now, if it is not as it was `seen`; how it is now.
+    async fn reload(self: &Arc<Self>, folder: &Path, seen: Option<&Fingerprint>) -> Result<Fingerprint, HostError> {
+        let (place, before) = (folder.to_owned(), seen.cloned());
+        let found = tokio::task::spawn_blocking(move || {
+            let fingerprint = look(&place)?;
+            if before.is_some_and(|before| before == fingerprint) {
+                return Ok(None);
+            }
+            Ok(Some(read(fingerprint)))
+        })
+        .await
+        .map_err(|error| HostError::task(&error))?
+        .map_err(|error: std::io::Error| {
+            HostError::invalid("workflows.folder", format!("the folder cannot be read: {error}"))
+        })?;
+        let Some(mut found) = found else {
+            return Ok(seen.cloned().unwrap_or_default());
+        };
+        let _deploying = self.deploying.lock().await;
+        let (inner, place) = (Arc::clone(self), folder.to_owned());
+        let files = std::mem::take(&mut found.files);
+        let mut outcome = tokio::task::spawn_blocking(move || build(&files, &BTreeMap::new(), &place, &inner.registry))
+            .await
+            .map_err(|error| HostError::task(&error))?;
+        outcome.broken.append(&mut found.unreadable);
+        self.take_folder(&found.fingerprint, outcome).await?;
+        Ok(found.fingerprint)
+    }
+
+    async fn take_folder(&self, files: &Fingerprint, outcome: Outcome) -> Result<(), HostError> {
+        let organization = DEFAULT_ORGANIZATION;
+        let names: BTreeSet<String> = files.keys().map(|path| name_of(path)).collect();
+        let here: BTreeSet<String> = outcome.built.iter().map(|built| built.plan.name.clone()).collect();
+        // What is as it was read last stays as it is, so that what the API has deployed since is not undone.
+        let (same, changed): (Vec<_>, Vec<_>) = outcome.built.into_iter().partition(|built| {
+            let known = self.deployments.known(organization, &built.plan.name);
+            known.is_some_and(|known| known.active.is_some() && known.folder.as_ref() == Some(&built.definition.hash))
+        });
+        let change = self.plan_change(organization, &changed, DeploymentSource::Folder, None)?;
+        for deployment in &change.deployments {
+            tracing::info!(
+                workflow = deployment.workflow,
+                version = deployment.version,
+                "deployed from {}",
+                deployment.file
+            );
+        }
+        self.keep(change).await?;
+        self.deployments.change(|table| {
+            for ((owner, name), known) in table.iter_mut() {
+                let is_mended = same.iter().any(|built| *built.plan.name == **name);
+                let is_gone = known.file.as_ref().is_some_and(|file| !names.contains(file));
+                if **owner == *organization && (is_mended || is_gone) {
+                    known.problems.clear();
+                    known.file = None;
+                }
+            }
+            for broken in outcome.broken {
+                for problem in &broken.problems {
+                    tracing::warn!(file = broken.file, line = problem.line, "{}", problem.message);
+                }
+                // The name in a broken file may not be readable.
+                let known = table
+                    .iter()
+                    .find(|((owner, _), known)| {
+                        **owner == *organization && known.current().is_some_and(|current| current.file == broken.file)
+                    })
+                    .map(|(key, _)| key.clone());
+                let key = known.unwrap_or_else(|| (organization.into(), broken.workflow.as_str().into()));
+                let known = table.entry(key).or_default();
+                known.problems = broken.problems;
+                known.file = Some(broken.file);
+            }
+            // A file that was never good and is gone leaves nothing.
+            table.retain(|_, known| !known.versions.is_empty() || !known.problems.is_empty());
+        });
+        if names.is_empty() {
+            // More likely a folder that is not mounted than one whose workflows were all deleted.
+            return Ok(());
+        }
+        let gone: Vec<String> = self.deployments.read(|table| {
+            table
+                .iter()
+                .filter(|((owner, name), known)| {
+                    **owner == *organization
+                        && !here.contains(&**name)
+                        && known.current().is_some_and(|current| {
+                            known.folder.as_ref() == Some(&current.hash) && !names.contains(&current.file)
+                        })
+                })
+                .map(|((_, name), _)| name.to_string())
+                .collect()
+        });
+        for workflow in gone {
+            tracing::info!(workflow, "its file is gone, so it is not started any more");
+            self.withdraw(organization, &workflow, None).await?;
+        }
+        Ok(())
+    }
+}
+
+fn look(folder: &Path) -> std::io::Result<Fingerprint> {
+    let mut found = Fingerprint::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_ours = is_workflow_file(&path) || path.file_name().is_some_and(|name| name == SHARED_FILE);
+        // What has gone meanwhile is not there.
+        let Some(about) = is_ours.then(|| std::fs::metadata(&path).ok()).flatten() else {
+            continue;
+        };
+        if about.is_file() {
+            found.insert(path, (about.modified().ok(), about.len()));
+        }
+    }
+    Ok(found)
+}
+
+fn read(fingerprint: Fingerprint) -> Found {
+    let mut files = Vec::new();
+    let mut unreadable = Vec::new();
+    for path in fingerprint.keys() {
+        let name = name_of(path);
+        match Source::read_alone(path) {
+            Ok(source) => files.push((name, source.text)),
+            Err(problems) => unreadable.push(Broken {
+                workflow: path
+                    .file_stem()
+                    .map_or_else(|| name.clone(), |stem| stem.to_string_lossy().into_owned()),
+                problems: Problem::all(&problems),
+                file: name,
+            }),
+        }
+    }
+    Found {
+        fingerprint,
+        files,
+        unreadable,
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}

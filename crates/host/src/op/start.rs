@@ -1,0 +1,127 @@
+//! Starting executions.
+
+use std::sync::Arc;
+
+use bowline_core::Payload;
+use bowline_engine::StartRequest;
+use bowline_flow::{Plan, check_input};
+use bowline_store::Definition;
+use serde_json::Value;
+
+use crate::deploy::Active;
+use crate::{ErrorKind, Host, HostError, Problem, Start, Started, programs};
+
+impl Host {
+    /// Starts an execution, and returns when that is durable. Waits while too many are in memory.
+    ///
+    /// # Errors
+    /// `workflow.not-found`; `input.invalid` with what is wrong where the input does not fit; `start-key.taken`,
+    /// `execution.exists` and `entry.exists` where it contradicts what is there.
+    pub async fn start(&self, organization: &str, start: Start) -> Result<Started, HostError> {
+        let (definition, plan) = match (self.0.deployments.current(organization, &start.workflow), start.version) {
+            (Some(active), None) => (active.definition.clone(), Arc::clone(&active.plan)),
+            (Some(active), Some(version)) if active.version == version => {
+                (active.definition.clone(), Arc::clone(&active.plan))
+            }
+            (None, None) => return Err(self.not_startable(organization, &start.workflow)),
+            (_, Some(version)) => self.version(organization, &start.workflow, version).await?,
+        };
+        self.refuse_unfit(&plan, &start.input)?;
+        if start
+            .id
+            .as_deref()
+            .is_some_and(|id| id.trim().is_empty() || id.len() > 200 || id.chars().any(|c| c.is_control() || c == '/'))
+        {
+            return Err(HostError::invalid(
+                "execution.bad-id",
+                "the id is empty, longer than 200 bytes, or has a slash or control characters",
+            ));
+        }
+        let input = Payload::of(&start.input).map_err(|error| HostError::internal("input.unwritable", &error))?;
+        let handle = self
+            .0
+            .engine
+            .start(StartRequest {
+                id: start.id,
+                definition,
+                input,
+                key: start.key,
+                organization: organization.into(),
+                with: start.with,
+                trace: start.trace,
+            })
+            .await?;
+        Ok(Started {
+            id: handle.id().to_owned(),
+            created: handle.created(),
+        })
+    }
+
+    /// An input has to fit before anything is written.
+    pub(crate) fn refuse_unfit(&self, plan: &Plan, input: &Value) -> Result<(), HostError> {
+        let problems = check_input(plan, input);
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let message = format!("the input does not fit the workflow {}", plan.name);
+        let problems = problems
+            .iter()
+            .map(|problem| Problem::plain(self.0.masker.scrub_text(problem)))
+            .collect();
+        Err(HostError::invalid("input.invalid", message).with(problems))
+    }
+
+    fn not_startable(&self, organization: &str, workflow: &str) -> HostError {
+        let Some(known) = self.0.deployments.known(organization, workflow) else {
+            return HostError::no_workflow(workflow);
+        };
+        HostError::new(
+            ErrorKind::Refused,
+            "workflow.broken",
+            format!("the workflow `{workflow}` has no version that can run"),
+        )
+        .hint("mend what is wrong with it and deploy it again")
+        .with(known.problems)
+    }
+
+    /// A version of a workflow that is not the current one.
+    pub(crate) async fn version(
+        &self,
+        organization: &str,
+        workflow: &str,
+        version: u32,
+    ) -> Result<(Definition, Arc<Plan>), HostError> {
+        let known = self
+            .0
+            .deployments
+            .known(organization, workflow)
+            .ok_or_else(|| HostError::no_workflow(workflow))?;
+        let deployment = known.version(version).ok_or_else(|| no_version(workflow, version))?;
+        if let Some(active) = known.active.as_deref().filter(|active| active.version == version) {
+            return Ok((active.definition.clone(), Arc::clone(&active.plan)));
+        }
+        let hash = deployment.hash.clone();
+        let definition = self.read(move |store| store.definition(&hash)).await?.ok_or_else(|| {
+            HostError::internal("definition.missing", &format!("the definition of {workflow} is gone"))
+        })?;
+        let (_, plan) = programs::read(&definition, &self.0.registry)
+            .map_err(|error| crate::error::of_step(ErrorKind::Refused, "definition.refused", &error))?;
+        Ok((definition, Arc::new(plan)))
+    }
+
+    pub(crate) fn active_of(&self, organization: &str, workflow: &str) -> Result<Arc<Active>, HostError> {
+        self.0
+            .deployments
+            .current(organization, workflow)
+            .ok_or_else(|| self.not_startable(organization, workflow))
+    }
+}
+
+/// There is no such version.
+pub(crate) fn no_version(workflow: &str, version: u32) -> HostError {
+    HostError::not_found(
+        "workflow.version-not-found",
+        format!("the workflow `{workflow}` has no version {version}"),
+    )
+    .hint("see the versions of the workflow")
+}

@@ -1,0 +1,185 @@
+//! Workflows: deploying them, and what is deployed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bowline_flow::{SHARED_FILE, Source, is_workflow_file};
+
+use crate::deploy::{Broken, build};
+use crate::{Deploy, Deployed, DeploymentSource, ErrorKind, Host, HostError, Problem, WorkflowSummary};
+
+/// Files that are deployed together at most.
+const FILES: usize = 500;
+/// The longest name of a workflow, in bytes.
+const LONGEST: usize = 200;
+
+impl Host {
+    /// Deploys files: all of them, or none where one has problems. The same content again is the same version.
+    ///
+    /// # Errors
+    /// `workflow.invalid` with every problem; `deploy.files` where what is given are no workflows; `workflow.changed`
+    /// where the current version is not the expected one.
+    pub async fn deploy(&self, organization: &str, deploy: Deploy) -> Result<Deployed, HostError> {
+        refuse_files(&deploy.files)?;
+        let _deploying = self.0.deploying.lock().await;
+        let (host, owner, files) = (self.clone(), organization.to_owned(), deploy.files.clone());
+        let outcome = tokio::task::spawn_blocking(move || {
+            let folder = host.0.data.join("files").join(&owner);
+            // Relative paths in workflows lead here, and nowhere else.
+            std::fs::create_dir_all(&folder).map_err(|error| HostError::internal("deploy.folder", &error))?;
+            let folder = std::fs::canonicalize(folder).map_err(|error| HostError::internal("deploy.folder", &error))?;
+            Ok::<_, HostError>(build(&files, &host.deployed(&owner), &folder, &host.0.registry))
+        })
+        .await
+        .map_err(|error| HostError::task(&error))??;
+        let problems: Vec<Problem> = outcome
+            .broken
+            .into_iter()
+            .flat_map(|Broken { problems, .. }| problems)
+            .collect();
+        if !problems.is_empty() {
+            let message = match problems.len() {
+                1 => "nothing was deployed: there is a problem".to_owned(),
+                more => format!("nothing was deployed: there are {more} problems"),
+            };
+            return Err(HostError::invalid("workflow.invalid", message).with(problems));
+        }
+        for built in &outcome.built {
+            refuse_name(&built.plan.name)?;
+        }
+        if let Some(expected) = &deploy.expects {
+            self.refuse_changed(organization, &outcome.built, expected)?;
+        }
+        let mut change = self.0.plan_change(
+            organization,
+            &outcome.built,
+            DeploymentSource::Api,
+            deploy.by.as_deref(),
+        )?;
+        let mut deployed = Deployed {
+            deployments: std::mem::take(&mut change.deployments),
+            unchanged: std::mem::take(&mut change.unchanged),
+            dry_run: deploy.dry_run,
+        };
+        deployed
+            .deployments
+            .sort_by(|one, other| one.workflow.cmp(&other.workflow));
+        if !deploy.dry_run {
+            self.0.keep(change).await?;
+        }
+        Ok(deployed)
+    }
+
+    /// Takes a workflow out of use: nothing starts it any more, until it is deployed again. What runs goes on.
+    ///
+    /// # Errors
+    /// `workflow.not-found`.
+    pub async fn withdraw(&self, organization: &str, name: &str, by: Option<&str>) -> Result<(), HostError> {
+        let _deploying = self.0.deploying.lock().await;
+        self.active_of(organization, name)?;
+        self.0.withdraw(organization, name, by).await
+    }
+
+    /// Every deployed workflow, by name, with files of the folder that have problems.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn workflows(&self, organization: &str) -> Result<Vec<WorkflowSummary>, HostError> {
+        let owner = organization.to_owned();
+        let paused = self.read(move |store| store.paused_workflows(&owner)).await?;
+        Ok(self.0.deployments.read(|table| {
+            table
+                .iter()
+                .filter(|((owner, _), _)| **owner == *organization)
+                .map(|((_, name), known)| self.summary(name, known, paused.iter().any(|paused| **paused == **name)))
+                .collect()
+        }))
+    }
+
+    pub(crate) async fn some_workflow(&self, organization: &str, name: &str) -> Result<(), HostError> {
+        if self.0.deployments.known(organization, name).is_some() {
+            return Ok(());
+        }
+        // One that was run from a file has executions too.
+        let (owner, wanted) = (organization.to_owned(), name.to_owned());
+        let names = self.read(move |store| store.workflows(&owner)).await?;
+        if names.contains(&wanted) {
+            return Ok(());
+        }
+        Err(HostError::no_workflow(name))
+    }
+
+    /// What may be started by workflows that are deployed now.
+    fn deployed(&self, organization: &str) -> BTreeMap<String, Source> {
+        self.0.deployments.read(|table| {
+            table
+                .iter()
+                .filter(|((owner, _), _)| **owner == *organization)
+                .filter_map(|((_, name), known)| {
+                    let active = known.active.as_ref()?;
+                    Some((name.to_string(), active.plan.source.clone()))
+                })
+                .collect()
+        })
+    }
+
+    fn refuse_changed(
+        &self,
+        organization: &str,
+        built: &[crate::deploy::Built],
+        expected: &str,
+    ) -> Result<(), HostError> {
+        let [only] = built else {
+            return Err(HostError::invalid(
+                "deploy.expects",
+                "an expected version can be named for one workflow only",
+            ));
+        };
+        let current = self.0.deployments.known(organization, &only.plan.name);
+        let current = current.as_ref().and_then(|known| known.current());
+        let hash = current.map_or("", |current| current.hash.as_str());
+        if hash == expected {
+            return Ok(());
+        }
+        let message = format!(
+            "the workflow `{}` is no longer the version that was expected: somebody else has deployed it",
+            only.plan.name
+        );
+        Err(HostError::new(ErrorKind::Conflict, "workflow.changed", message).hint("look at the current version first"))
+    }
+}
+
+fn refuse_files(files: &[(String, String)]) -> Result<(), HostError> {
+    let refuse = |message: String| Err(HostError::invalid("deploy.files", message));
+    if !files.iter().any(|(name, _)| name != SHARED_FILE) {
+        return refuse("there is no workflow among the files".to_owned());
+    }
+    if files.len() > FILES {
+        return refuse(format!(
+            "there are {} files; at most {FILES} are taken at once",
+            files.len()
+        ));
+    }
+    for (at, (name, _)) in files.iter().enumerate() {
+        let is_flat = !name.contains(['/', '\\']) && !name.chars().any(char::is_control);
+        if !is_flat || (name != SHARED_FILE && !is_workflow_file(Path::new(name))) {
+            return refuse(format!(
+                "`{name}` is not the name of a workflow file: it has to end in .yaml, .yml or .json, without a folder"
+            ));
+        }
+        if files[..at].iter().any(|(other, _)| other == name) {
+            return refuse(format!("the file `{name}` is there twice"));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_name(name: &str) -> Result<(), HostError> {
+    if name.len() <= LONGEST && !name.contains('/') && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(HostError::invalid(
+        "workflow.name",
+        format!("the name of a workflow may have {LONGEST} bytes, no slash and no control characters"),
+    ))
+}

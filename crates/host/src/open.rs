@@ -1,0 +1,123 @@
+//! How a host begins and ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bowline_blobs::Blobs;
+use bowline_core::{BlobStore, TokenKey};
+use bowline_engine::{Engine, Programs};
+use bowline_flow::Settings;
+use bowline_store::Store;
+use bowline_store_sqlite::SqliteStore;
+use tokio::sync::{Mutex, watch};
+
+use crate::deploy::{self, Deployments};
+use crate::feed::Feed;
+use crate::host::{Inner, Observers};
+use crate::programs::{FlowPrograms, IN_RUST};
+use crate::{BLOBS, DATABASE, Host, HostError, HostOptions, retention};
+
+impl Host {
+    /// Opens the data folder, takes up what is unfinished in it, deploys the folder of workflows and watches it. Must be
+    /// called on the runtime on which everything is to run.
+    ///
+    /// # Errors
+    /// Where the data folder cannot be used or another process has it. A workflow with problems is no error: the
+    /// list of workflows tells them.
+    pub async fn open(options: HostOptions) -> Result<Self, HostError> {
+        let data = options.data.clone();
+        let (store, blobs, table) = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&data).map_err(|error| {
+                HostError::internal(
+                    "data.unusable",
+                    &format!("the data folder {} cannot be made: {error}", data.display()),
+                )
+            })?;
+            let store = SqliteStore::open(data.join(DATABASE), bowline_store_sqlite::Options::default())?;
+            let blobs = Blobs::local(data.join(BLOBS)).map_err(|error| HostError::internal("blob.failed", &error))?;
+            let table = deploy::load(&store)?;
+            Ok::<_, HostError>((store, blobs, table))
+        })
+        .await
+        .map_err(|error| HostError::task(&error))??;
+        let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
+        let settings = Settings {
+            env: options.env,
+            credentials: options.credentials,
+            public_url: options.public_url,
+            ..Settings::default()
+        };
+        let programs = Arc::new(FlowPrograms::new(
+            Arc::clone(&options.registry),
+            options.masker.clone(),
+            settings.clone(),
+            Arc::clone(&blobs),
+        ));
+        let feed = Feed::default();
+        let mut engine = options.engine;
+        let mut observers = options.observers;
+        observers.push(Arc::new(feed.clone()));
+        engine.observer = Some(Arc::new(Observers(observers)));
+        engine.blobs = Some(Arc::clone(&blobs));
+        engine
+            .retention
+            .extend(retention::rules(&store, None, &options.registry)?);
+        let clock = engine.clock.clone();
+        let runtime = Arc::clone(programs.runtime());
+        let engine = Engine::open(
+            Arc::new(store.clone()),
+            programs as Arc<dyn Programs>,
+            tokio::runtime::Handle::current(),
+            engine,
+        )?;
+        let tokens = TokenKey::new(store.token_key()?);
+        let host = Self(Arc::new(Inner {
+            engine,
+            store: Arc::new(store),
+            blobs,
+            registry: options.registry,
+            masker: options.masker,
+            runtime,
+            settings: Arc::new(settings),
+            data: options.data,
+            clock,
+            tokens,
+            feed,
+            deployments: Deployments::default(),
+            deploying: Mutex::default(),
+            stopped: watch::Sender::default(),
+        }));
+        host.0.adopt(table)?;
+        host.take_up().await?;
+        if let Some(folder) = options.workflows {
+            deploy::watch(&host, folder).await?;
+        }
+        Ok(host)
+    }
+
+    /// Takes up what earlier processes left unfinished.
+    async fn take_up(&self) -> Result<(), HostError> {
+        let report = self.0.engine.recover().await?;
+        if report.resumed > 0 {
+            tracing::info!(count = report.resumed, "unfinished executions go on");
+        }
+        for stuck in &report.stuck {
+            if stuck.error.contains(IN_RUST) {
+                tracing::info!(id = stuck.id, workflow = stuck.workflow, "left to its Rust program");
+            } else {
+                tracing::warn!(id = stuck.id, workflow = stuck.workflow, error = %stuck.error, "an execution cannot go on");
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops gently: no new attempts begin, calls under way get `grace` to end and be recorded. What is unfinished goes
+    /// on at the next start. Readers of the feed are told that nothing more comes.
+    pub async fn stop(&self, grace: Duration) {
+        // Nobody may be listening.
+        let _ = self.0.stopped.send_replace(true);
+        self.0.deployments.close();
+        self.0.engine.stop(grace).await;
+        self.0.feed.close();
+    }
+}

@@ -1,0 +1,109 @@
+use bowline_host::{DEFAULT_ORGANIZATION, DeploymentSource, Host};
+
+use crate::world::{World, files, until};
+
+fn workflow(answer: u32) -> String {
+    format!("name: pay\nsteps: [ {{ id: a, type: do, config: {{ answer: {answer} }} }} ]\n")
+}
+
+async fn version(host: &Host) -> Option<u32> {
+    let all = host.workflows(DEFAULT_ORGANIZATION).await.unwrap();
+    all.iter().find(|one| one.name == "pay").and_then(|one| one.version)
+}
+
+async fn problems(host: &Host) -> Vec<String> {
+    let all = host.workflows(DEFAULT_ORGANIZATION).await.unwrap();
+    let pay = all.into_iter().find(|one| one.name == "pay");
+    pay.map(|one| one.problems.into_iter().map(|problem| problem.file).collect())
+        .unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_file_is_deployed_and_a_broken_one_keeps_its_last_good_version() {
+    let world = World::with_folder(&[("pay.yaml", &workflow(1)), ("notes.txt", "no workflow")]).await;
+    let host = &world.host;
+    let file = world.home.path().join("flows/pay.yaml");
+    assert_eq!((version(host).await, problems(host).await), (Some(1), vec![]));
+    let first = &host.workflows(DEFAULT_ORGANIZATION).await.unwrap()[0];
+    assert_eq!(
+        (first.source, first.file.as_deref()),
+        (Some(DeploymentSource::Folder), Some("pay.yaml"))
+    );
+
+    std::fs::write(&file, workflow(2)).unwrap();
+    until(host.changes(), async || version(host).await == Some(2)).await;
+
+    // Not even its name can be read any more.
+    std::fs::write(&file, "name: [\n").unwrap();
+    until(host.changes(), async || problems(host).await == ["pay.yaml"]).await;
+    assert_eq!(version(host).await, Some(2));
+    assert_eq!(host.active(None).borrow()[0].version, 2);
+
+    std::fs::write(&file, workflow(2)).unwrap();
+    until(host.changes(), async || problems(host).await.is_empty()).await;
+    assert_eq!(version(host).await, Some(2));
+
+    // A file that was never good is told too, and is forgotten with the file.
+    let other = world.home.path().join("flows/other.yaml");
+    std::fs::write(&other, "steps: nothing\n").unwrap();
+    let count = async || host.workflows(DEFAULT_ORGANIZATION).await.unwrap().len();
+    until(host.changes(), async || count().await == 2).await;
+    std::fs::remove_file(&other).unwrap();
+    until(host.changes(), async || count().await == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shared_file_is_part_of_each_workflow() {
+    let world = World::with_folder(&[("pay.yaml", &workflow(1))]).await;
+    let host = &world.host;
+    let shared = world.home.path().join("flows/bowline.yaml");
+    std::fs::write(&shared, "retention: { keep: 5 }\n").unwrap();
+    until(host.changes(), async || version(host).await == Some(2)).await;
+    let text = host
+        .workflow(DEFAULT_ORGANIZATION, "pay", None)
+        .await
+        .unwrap()
+        .shared_text;
+    assert_eq!(text.as_deref(), Some("retention: { keep: 5 }\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_does_not_undo_what_was_deployed_besides_and_finds_what_changed_meanwhile() {
+    let world = World::with_folder(&[("pay.yaml", &workflow(1))]).await;
+    let besides = files(&[("pay.yaml", &workflow(7))]);
+    world.host.deploy(DEFAULT_ORGANIZATION, besides).await.unwrap();
+    let world = world.restart_with_folder().await;
+    assert_eq!(version(&world.host).await, Some(2), "the file is as it was");
+    world.host.stop(crate::world::PATIENCE).await;
+    std::fs::write(world.home.path().join("flows/pay.yaml"), workflow(8)).unwrap();
+    let world = world.restart_with_folder().await;
+    assert_eq!(version(&world.host).await, Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_gone_takes_its_workflow_out_of_use() {
+    let world = World::with_folder(&[
+        ("pay.yaml", &workflow(1)),
+        ("b.yaml", "name: b\nsteps: [ { wait: 1s } ]\n"),
+    ])
+    .await;
+    let host = &world.host;
+    assert_eq!(host.active(None).borrow().len(), 2);
+    std::fs::remove_file(world.home.path().join("flows/pay.yaml")).unwrap();
+    until(host.changes(), async || version(host).await.is_none()).await;
+    assert_eq!(host.active(None).borrow().len(), 1);
+    // A folder that is empty all at once is more likely not mounted.
+    std::fs::remove_file(world.home.path().join("flows/b.yaml")).unwrap();
+    let world = world.restart_with_folder().await;
+    assert_eq!(world.host.active(None).borrow().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_is_not_there_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let mut options = crate::world::options(home.path());
+    options.workflows = Some(home.path().join("nowhere"));
+    let error = Host::open(options).await.err().unwrap();
+    assert_eq!(error.code, "workflows.folder");
+    assert!(error.message.contains("nowhere"));
+}

@@ -1,0 +1,96 @@
+//! Approvals: what people are asked, and what they decide.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::Method;
+use bowline_host::{Approval, Decision, Delivered, Page, Waiting};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::App;
+use crate::extract::{At, Json as Body, Params};
+use crate::guard::{Caller, Role, Rule, Scope};
+use crate::problem::Problem;
+use crate::route::{Api, Operation};
+
+/// Which of them are listed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    /// Those of this execution.
+    #[serde(default)]
+    execution: Option<String>,
+    /// `next` of the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+    /// At most so many, 500 at most. Default 100.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+pub(super) fn add(api: &mut Api) {
+    let list = Operation::new(
+        Method::GET,
+        "/api/v1/approvals",
+        "listApprovals",
+        Rule::of(Role::Viewer, Scope::Approvals),
+        "approvals",
+        "List what people are asked to decide",
+    );
+    api.add(
+        list.query::<Query>()
+            .answers::<Page<Approval>>(200, "A page")
+            .problems(&[400]),
+        list_,
+    );
+    let decide = Operation::new(
+        Method::POST,
+        "/api/v1/approvals/{execution}/{*path}",
+        "decideApproval",
+        Rule::of(Role::Operator, Scope::Approvals),
+        "approvals",
+        "Decide",
+    );
+    api.add(
+        decide
+            .description(
+                "The same decision again is a duplicate, and changes nothing. Without `by` it is the caller's name.",
+            )
+            .body::<Decision>(json!({ "approved": true, "comment": "looks right" }))
+            .answers::<Delivered>(200, "It is recorded, or was before")
+            .problems(&[400, 404, 409, 410, 415, 422]),
+        decide_,
+    );
+}
+
+async fn list_(
+    State(app): State<App>,
+    caller: Caller,
+    Params(query): Params<Query>,
+) -> Result<Json<Page<Approval>>, Problem> {
+    let waiting = Waiting {
+        execution: query.execution,
+        cursor: query.cursor,
+        limit: super::limit(query.limit)?,
+        tokens: false,
+    };
+    Ok(Json(app.host.approvals(&caller.organization, &waiting).await?))
+}
+
+async fn decide_(
+    State(app): State<App>,
+    caller: Caller,
+    At((execution, path)): At<(String, String)>,
+    Body(mut decision): Body<Decision>,
+) -> Result<Json<Delivered>, Problem> {
+    if decision.by.is_none() {
+        decision.by = Some(caller.name.clone());
+    }
+    let delivered = app
+        .host
+        .approve(&caller.organization, &execution, Some(&path), decision)
+        .await?;
+    super::callbacks::in_time(&delivered)?;
+    Ok(Json(delivered))
+}

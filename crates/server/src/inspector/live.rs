@@ -1,0 +1,62 @@
+//! Streams that tell a page to look again. They carry no data: the page loads itself.
+
+use std::convert::Infallible;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::response::sse::Event;
+use futures_util::stream;
+
+use super::visitor::Visitor;
+use crate::App;
+use crate::problem::Problem;
+use crate::sse;
+
+fn changed() -> Result<Event, Infallible> {
+    Ok(Event::default().event("changed").data("{}"))
+}
+
+/// Whenever an execution of the organization changes.
+pub(super) async fn executions(State(app): State<App>, visitor: Visitor) -> Result<Response, Problem> {
+    sse::list(&app, visitor.organization())
+}
+
+/// Whenever this execution changes, until it has ended.
+pub(super) async fn execution(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let open = app.streams.open(&app.config.events, &app.stop)?;
+    let following = app.host.feed().execution(&id);
+    // Who may not see it is told so, and does not follow it.
+    app.host.history(visitor.organization(), &id, 0, 1).await?;
+    // The page may have been made before the following began, so it looks once more.
+    let state = (true, following, app.stop.clone(), open);
+    let ticks = stream::unfold(state, |(first, mut following, stop, open)| async move {
+        if first {
+            return Some((changed(), (false, following, stop, open)));
+        }
+        let more = tokio::select! {
+            more = following.changed() => more,
+            () = stop.stopped() => false,
+        };
+        more.then(|| (changed(), (false, following, stop, open)))
+    });
+    Ok(sse::response(&app.config.events, ticks))
+}
+
+/// Whenever another version of a workflow runs.
+pub(super) async fn workflows(State(app): State<App>, visitor: Visitor) -> Result<Response, Problem> {
+    let open = app.streams.open(&app.config.events, &app.stop)?;
+    let active = app.host.active(Some(visitor.organization()));
+    let state = (active, app.stop.clone(), open);
+    let ticks = stream::unfold(state, |(mut active, stop, open)| async move {
+        let more = tokio::select! {
+            more = active.changed() => more.is_ok(),
+            () = stop.stopped() => false,
+        };
+        more.then(|| (changed(), (active, stop, open)))
+    });
+    Ok(sse::response(&app.config.events, ticks))
+}

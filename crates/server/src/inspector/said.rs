@@ -1,0 +1,39 @@
+//! What a page says after something was done: by a code in its address, so that no address can put words into a page.
+
+const SAID: [(&str, &str); 21] = [
+    ("started", "The execution has started."),
+    (
+        "existing",
+        "That key was used before: this is the execution that it started then.",
+    ),
+    ("cancelled", "The execution has been asked to stop."),
+    ("paused", "It stands still now."),
+    ("unpaused", "It goes on."),
+    ("resumed", "The execution has been taken up again."),
+    (
+        "retried",
+        "This is the new execution. What was done before has been taken over.",
+    ),
+    ("rerun", "This is the new execution."),
+    ("signalled", "The signal has been recorded."),
+    ("signal-known", "That signal was recorded before."),
+    ("approved", "The approval has been recorded."),
+    ("rejected", "The rejection has been recorded."),
+    ("delivered", "The answer has been delivered."),
+    ("kept", "Nobody waits for it yet; it is kept."),
+    ("late", "The execution no longer waits for it. Nothing was changed."),
+    ("duplicate", "It was answered before. Nothing was changed."),
+    ("dropped", "The unmatched callback has been dropped."),
+    ("deleted", "It has been deleted."),
+    ("over", "It had ended already. Nothing was changed."),
+    (
+        "backfilled",
+        "The times of that range have been started; the ledger shows each.",
+    ),
+    ("replayed", "The delivery has been taken up again."),
+];
+
+/// The words of a code.
+pub(super) fn text(code: &str) -> Option<&'static str> {
+    SAID.iter().find(|(own, _)| *own == code).map(|(_, text)| *text)
+}

@@ -1,0 +1,166 @@
+//! Pages about webhooks, and playing their deliveries again.
+
+use axum::extract::{Path, Query, State};
+use axum::http::Method;
+use axum::response::Response;
+use bowline_inspector::pages::webhooks::{self, Asked, Delivery, Endpoint, Whole};
+use serde::Deserialize;
+
+use super::act::page_of;
+use super::answer::{self, encoded};
+use super::form::Sent;
+use super::visitor::Visitor;
+use crate::App;
+use crate::guard::{Role, Routes, Rule, Scope};
+use crate::outside::{DeliverySummary, EndpointView, KeptBodyView, Replay};
+use crate::problem::Problem;
+
+/// Deliveries of a page.
+const PAGE: usize = 50;
+
+/// So many of each endpoint are looked at for the list of all.
+const OF_EACH: usize = 20;
+
+pub(super) fn routes() -> Routes {
+    let look = Rule::of(Role::Viewer, Scope::Webhooks);
+    let act = Rule::of(Role::Operator, Scope::Webhooks);
+    let whole = "/ui/webhooks/{endpoint}/{id}";
+    let replay_ = "/ui/webhooks/{endpoint}/{id}/replay";
+    Routes::new()
+        .route(look, "inspector.webhooks", Method::GET, "/ui/webhooks", list)
+        .route(look, "inspector.delivery", Method::GET, whole, one)
+        .route(act, "replayDelivery", Method::POST, replay_, replay)
+}
+
+/// What is listed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Form {
+    endpoint: String,
+    state: String,
+    cursor: Option<String>,
+}
+
+async fn list(State(app): State<App>, visitor: Visitor, Query(form): Query<Form>) -> Result<Response, Problem> {
+    let organization = visitor.organization();
+    let endpoints = app.outside.endpoints(organization);
+    let mut found = Vec::new();
+    let mut next = None;
+    if form.endpoint.is_empty() || form.state.is_empty() {
+        let wanted = endpoints
+            .iter()
+            .filter(|one| form.endpoint.is_empty() || one.id == form.endpoint);
+        for endpoint in wanted {
+            for refused in [false, true] {
+                let is_wanted = form.state.is_empty() || refused == (form.state == "refused");
+                if is_wanted {
+                    let page = app
+                        .outside
+                        .deliveries(organization, &endpoint.id, refused, None, OF_EACH)
+                        .await?;
+                    found.extend(page.items);
+                }
+            }
+        }
+        // Texts of times in UTC have the order of the times.
+        found.sort_by(|one, other| other.received_at.cmp(&one.received_at));
+        found.truncate(PAGE);
+    } else {
+        let refused = form.state == "refused";
+        let cursor = form.cursor.as_deref();
+        let page = app
+            .outside
+            .deliveries(organization, &form.endpoint, refused, cursor, PAGE)
+            .await?;
+        (found, next) = (page.items, page.next);
+    }
+    let asked = Asked {
+        endpoint: form.endpoint,
+        state: form.state,
+    };
+    let endpoints: Vec<_> = endpoints.into_iter().map(endpoint).collect();
+    let found: Vec<_> = found.into_iter().map(delivery).collect();
+    Ok(answer::page(webhooks::list(
+        &visitor.frame(),
+        &endpoints,
+        &asked,
+        &found,
+        next.as_deref(),
+    )))
+}
+
+fn endpoint(view: EndpointView) -> Endpoint {
+    Endpoint {
+        name: view.id,
+        path: view.path,
+        methods: view.methods,
+        authentication: view
+            .authentication
+            .filter(|name| *name != "none")
+            .unwrap_or_default()
+            .to_owned(),
+        workflow: view.workflow.unwrap_or_default(),
+        problem: Some(view.problems.join("; ")).filter(|text| !text.is_empty()),
+    }
+}
+
+fn delivery(summary: DeliverySummary) -> Delivery {
+    Delivery {
+        id: summary.id,
+        endpoint: summary.endpoint,
+        at: summary.received_at,
+        state: summary.fate.to_owned(),
+        reason: summary.reason.unwrap_or_default().to_owned(),
+        source: summary.source_id.unwrap_or_default(),
+        execution: summary.execution,
+        bytes: summary.size,
+    }
+}
+
+async fn one(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path((endpoint, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let view = app.outside.delivery(visitor.organization(), &endpoint, &id).await?;
+    let request = format!("{} {}", view.summary.method, view.url);
+    let mut delivery = delivery(view.summary);
+    if let Some(message) = view.message {
+        delivery.reason = message;
+    }
+    let whole = Whole {
+        delivery,
+        request,
+        headers: view.headers,
+        body: match view.body {
+            KeptBodyView::Text(text) => Some(text),
+            KeptBodyView::Base64(_) | KeptBodyView::Blob(_) | KeptBodyView::Dropped => None,
+        },
+        authentication: view.authentication,
+        problems: view.problems.iter().map(ToString::to_string).collect(),
+        can_replay: view.can_replay,
+    };
+    Ok(answer::page(webhooks::page(&visitor.frame(), &whole)))
+}
+
+async fn replay(
+    State(app): State<App>,
+    Path((endpoint, id)): Path<(String, String)>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let replay = Replay {
+        unverified: sent.text("unverified") == "yes",
+    };
+    let replayed = app
+        .outside
+        .replay(sent.visitor.organization(), &endpoint, &id, replay)
+        .await?;
+    match replayed.execution {
+        Some(execution) => page_of(&execution, "replayed"),
+        None => answer::redirect(&format!(
+            "/ui/webhooks/{}/{}?done=replayed",
+            encoded(&endpoint),
+            encoded(&replayed.delivery)
+        )),
+    }
+}

@@ -1,0 +1,416 @@
+//! The inbox as people see it: endpoints, their deliveries, and playing one again.
+
+use bowline_host::{ErrorKind, HostError, Page};
+use bowline_store::{EntryRange, key, key_parts, prefix};
+use bowline_webhooks::{Delivery, Fate, KeptBody, Received, Refusal, Respond, Verified};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::endpoints::{Target, Webhook};
+use super::webhook::{self, Taken, Untaken};
+use super::{State, inbox, joined};
+
+/// A webhook, or a named callback endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointView {
+    /// Its id: `<workflow>:<trigger>`, or `callback:<name>`.
+    pub id: String,
+    /// `webhook` or `callback`.
+    pub kind: &'static str,
+    /// The workflow that it starts; absent for a callback endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// The path at which it is called.
+    pub path: String,
+    /// The methods that it takes.
+    pub methods: Vec<String>,
+    /// How senders are verified, such as `stripe`; absent where its configuration cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<&'static str>,
+    /// When senders are answered: `immediate`, `result` or `step`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub respond: Option<&'static str>,
+    /// What people wrote about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What keeps it from being called. Empty where it works.
+    pub problems: Vec<String>,
+}
+
+/// A delivery as a list shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliverySummary {
+    /// Its id.
+    pub id: String,
+    /// The endpoint's id.
+    pub endpoint: String,
+    /// When it came.
+    pub received_at: String,
+    /// `started`, `filtered` or `refused`.
+    pub fate: &'static str,
+    /// The execution that it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
+    /// Why it was refused, such as `wrong-signature`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The sender's own id of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_id: Option<String>,
+    /// The method.
+    pub method: String,
+    /// Bytes of its body.
+    pub size: u64,
+    /// The address that it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The delivery that was played again to make this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<String>,
+}
+
+/// A delivery, whole. Credentials are masked.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryView {
+    /// What a list shows.
+    #[serde(flatten)]
+    pub summary: DeliverySummary,
+    /// The address that was called.
+    pub url: String,
+    /// The headers, in the order in which they came.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: KeptBodyView,
+    /// How the sender was verified.
+    pub authentication: String,
+    /// Why it was refused, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What of the body does not fit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Value>,
+    /// The version of the workflow that it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Whether it can be played again.
+    pub can_replay: bool,
+}
+
+/// The body of a delivery.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum KeptBodyView {
+    /// Text.
+    Text(String),
+    /// Bytes that are no text, in base64.
+    Base64(String),
+    /// A large one, by reference.
+    Blob(Value),
+    /// It was not kept.
+    Dropped,
+}
+
+/// How a delivery is played again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Replay {
+    /// Take a refused delivery although it still cannot be verified. Default false.
+    pub unverified: bool,
+}
+
+/// What playing a delivery again led to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Replayed {
+    /// The id of the new delivery.
+    pub delivery: String,
+    /// `started` or `filtered`.
+    pub fate: &'static str,
+    /// The execution that it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
+}
+
+impl State {
+    /// Every webhook and callback endpoint of an organization.
+    pub fn endpoints(&self, organization: &str) -> Vec<EndpointView> {
+        let built = self.0.endpoints.current();
+        let own = built.all.iter().filter(|(owner, ..)| **owner == *organization);
+        own.map(|(_, target, problems)| view_of(organization, target, problems))
+            .collect()
+    }
+
+    /// Deliveries of an endpoint, newest first; `refused` lists those that were refused instead of those that were taken.
+    ///
+    /// # Errors
+    /// `inbox.cursor` for a cursor that is none; where the store cannot be read.
+    pub async fn deliveries(
+        &self,
+        organization: &str,
+        endpoint: &str,
+        refused: bool,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<DeliverySummary>, HostError> {
+        let limit = if limit == 0 { 50 } else { limit.min(500) };
+        if cursor.is_some_and(|cursor| cursor.len() != 36) {
+            return Err(HostError::invalid(
+                "inbox.cursor",
+                "the cursor is not `next` of the page before",
+            ));
+        }
+        let range = EntryRange {
+            space: if refused { inbox::REFUSED } else { inbox::TAKEN }.into(),
+            prefix: prefix(&[organization, endpoint]),
+            after: cursor.map(|cursor| key(&[organization, endpoint, cursor])),
+            reverse: true,
+            limit: limit + 1,
+        };
+        let mut found = inbox::read(&self.0.host, move |store| store.entries(&range)).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found
+            .last()
+            .filter(|_| more)
+            .and_then(|(key, _)| key_parts(key).nth(2).map(ToOwned::to_owned));
+        let items = found
+            .iter()
+            .filter_map(|(_, value)| serde_json::from_slice::<Delivery>(value).ok())
+            .map(|delivery| summary_of(endpoint, &delivery))
+            .collect();
+        Ok(Page { items, next })
+    }
+
+    /// One delivery.
+    ///
+    /// # Errors
+    /// `delivery.not-found`.
+    pub async fn delivery(&self, organization: &str, endpoint: &str, id: &str) -> Result<DeliveryView, HostError> {
+        let delivery = self.find(organization, endpoint, id).await?;
+        let is_webhook = self.0.endpoints.current().webhook(organization, endpoint).is_some();
+        Ok(whole(endpoint, delivery, is_webhook))
+    }
+
+    /// Plays a delivery again, on the workflow as it is now: one that was taken starts another execution, one that was
+    /// refused is verified again, as of the moment when it came.
+    ///
+    /// # Errors
+    /// `delivery.not-found`; `delivery.no-body` where its body was not kept; `delivery.refused` where it still is not
+    /// taken.
+    pub async fn replay(
+        &self,
+        organization: &str,
+        endpoint: &str,
+        id: &str,
+        replay: Replay,
+    ) -> Result<Replayed, HostError> {
+        let inner = &*self.0;
+        let old = self.find(organization, endpoint, id).await?;
+        let webhook = inner
+            .endpoints
+            .current()
+            .webhook(organization, endpoint)
+            .ok_or_else(|| {
+                HostError::not_found("endpoint.not-found", format!("there is no webhook {endpoint} any more"))
+            })?;
+        let raw = inbox::body_of(&inner.host, &old.body).await?.ok_or_else(|| {
+            HostError::new(
+                ErrorKind::Refused,
+                "delivery.no-body",
+                "the body of this delivery was too large to be kept when it was refused",
+            )
+        })?;
+        let ready = webhook.endpoint.as_ref().map_err(|problems| {
+            HostError::new(
+                ErrorKind::Refused,
+                "endpoint.not-configured",
+                format!("the webhook {endpoint} cannot be used: {}", problems.join("; ")),
+            )
+        })?;
+        let verified = match &old.fate {
+            Fate::Refused { .. } => match verified(&webhook, &old, &raw) {
+                Ok(verified) => verified,
+                Err(_) if replay.unverified => Verified::default(),
+                Err(refusal) => return Err(still_refused(&refusal)),
+            },
+            _ => Verified {
+                id: old.source_id.clone(),
+                signed_at: None,
+            },
+        };
+        let was_refused = matches!(old.fate, Fate::Refused { .. });
+        let mut delivery = Delivery {
+            id: uuid::Uuid::now_v7().to_string(),
+            // One that was refused is taken for the first time now, and its sender's id counts.
+            replay_of: (!was_refused).then(|| old.id.clone()),
+            ..old.clone()
+        };
+        let taken = webhook::start(inner, &webhook, ready, &mut delivery, &raw, verified, None).await;
+        let replayed = match taken {
+            Ok(Taken::Started {
+                delivery, execution, ..
+            }) => Replayed {
+                delivery,
+                fate: "started",
+                execution: Some(execution),
+            },
+            Ok(Taken::Filtered { .. } | Taken::Challenge(_)) => Replayed {
+                delivery: delivery.id,
+                fate: "filtered",
+                execution: None,
+            },
+            Err(Untaken::Refused(refusal)) => return Err(still_refused(&refusal)),
+            Err(Untaken::Failed(error)) => return Err(error),
+        };
+        inner.count(organization, endpoint, "replayed");
+        if was_refused {
+            self.forget_refused(organization, endpoint, &old.id).await?;
+        }
+        Ok(replayed)
+    }
+
+    async fn forget_refused(&self, organization: &str, endpoint: &str, id: &str) -> Result<(), HostError> {
+        let write = bowline_store::EntryWrite::Remove {
+            space: inbox::REFUSED.into(),
+            key: key(&[organization, endpoint, id]),
+        };
+        Ok(self.0.host.engine().record(Vec::new(), vec![write]).await?)
+    }
+
+    async fn find(&self, organization: &str, endpoint: &str, id: &str) -> Result<Delivery, HostError> {
+        let found = inbox::delivery(&self.0.host, organization, endpoint, id).await?;
+        found.ok_or_else(|| {
+            HostError::not_found("delivery.not-found", format!("there is no delivery {id} of {endpoint}"))
+        })
+    }
+}
+
+fn verified(webhook: &Webhook, old: &Delivery, raw: &[u8]) -> Result<Verified, Refusal> {
+    let Ok(endpoint) = &webhook.endpoint else {
+        return Ok(Verified::default());
+    };
+    let headers = old.header_map();
+    let method = old.method.parse().unwrap_or_default();
+    endpoint.verify(&Received {
+        method: &method,
+        url: &old.url,
+        path: &old.path,
+        headers: &headers,
+        body: raw,
+        at: old.at,
+    })
+}
+
+fn still_refused(refusal: &Refusal) -> HostError {
+    let error = HostError::new(
+        ErrorKind::Refused,
+        "delivery.refused",
+        format!(
+            "the delivery is still refused: {} [{}]",
+            refusal.message,
+            refusal.reason.name()
+        ),
+    );
+    if refusal.reason.is_about_the_sender() {
+        return error.hint("mend the endpoint's secret; or take it unverified, if you know that it is genuine");
+    }
+    error.hint("mend the endpoint or the workflow first")
+}
+
+fn view_of(organization: &str, target: &Target, problems: &[String]) -> EndpointView {
+    let names = |methods: &[axum::http::Method]| methods.iter().map(ToString::to_string).collect();
+    match target {
+        Target::Webhook(webhook) => {
+            let config = webhook.endpoint.as_ref().ok().map(|endpoint| &endpoint.config);
+            EndpointView {
+                id: webhook.id.clone(),
+                kind: "webhook",
+                workflow: Some(webhook.active.workflow.to_string()),
+                path: joined(organization, &webhook.path),
+                methods: config.map(|config| names(&config.method.0)).unwrap_or_default(),
+                authentication: config.map(|config| config.authentication.name()),
+                respond: config.map(|config| match config.respond {
+                    Respond::Immediate => "immediate",
+                    Respond::Result => "result",
+                    Respond::Step => "step",
+                }),
+                description: webhook.trigger.description.clone(),
+                problems: problems.to_vec(),
+            }
+        }
+        Target::Callback(callback) => {
+            let config = callback.config.as_ref().ok();
+            EndpointView {
+                id: callback.id.clone(),
+                kind: "callback",
+                workflow: None,
+                path: joined(organization, &callback.path),
+                methods: config.map(|config| names(&config.methods())).unwrap_or_default(),
+                authentication: config.map(|config| config.authentication.name()),
+                respond: None,
+                description: None,
+                problems: problems.to_vec(),
+            }
+        }
+    }
+}
+
+fn summary_of(endpoint: &str, delivery: &Delivery) -> DeliverySummary {
+    DeliverySummary {
+        id: delivery.id.clone(),
+        endpoint: endpoint.to_owned(),
+        received_at: bowline_host::time::rfc3339(delivery.at),
+        fate: delivery.fate.name(),
+        execution: match &delivery.fate {
+            Fate::Started { execution, .. } => Some(execution.clone()),
+            _ => None,
+        },
+        reason: match &delivery.fate {
+            Fate::Refused { refusal } => Some(refusal.reason.name()),
+            _ => None,
+        },
+        source_id: delivery.source_id.clone(),
+        method: delivery.method.clone(),
+        size: delivery.size,
+        from: delivery.from.clone(),
+        replay_of: delivery.replay_of.clone(),
+    }
+}
+
+fn whole(endpoint: &str, delivery: Delivery, is_webhook: bool) -> DeliveryView {
+    let can_replay = is_webhook && delivery.body != KeptBody::Dropped;
+    let (message, problems) = match &delivery.fate {
+        Fate::Refused { refusal } => (
+            Some(refusal.message.clone()),
+            refusal
+                .misfits
+                .iter()
+                .map(|misfit| json!({ "pointer": misfit.pointer, "message": misfit.message }))
+                .collect(),
+        ),
+        _ => (None, Vec::new()),
+    };
+    DeliveryView {
+        version: match &delivery.fate {
+            Fate::Started { version, .. } => *version,
+            _ => None,
+        },
+        summary: summary_of(endpoint, &delivery),
+        url: delivery.url,
+        headers: delivery.headers,
+        body: match delivery.body {
+            KeptBody::Text(text) => KeptBodyView::Text(text),
+            KeptBody::Base64(text) => KeptBodyView::Base64(text),
+            KeptBody::Blob(blob) => KeptBodyView::Blob(json!(blob)),
+            KeptBody::Dropped => KeptBodyView::Dropped,
+        },
+        authentication: delivery.authentication,
+        message,
+        problems,
+        can_replay,
+    }
+}

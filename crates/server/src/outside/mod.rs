@@ -1,0 +1,167 @@
+//! Webhooks and callbacks from outside.
+//!
+//! Everything that no route of the server takes comes to [`fallback`]: a webhook may have any path. Which path leads to
+//! what follows from the workflows that are deployed ([`endpoints`]). [`webhook`] takes deliveries, [`callback`] answers
+//! that executions wait for, [`person`] shows a page to people who follow such a link. [`inbox`] keeps deliveries, and
+//! [`desk`] shows them and plays them again.
+
+mod answer;
+mod callback;
+mod desk;
+mod endpoints;
+mod inbox;
+mod incoming;
+mod person;
+mod prune;
+mod webhook;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Request, State as Shared};
+use axum::response::{IntoResponse, Response};
+use bowline_core::TokenKey;
+use bowline_host::{DEFAULT_ORGANIZATION, Host};
+
+pub use self::desk::{DeliverySummary, DeliveryView, EndpointView, KeptBodyView, Replay, Replayed};
+use self::endpoints::{Endpoints, Target};
+use self::inbox::Quarantine;
+use self::incoming::Address;
+use crate::config::Config;
+use crate::guard::Routes;
+use crate::problem::Problem;
+use crate::{App, ServeError};
+
+/// What this part keeps.
+#[derive(Clone)]
+pub struct State(Arc<Inner>);
+
+struct Inner {
+    host: Host,
+    public_url: Option<String>,
+    endpoints: Endpoints,
+    tokens: TokenKey,
+    quarantine: Quarantine,
+    counts: Mutex<BTreeMap<Count, u64>>,
+}
+
+/// Requests of one endpoint that had one outcome.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Count {
+    /// The organization.
+    pub organization: String,
+    /// The endpoint's id; `callbacks` for those by token.
+    pub endpoint: String,
+    /// `started`, `duplicate`, `filtered`, `challenge`, the reason of a refusal, or what became of a callback.
+    pub outcome: &'static str,
+}
+
+impl State {
+    /// The state of a server that starts.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn new(config: &Config, host: &Host) -> Result<Self, ServeError> {
+        let key = host
+            .store()
+            .token_key()
+            .map_err(|error| ServeError::Config(format!("the data folder cannot be read: {error}")))?;
+        let state = Self(Arc::new(Inner {
+            host: host.clone(),
+            public_url: config
+                .public_url
+                .as_deref()
+                .map(|url| url.trim_end_matches('/').to_owned()),
+            endpoints: Endpoints::new(host.active(None)),
+            tokens: TokenKey::new(key),
+            quarantine: Quarantine::default(),
+            counts: Mutex::default(),
+        }));
+        prune::spawn(&state.0);
+        Ok(state)
+    }
+
+    /// How many requests had which outcome since the server began.
+    pub fn counts(&self) -> Vec<(Count, u64)> {
+        let counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|(count, number)| (count.clone(), *number)).collect()
+    }
+}
+
+impl Inner {
+    fn count(&self, organization: &str, endpoint: &str, outcome: &'static str) {
+        let count = Count {
+            organization: organization.to_owned(),
+            endpoint: endpoint.to_owned(),
+            outcome,
+        };
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(count).or_default() += 1;
+    }
+}
+
+/// Its routes: none of its own, because any path may be a webhook's.
+pub fn routes() -> Routes {
+    Routes::new()
+}
+
+/// What answers where no route is.
+pub async fn fallback(Shared(app): Shared<App>, request: Request) -> Response {
+    let inner = &app.outside.0;
+    let (organization, path) = split(request.uri().path());
+    let (organization, path) = (organization.to_owned(), path.to_owned());
+    let built = inner.endpoints.current();
+    let address = Address::of(&request, inner.public_url.as_deref());
+    match built.find(&organization, &path, request.method()) {
+        endpoints::Found::Webhook(webhook, params) => webhook::take(inner, &webhook, params, address, request).await,
+        endpoints::Found::Callback(endpoint, params) => {
+            callback::take_named(inner, &endpoint, params, address, request).await
+        }
+        endpoints::Found::OtherMethods(methods, target) => {
+            if let Target::Webhook(webhook) = &target
+                && let Some(answer) = webhook::challenge(inner, webhook, &request)
+            {
+                return answer;
+            }
+            answer::method_not_allowed(&methods)
+        }
+        endpoints::Found::Nothing => match path.strip_prefix("/callbacks/") {
+            Some(token) if !token.contains('/') => callback::take_token(inner, token, address, request).await,
+            _ => Problem::not_found("path.not-found", "nothing is at this path").into_response(),
+        },
+    }
+}
+
+/// The organization that a path names, and the rest of it.
+fn split(path: &str) -> (&str, &str) {
+    let named = path.strip_prefix("/o/").and_then(|rest| {
+        let slash = rest.find('/')?;
+        let (organization, rest) = rest.split_at(slash);
+        (!organization.is_empty()).then_some((organization, rest))
+    });
+    named.unwrap_or((DEFAULT_ORGANIZATION, path))
+}
+
+/// How a path of an organization begins.
+fn joined(organization: &str, path: &str) -> String {
+    if organization == DEFAULT_ORGANIZATION {
+        path.to_owned()
+    } else {
+        format!("/o/{organization}{path}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_their_organization() {
+        assert_eq!(split("/webhooks/x"), ("default", "/webhooks/x"));
+        assert_eq!(split("/o/acme/webhooks/x"), ("acme", "/webhooks/x"));
+        assert_eq!(split("/o/acme"), ("default", "/o/acme"));
+        assert_eq!(split("/o//x"), ("default", "/o//x"));
+        assert_eq!(joined("acme", "/webhooks/x"), "/o/acme/webhooks/x");
+        assert_eq!(joined("default", "/webhooks/x"), "/webhooks/x");
+    }
+}

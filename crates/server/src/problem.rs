@@ -1,0 +1,155 @@
+//! Errors as RFC 9457 problem details, and the one place where a kind of error becomes a status code.
+
+use std::borrow::Cow;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bowline_host::{ErrorKind, HostError};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+/// The media type of [`Problem`].
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Why a request was refused, or could not be carried out (RFC 9457).
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Problem {
+    /// Where this kind of problem is described, relative to the server.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind of problem in a few words; the same for every occurrence.
+    pub title: Cow<'static, str>,
+    /// The status code of the response.
+    #[serde(serialize_with = "number")]
+    #[schemars(with = "u16")]
+    pub status: StatusCode,
+    /// The kind of problem for programs, such as `execution.not-found`. It does not change between versions.
+    pub code: Cow<'static, str>,
+    /// What was wrong in this request.
+    pub detail: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Everything that is wrong, where that is more than one thing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Value>,
+    #[serde(skip)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+impl Problem {
+    /// A problem with this status and code. `detail` says what was wrong and must not quote secrets.
+    pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        let code = code.into();
+        Self {
+            kind: format!("/docs#{code}"),
+            title: status.canonical_reason().unwrap_or("Refused").into(),
+            status,
+            code,
+            detail: detail.into(),
+            hint: None,
+            problems: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// 400: the request itself is wrong.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "request.invalid", detail)
+    }
+
+    /// 404: there is no such thing, or it belongs to somebody else.
+    pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// 500: a fault of ours. What it was goes to the log under a number that the answer names.
+    pub fn internal(error: &dyn std::fmt::Display) -> Self {
+        let number = uuid::Uuid::now_v7();
+        tracing::error!(%number, %error, "a request failed by a fault");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            format!("the request failed by a fault of the server; its log tells more under {number}"),
+        )
+    }
+
+    /// 503: the server is stopping. Its successor answers.
+    pub fn stopping() -> Self {
+        let detail = "the server is stopping";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server.stopping", detail).retry_after(1)
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Everything that is wrong.
+    #[must_use]
+    pub fn problems(mut self, problems: Vec<Value>) -> Self {
+        self.problems = problems;
+        self
+    }
+
+    /// A header of the response.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// When the client may try again, in seconds.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.header(RETRY_AFTER, seconds.into())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let text = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, text).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        for (name, value) in self.headers {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<HostError> for Problem {
+    fn from(error: HostError) -> Self {
+        let status = match error.kind {
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::Gone => StatusCode::GONE,
+            ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Refused => StatusCode::FORBIDDEN,
+            ErrorKind::Internal => return Self::internal(&error),
+        };
+        let mut problem = Self::new(status, error.code, error.message);
+        problem.hint = error.hint;
+        problem.problems = error
+            .problems
+            .iter()
+            .filter_map(|problem| serde_json::to_value(problem).ok())
+            .collect();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            return problem.retry_after(1);
+        }
+        problem
+    }
+}

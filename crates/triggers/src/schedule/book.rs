@@ -1,0 +1,562 @@
+//! All schedules: those that triggers of workflows are, and those that were made through the API. What people do with
+//! them is here; what they do by themselves is in [`keeper`](super::keeper).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bowline_engine::Clock;
+use bowline_host::{HostError, Page};
+use bowline_store::{EntryRange, EntryWrite, key_parts};
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::calendar::{self, Calendar};
+use super::config::{Overlap, ScheduleConfig};
+use super::keeper::{Keeper, Select};
+use super::ledger::{self, Fate, Fire, FireView};
+use super::row::{self, Owner, Paused, Row};
+use super::view::{ScheduleSpec, ScheduleView};
+use crate::place::{Place, Trouble};
+
+/// The clock may be set at any time, and a sleeping task does not notice: it looks this often.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// How long a schedule that failed rests; twice as long each time.
+const REST: Duration = Duration::from_secs(1);
+
+/// The longest rest.
+const LONG_REST: Duration = Duration::from_secs(60);
+
+/// Schedules at work. Clones are the same ones.
+#[derive(Clone)]
+pub struct Schedules(Arc<Inner>);
+
+struct Inner {
+    place: Arc<dyn Place>,
+    clock: Clock,
+    stop: CancellationToken,
+    /// By organization and name.
+    live: Mutex<BTreeMap<(String, String), Arc<Live>>>,
+    /// Those of schedules that no trigger runs.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What this process knows of a schedule.
+pub(crate) struct Live {
+    keeper: Keeper,
+    /// Held by whoever changes the row.
+    one: tokio::sync::Mutex<()>,
+    /// Something has changed.
+    poke: Notify,
+    select: Mutex<Option<Select>>,
+    problem: Mutex<Option<String>>,
+    stop: CancellationToken,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Schedules {
+    pub(crate) fn new(place: Arc<dyn Place>, clock: Clock, stop: CancellationToken) -> Self {
+        Self(Arc::new(Inner {
+            place,
+            clock,
+            stop,
+            live: Mutex::default(),
+            tasks: Mutex::default(),
+        }))
+    }
+
+    /// The schedules of an organization, by name.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn list(&self, organization: &str) -> Result<Vec<ScheduleView>, HostError> {
+        let rows = self.rows(Some(organization)).await.map_err(told)?;
+        let now = self.0.clock.now();
+        let view = |((_, name), row): ((String, String), Row)| {
+            let problem = self.problem(organization, &name);
+            ScheduleView::of(&name, row, now, problem)
+        };
+        Ok(rows.into_iter().map(view).collect())
+    }
+
+    /// One schedule.
+    ///
+    /// # Errors
+    /// `schedule.not-found`.
+    pub async fn get(&self, organization: &str, name: &str) -> Result<ScheduleView, HostError> {
+        let (row, _) = self.stored(organization, name).await?;
+        Ok(ScheduleView::of(name, row, self.0.clock.now(), self.problem(organization, name)))
+    }
+
+    /// Makes a schedule, or changes one that was made so. What is due by now keeps to what it was before. True where it
+    /// is new.
+    ///
+    /// # Errors
+    /// `schedule.invalid` with everything that is wrong; `schedule.is-trigger` where a workflow has it as a trigger.
+    pub async fn put(&self, organization: &str, name: &str, spec: ScheduleSpec) -> Result<bool, HostError> {
+        if name.is_empty() || name.len() > 200 || name.chars().any(|c| c.is_control() || c == '/') {
+            return Err(invalid(vec![
+                "the name is empty, longer than 200 bytes, or has a slash or control characters".to_owned(),
+            ]));
+        }
+        Calendar::read(&spec.config).map_err(invalid)?;
+        if !self.0.place.startable(organization, &spec.workflow).await {
+            return Err(invalid(vec![format!("no workflow named `{}` is deployed", spec.workflow)]));
+        }
+        let live = self.live(organization, name);
+        let is_new = {
+            let _one = live.one.lock().await;
+            let now = self.0.clock.now();
+            match live.keeper.load().await.map_err(told)? {
+                Some((row, _)) if row.owner != Owner::Api && !row.gone => return Err(is_trigger(&row)),
+                Some((row, _)) if row.owner == Owner::Api => {
+                    settle(&live).await.map_err(told)?;
+                    let change = |row: &mut Row| {
+                        if row.config != spec.config {
+                            row.through = row.through.max(now);
+                        }
+                        row.workflow = spec.workflow;
+                        row.config = spec.config;
+                        row.input = spec.input;
+                        row.description = spec.description;
+                    };
+                    change_row(&live, change).await.map_err(told)?;
+                    false
+                }
+                other => {
+                    let mut row = Row::new(spec.workflow, Owner::Api, spec.config, now);
+                    row.input = spec.input;
+                    row.description = spec.description;
+                    live.keeper.save(&row, other.map(|(_, bytes)| bytes), &[]).await.map_err(told)?;
+                    true
+                }
+            }
+        };
+        if is_new {
+            self.run_own(live);
+        } else {
+            live.poke.notify_one();
+        }
+        Ok(is_new)
+    }
+
+    /// Deletes a schedule that was made through the API, or one whose trigger is gone, with its ledger. Executions stay.
+    ///
+    /// # Errors
+    /// `schedule.not-found`, `schedule.is-trigger`.
+    pub async fn delete(&self, organization: &str, name: &str) -> Result<(), HostError> {
+        let (row, _) = self.stored(organization, name).await?;
+        if row.owner != Owner::Api && !row.gone {
+            return Err(is_trigger(&row));
+        }
+        let live = self.live(organization, name);
+        let _one = live.one.lock().await;
+        live.stop.cancel();
+        let remove = |space: &'static str, key: String| EntryWrite::Remove {
+            space: space.into(),
+            key,
+        };
+        // The row first: a ledger without one is nobody's, and a schedule with half a ledger would be somebody's.
+        let row = remove(row::SPACE, row::row_key(organization, name));
+        self.0.place.record(vec![row]).await.map_err(told)?;
+        loop {
+            let range = EntryRange {
+                space: ledger::SPACE.into(),
+                prefix: ledger::fires_of(organization, name),
+                limit: 1000,
+                ..EntryRange::default()
+            };
+            let fires = self.0.place.entries(range).await.map_err(told)?;
+            if fires.is_empty() {
+                break;
+            }
+            let fires = fires.into_iter().map(|(key, _)| remove(ledger::SPACE, key)).collect();
+            self.0.place.record(fires).await.map_err(told)?;
+        }
+        held(&self.0.live).remove(&(organization.to_owned(), name.to_owned()));
+        Ok(())
+    }
+
+    /// Lets a schedule start nothing until it is told otherwise. What it has started goes on. Again: changes the note.
+    ///
+    /// # Errors
+    /// `schedule.not-found`.
+    pub async fn pause(&self, organization: &str, name: &str, note: &str) -> Result<(), HostError> {
+        let live = self.existing(organization, name).await?;
+        let now = self.0.clock.now();
+        let note = note.to_owned();
+        {
+            let _one = live.one.lock().await;
+            // What was due before the pause is not dropped by it.
+            settle(&live).await.map_err(told)?;
+            let change = move |row: &mut Row| {
+                let at = row.paused.as_ref().map_or(now, |paused| paused.at);
+                row.paused = Some(Paused { at, note });
+            };
+            change_row(&live, change).await.map_err(told)?;
+        }
+        live.poke.notify_one();
+        Ok(())
+    }
+
+    /// Lets it go on. What was due in between is dropped.
+    ///
+    /// # Errors
+    /// `schedule.not-found`.
+    pub async fn unpause(&self, organization: &str, name: &str) -> Result<(), HostError> {
+        let live = self.existing(organization, name).await?;
+        {
+            let _one = live.one.lock().await;
+            settle(&live).await.map_err(told)?;
+            change_row(&live, |row| row.paused = None).await.map_err(told)?;
+        }
+        live.poke.notify_one();
+        Ok(())
+    }
+
+    /// Makes it due now, also while it is paused. With an `id` for the execution, doing it again with the same one does
+    /// nothing, and the first one is the answer.
+    ///
+    /// # Errors
+    /// `schedule.not-found`.
+    pub async fn run_now(
+        &self,
+        organization: &str,
+        name: &str,
+        overlap: Option<Overlap>,
+        id: Option<&str>,
+    ) -> Result<FireView, HostError> {
+        let live = self.existing(organization, name).await?;
+        let select = held(&live.select).clone();
+        let fire = {
+            let _one = live.one.lock().await;
+            live.keeper.run_now(overlap, id, select.as_ref()).await.map_err(told)?
+        };
+        live.poke.notify_one();
+        Ok(FireView::from(&fire))
+    }
+
+    /// Makes the times due that lie in a range (milliseconds since the Unix epoch, both ends included), are over, and
+    /// have no execution: 1,000 at most. By default one after the other.
+    ///
+    /// # Errors
+    /// `schedule.not-found`; `schedule.refused` where the range has more.
+    pub async fn backfill(
+        &self,
+        organization: &str,
+        name: &str,
+        range: (i64, i64),
+        overlap: Option<Overlap>,
+    ) -> Result<Vec<FireView>, HostError> {
+        let live = self.existing(organization, name).await?;
+        let select = held(&live.select).clone();
+        let fires = {
+            let _one = live.one.lock().await;
+            let overlap = overlap.unwrap_or(Overlap::BufferAll);
+            live.keeper.backfill(range, overlap, select.as_ref()).await.map_err(told)?
+        };
+        live.poke.notify_one();
+        Ok(fires.iter().map(FireView::from).collect())
+    }
+
+    /// The ledger of a schedule, the latest due time first. A page may be short although there is more.
+    ///
+    /// # Errors
+    /// `schedule.not-found`; `search.cursor`.
+    pub async fn fires(
+        &self,
+        organization: &str,
+        name: &str,
+        fate: Option<Fate>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<FireView>, HostError> {
+        self.stored(organization, name).await?;
+        let limit = if limit == 0 { 100 } else { limit.min(500) };
+        let after = match cursor {
+            None => None,
+            Some(cursor) => Some(cursor.parse().map_err(|_| {
+                HostError::invalid("search.cursor", "the cursor is not one that a page of this list gave")
+                    .hint("pass `next` of the page before as it is")
+            })?),
+        };
+        let read = if fate.is_some() { 2000 } else { limit };
+        let range = EntryRange {
+            space: ledger::SPACE.into(),
+            prefix: ledger::fires_of(organization, name),
+            after: after.map(|due| ledger::fire_key(organization, name, due)),
+            reverse: true,
+            limit: read,
+        };
+        let found = self.0.place.entries(range).await.map_err(told)?;
+        let there_may_be_more = found.len() == read;
+        let mut items = Vec::new();
+        let mut last = None;
+        let mut full = false;
+        for (key, value) in &found {
+            if items.len() == limit {
+                full = true;
+                break;
+            }
+            let fire = Fire::read(key, value).map_err(|error| told(Trouble::Later(error)))?;
+            last = Some(fire.due);
+            if fate.is_none_or(|fate| fate == fire.fate) {
+                items.push(FireView::from(&fire));
+            }
+        }
+        let next = last.filter(|_| full || there_may_be_more).map(|due| due.to_string());
+        Ok(Page { items, next })
+    }
+
+    /// The next `count` times (1,000 at most) at which a schedule like this is due, from a time on.
+    ///
+    /// # Errors
+    /// `schedule.invalid` with everything that is wrong.
+    pub fn preview(config: &ScheduleConfig, from: i64, count: usize) -> Result<Vec<String>, HostError> {
+        let calendar = Calendar::read(config).map_err(invalid)?;
+        let due = calendar.between(from, i64::MAX, count.min(1000));
+        Ok(due.into_iter().map(calendar::text).collect())
+    }
+
+    /// What time it is for schedules, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        self.0.clock.now()
+    }
+
+    /// Runs the schedules that no trigger is.
+    pub(crate) async fn run_all_own(&self) -> Result<(), Trouble> {
+        for ((organization, name), row) in self.rows(None).await? {
+            let key = (organization, name);
+            if row.owner == Owner::Api && !held(&self.0.live).contains_key(&key) {
+                let live = self.live(&key.0, &key.1);
+                self.run_own(live);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the tasks of those have ended.
+    pub(crate) async fn stopped(&self) {
+        let tasks = std::mem::take(&mut *held(&self.0.tasks));
+        for task in tasks {
+            // One that panicked has been reported by its panic.
+            let _ = task.await;
+        }
+    }
+
+    /// Every schedule, by organization and name.
+    pub(crate) async fn rows(&self, organization: Option<&str>) -> Result<Vec<((String, String), Row)>, Trouble> {
+        let mut range = EntryRange {
+            space: row::SPACE.into(),
+            prefix: row::rows_of(organization),
+            limit: 1000,
+            ..EntryRange::default()
+        };
+        let mut rows = Vec::new();
+        loop {
+            let page = self.0.place.entries(range.clone()).await?;
+            let Some((last, _)) = page.last() else { return Ok(rows) };
+            range.after = Some(last.clone());
+            for (key, value) in page {
+                let mut parts = key_parts(&key);
+                let name = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+                let row = Row::read(&value).map_err(Trouble::Refused)?;
+                rows.push(((name.0.to_owned(), name.1.to_owned()), row));
+            }
+        }
+    }
+
+    /// What this process knows of a schedule.
+    pub(crate) fn live(&self, organization: &str, name: &str) -> Arc<Live> {
+        let key = (organization.to_owned(), name.to_owned());
+        let mut live = held(&self.0.live);
+        let live = live.entry(key).or_insert_with(|| {
+            Arc::new(Live {
+                keeper: Keeper {
+                    place: Arc::clone(&self.0.place),
+                    clock: self.0.clock.clone(),
+                    organization: organization.to_owned(),
+                    name: name.to_owned(),
+                },
+                one: tokio::sync::Mutex::default(),
+                poke: Notify::new(),
+                select: Mutex::default(),
+                problem: Mutex::default(),
+                stop: self.0.stop.child_token(),
+            })
+        });
+        Arc::clone(live)
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    fn run_own(&self, live: Arc<Live>) {
+        let stop = live.stop.clone();
+        let task = tokio::spawn(async move {
+            let mut rest = REST;
+            while let Err(trouble) = live.work(&stop).await {
+                live.report(Some(trouble.to_string()));
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(rest) => rest = (rest * 2).min(LONG_REST),
+                }
+            }
+        });
+        let mut tasks = held(&self.0.tasks);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+    }
+
+    fn problem(&self, organization: &str, name: &str) -> Option<String> {
+        let key = (organization.to_owned(), name.to_owned());
+        let live = held(&self.0.live).get(&key).cloned();
+        live.and_then(|live| held(&live.problem).clone())
+    }
+
+    async fn stored(&self, organization: &str, name: &str) -> Result<(Row, Bytes), HostError> {
+        let key = row::row_key(organization, name);
+        let bytes = self.0.place.entry(row::SPACE, key).await.map_err(told)?;
+        let bytes = bytes.ok_or_else(|| not_found(name))?;
+        let row = Row::read(&bytes).map_err(|error| told(Trouble::Later(error)))?;
+        Ok((row, bytes))
+    }
+
+    /// What is known of a schedule that can still be due.
+    async fn existing(&self, organization: &str, name: &str) -> Result<Arc<Live>, HostError> {
+        let (row, _) = self.stored(organization, name).await?;
+        if row.gone {
+            return Err(not_found(name).hint("the workflow does not have this trigger any more"));
+        }
+        Ok(self.live(organization, name))
+    }
+}
+
+impl Live {
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    pub(crate) fn one(&self) -> &tokio::sync::Mutex<()> {
+        &self.one
+    }
+
+    pub(crate) fn choose(&self, select: Select) {
+        *held(&self.select) = Some(select);
+    }
+
+    pub(crate) fn report(&self, problem: Option<String>) {
+        let mut now = held(&self.problem);
+        if let Some(problem) = problem.as_ref().filter(|problem| now.as_ref() != Some(*problem)) {
+            let Keeper { organization, name, .. } = &self.keeper;
+            tracing::warn!(organization, schedule = name, problem, "a schedule has a problem");
+        }
+        *now = problem;
+    }
+
+    /// Does what is due, when it is due, until it is told to stop or the schedule is not there any more.
+    pub(crate) async fn work(&self, stop: &CancellationToken) -> Result<(), Trouble> {
+        let mut ends: JoinSet<String> = JoinSet::new();
+        let mut followed = BTreeSet::new();
+        let mut again = BTreeSet::new();
+        while !stop.is_cancelled() {
+            let select = held(&self.select).clone();
+            let turn = {
+                let _one = self.one.lock().await;
+                self.keeper.turn(select.as_ref()).await?
+            };
+            self.report(None);
+            if turn.gone {
+                return Ok(());
+            }
+            for id in turn.running {
+                if followed.insert(id.clone()) {
+                    let (place, organization) = (Arc::clone(&self.keeper.place), self.keeper.organization.clone());
+                    // One whose end cannot be waited for must not keep this busy.
+                    let rest = if again.remove(&id) { REST } else { Duration::ZERO };
+                    ends.spawn(async move {
+                        tokio::time::sleep(rest).await;
+                        place.wait(&organization, &id).await;
+                        id
+                    });
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = self.poke.notified() => {}
+                () = self.until(turn.next) => {}
+                Some(ended) = ends.join_next() => if let Ok(id) = ended {
+                    followed.remove(&id);
+                    again.insert(id);
+                },
+            }
+        }
+        Ok(())
+    }
+
+    async fn until(&self, at: Option<i64>) {
+        let Some(at) = at else { return std::future::pending().await };
+        loop {
+            let left = at.saturating_sub(self.keeper.clock.now());
+            let Ok(left) = u64::try_from(left) else { return };
+            if left == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await;
+        }
+    }
+}
+
+/// Gives everything that is due by now its fate.
+async fn settle(live: &Live) -> Result<(), Trouble> {
+    let select = held(&live.select).clone();
+    live.keeper.turn(select.as_ref()).await.map(drop)
+}
+
+/// Changes a row. The caller holds [`Live::one`].
+async fn change_row(live: &Live, change: impl FnOnce(&mut Row)) -> Result<(), Trouble> {
+    let (mut row, bytes) = live.keeper.existing().await?;
+    change(&mut row);
+    live.keeper.save(&row, Some(bytes), &[]).await
+}
+
+fn told(trouble: Trouble) -> HostError {
+    use bowline_host::ErrorKind;
+    match trouble {
+        Trouble::Changed => HostError::new(ErrorKind::Conflict, "schedule.changed", trouble.to_string()),
+        Trouble::Refused(why) => HostError::invalid("schedule.refused", why),
+        Trouble::Later(why) => HostError::new(ErrorKind::Unavailable, "schedule.unavailable", why),
+    }
+}
+
+fn invalid(all: Vec<String>) -> HostError {
+    let problem = |message: String| bowline_host::Problem {
+        message,
+        ..bowline_host::Problem::default()
+    };
+    let error = HostError::invalid("schedule.invalid", format!("the schedule cannot be used: {}", all.join("; ")));
+    error.with(all.into_iter().map(problem).collect())
+}
+
+fn not_found(name: &str) -> HostError {
+    HostError::not_found("schedule.not-found", format!("there is no schedule `{name}`"))
+        .hint("see the list of schedules; one that is a trigger is called `workflow.trigger`")
+}
+
+fn is_trigger(row: &Row) -> HostError {
+    let Owner::Workflow { trigger } = &row.owner else { return invalid(Vec::new()) };
+    HostError::new(
+        bowline_host::ErrorKind::Conflict,
+        "schedule.is-trigger",
+        format!("the schedule is the trigger `{trigger}` of the workflow `{}`", row.workflow),
+    )
+    .hint("change it in the workflow and deploy that; pausing it works here")
+}

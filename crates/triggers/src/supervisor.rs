@@ -1,0 +1,216 @@
+//! Runs the triggers of everything that is deployed: starts and stops them as workflows come, change and go.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bowline_engine::Clock;
+use bowline_host::{Active, Host};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::place::Place;
+use crate::schedule::{ScheduleSource, Schedules};
+use crate::source::{Bound, Source, TriggerView};
+use crate::watch::DirectorySource;
+
+/// How long a trigger that ended in an error rests before it is run again; twice as long each time.
+const REST: Duration = Duration::from_secs(1);
+
+/// The longest rest.
+const LONG_REST: Duration = Duration::from_secs(60);
+
+/// Triggers at work. Clones are the same ones.
+#[derive(Clone)]
+pub struct Triggers(Arc<Inner>);
+
+struct Inner {
+    schedules: Schedules,
+    all: All,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+type All = Arc<Mutex<Vec<Arc<Bound>>>>;
+
+impl Drop for Inner {
+    /// Leaves at once, as a crash would, but for telling the tasks.
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// By organization and name.
+type Running = BTreeMap<(String, String), (Arc<Bound>, CancellationToken, JoinHandle<()>)>;
+
+impl Triggers {
+    /// Runs the triggers of everything that is deployed in `host`, now and later: schedules, directories, and those of
+    /// `others`. `clock` is the engine's.
+    #[must_use]
+    pub fn start(host: &Host, clock: Clock, others: Vec<Arc<dyn Source>>) -> Self {
+        let place: Arc<dyn Place> = Arc::new(host.clone());
+        let stop = CancellationToken::new();
+        let schedules = Schedules::new(Arc::clone(&place), clock.clone(), stop.clone());
+        let mut sources: Vec<Arc<dyn Source>> = vec![
+            Arc::new(ScheduleSource::new(schedules.clone())),
+            Arc::new(DirectorySource::new(clock)),
+        ];
+        sources.extend(others);
+        let all = All::default();
+        let task = tokio::spawn(supervise(Arc::clone(&all), stop.clone(), host.clone(), place, sources));
+        Self(Arc::new(Inner {
+            schedules,
+            all,
+            stop,
+            task: Mutex::new(Some(task)),
+        }))
+    }
+
+    /// The schedules, those of workflows and those that were made through the API.
+    #[must_use]
+    pub fn schedules(&self) -> &Schedules {
+        &self.0.schedules
+    }
+
+    /// The triggers of an organization, and how they are.
+    #[must_use]
+    pub fn list(&self, organization: &str) -> Vec<TriggerView> {
+        let all = self.0.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|bound| bound.organization == organization).map(|bound| bound.view()).collect()
+    }
+
+    /// Stops all of them. What is under way is durable or comes again. Call it before the host is stopped.
+    pub async fn stop(&self) {
+        self.0.stop.cancel();
+        let task = self.0.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            // One that panicked has been reported by its panic.
+            let _ = task.await;
+        }
+        self.0.schedules.stopped().await;
+    }
+}
+
+async fn supervise(
+    shown: All,
+    stop: CancellationToken,
+    host: Host,
+    place: Arc<dyn Place>,
+    sources: Vec<Arc<dyn Source>>,
+) {
+    let mut active = host.active(None);
+    let mut running: Running = BTreeMap::new();
+    let mut rest = REST;
+    loop {
+        let list = Arc::clone(&active.borrow_and_update());
+        let mut all = bind(&list, &place, &sources);
+        for bound in &mut all {
+            // One that goes on as it is keeps what it has to say.
+            if let Some((same, ..)) = running.get(&name(bound)).filter(|(other, ..)| bound.is_like(other)) {
+                *bound = Arc::clone(same);
+            }
+        }
+        shown.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&all);
+        let done = apply(&sources, &all, &mut running, &stop).await;
+        let again = async {
+            if done {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(rest).await;
+        };
+        tokio::select! {
+            () = stop.cancelled() => break,
+            changed = active.changed() => if changed.is_err() { stop.cancelled().await; break },
+            () = again => rest = (rest * 2).min(LONG_REST),
+        }
+        if done {
+            rest = REST;
+        }
+    }
+    for (_, (_, stop, task)) in running {
+        stop.cancel();
+        let _ = task.await;
+    }
+}
+
+fn name(bound: &Bound) -> (String, String) {
+    (bound.organization.clone(), bound.name())
+}
+
+/// Stops what is not there any more or has changed, and starts what is new. False where something is to be tried again.
+async fn apply(sources: &[Arc<dyn Source>], all: &[Arc<Bound>], running: &mut Running, stop: &CancellationToken) -> bool {
+    let wanted: BTreeMap<_, _> = all.iter().map(|bound| (name(bound), bound)).collect();
+    let leaving: Vec<_> = running
+        .iter()
+        .filter(|(name, (bound, ..))| wanted.get(*name).is_none_or(|wanted| !wanted.is_like(bound)))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let leaving: Vec<_> = leaving.iter().filter_map(|name| running.remove(name)).collect();
+    leaving.iter().for_each(|(_, stop, _)| stop.cancel());
+    for (_, _, task) in leaving {
+        let _ = task.await;
+    }
+    let mut done = true;
+    for source in sources {
+        let kind = source.kind().name;
+        let own: Vec<_> = all.iter().filter(|bound| bound.trigger.kind == kind).cloned().collect();
+        if let Err(error) = source.present(&own).await {
+            tracing::warn!(kind, %error, "triggers could not be noted");
+            own.iter().for_each(|bound| bound.report(Some(error.to_string())));
+            done = false;
+            continue;
+        }
+        for bound in own {
+            let name = name(&bound);
+            if !running.contains_key(&name) {
+                let stop = stop.child_token();
+                let task = tokio::spawn(run(Arc::clone(source), Arc::clone(&bound), stop.clone()));
+                running.insert(name, (bound, stop, task));
+            }
+        }
+    }
+    done
+}
+
+/// Runs one trigger, again and again where it fails.
+async fn run(source: Arc<dyn Source>, bound: Arc<Bound>, stop: CancellationToken) {
+    let mut rest = REST;
+    while !stop.is_cancelled() {
+        let began = tokio::time::Instant::now();
+        match source.run(Arc::clone(&bound), stop.clone()).await {
+            Ok(()) => return,
+            Err(error) => bound.report(Some(error.to_string())),
+        }
+        if began.elapsed() > LONG_REST {
+            rest = REST;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(rest) => rest = (rest * 2).min(LONG_REST),
+        }
+    }
+}
+
+/// The triggers of these workflows that one of the sources runs.
+fn bind(active: &[Active], place: &Arc<dyn Place>, sources: &[Arc<dyn Source>]) -> Vec<Arc<Bound>> {
+    let kinds: Vec<&str> = sources.iter().map(|source| source.kind().name).collect();
+    let mut all = Vec::new();
+    for workflow in active {
+        for trigger in workflow.plan.triggers.iter().filter(|trigger| kinds.contains(&trigger.kind.as_str())) {
+            let config = workflow.plan.trigger_config(trigger, &workflow.settings);
+            let problem = config.as_ref().err().map(ToString::to_string);
+            let bound = Bound {
+                organization: workflow.organization.to_string(),
+                workflow: workflow.workflow.to_string(),
+                trigger: trigger.clone(),
+                config: config.unwrap_or_default(),
+                active: workflow.clone(),
+                place: Arc::clone(place),
+                problem: Mutex::default(),
+            };
+            bound.report(problem);
+            all.push(Arc::new(bound));
+        }
+    }
+    all
+}

@@ -1,0 +1,283 @@
+//! What is kept of a request from outside: the inbox.
+//!
+//! A delivery is kept in the very commit that starts its execution, so neither is there without the other, and before
+//! the sender is answered. A refused one is kept too, for a while and not whole, so that people can see what comes and
+//! why it is refused.
+
+use std::collections::BTreeMap;
+
+use bowline_connector::BlobRef;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::mac;
+use crate::refusal::Refusal;
+use crate::scheme::Verified;
+
+/// Bodies up to so many bytes are kept in the record itself; larger ones as a blob: 64 KiB.
+pub const INLINE_BODY: usize = 64 * 1024;
+
+/// Headers that hold credentials: they are kept nowhere, and no workflow sees them.
+const HIDDEN: [&str; 6] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "x-api-key",
+    "x-auth-token",
+    "x-forwarded-access-token",
+];
+
+const MASK: &str = "***";
+
+/// A request from outside, as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivery {
+    /// Its id: a UUIDv7.
+    pub id: String,
+    /// When it came, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// The method.
+    pub method: String,
+    /// The address that was called, whole.
+    pub url: String,
+    /// Its path.
+    pub path: String,
+    /// The parameters of the path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
+    /// Its headers in the order in which they came, names in small letters. Credentials are masked.
+    pub headers: Vec<(String, String)>,
+    /// How large the body was, in bytes.
+    pub size: u64,
+    /// The body.
+    pub body: KeptBody,
+    /// The address that it came from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// How the sender was verified, such as `stripe`.
+    pub authentication: String,
+    /// The sender's own id of it, or what the trigger's `key` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_id: Option<String>,
+    /// The delivery that was played again to make this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<String>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What is kept of a body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum KeptBody {
+    /// It is text, and here it is.
+    Text(String),
+    /// It is not text: base64.
+    Base64(String),
+    /// It is large: a blob.
+    Blob(BlobRef),
+    /// It is not kept: it was refused and is large.
+    Dropped,
+}
+
+impl KeptBody {
+    /// Keeps a small body.
+    pub fn inline(body: &[u8]) -> Self {
+        match std::str::from_utf8(body) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Base64(mac::base64(body)),
+        }
+    }
+
+    /// The bytes, where they are in the record.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Text(text) => Some(text.as_bytes().to_vec()),
+            Self::Base64(text) => mac::Encoding::Base64.decode(text),
+            Self::Blob(_) | Self::Dropped => None,
+        }
+    }
+}
+
+/// What became of a delivery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "is")]
+pub enum Fate {
+    /// It started an execution.
+    Started {
+        /// The execution's id.
+        execution: String,
+        /// The workflow.
+        workflow: String,
+        /// The workflow's version.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<u32>,
+    },
+    /// The trigger's `when` was false: nothing was to start.
+    Filtered,
+    /// It was refused.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+    },
+    /// It is a question whether the endpoint is there, and was answered.
+    Challenge,
+}
+
+impl Fate {
+    /// Its name, such as `started`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::Filtered => "filtered",
+            Self::Refused { .. } => "refused",
+            Self::Challenge => "challenge",
+        }
+    }
+}
+
+/// Headers as they are kept: what is a credential is masked.
+pub fn kept_headers(headers: &HeaderMap, hidden: Option<&str>) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| {
+            let name = name.as_str();
+            let is_hidden = HIDDEN.contains(&name) || hidden.is_some_and(|hidden| hidden.eq_ignore_ascii_case(name));
+            let value = if is_hidden {
+                MASK.into()
+            } else {
+                String::from_utf8_lossy(value.as_bytes())
+            };
+            (name.to_owned(), value.into_owned())
+        })
+        .collect()
+}
+
+/// An address as it is kept: the query parameter that is a credential is masked.
+pub fn kept_url(url: &str, hidden: Option<&str>) -> String {
+    let (Some(hidden), Some((before, query))) = (hidden, url.split_once('?')) else {
+        return url.to_owned();
+    };
+    let parts: Vec<String> = query
+        .split('&')
+        .map(|part| {
+            let name = part.split('=').next().unwrap_or_default();
+            let decoded = url::form_urlencoded::parse(name.as_bytes())
+                .next()
+                .map(|(name, _)| name.into_owned());
+            if decoded.as_deref() == Some(hidden) {
+                format!("{name}={MASK}")
+            } else {
+                part.to_owned()
+            }
+        })
+        .collect();
+    format!("{before}?{}", parts.join("&"))
+}
+
+impl Delivery {
+    /// What the trigger's `when`, `input` and `key` read as `trigger`, with the body as it was read.
+    pub fn trigger(&self, body: Value, verified: &Verified) -> Value {
+        let query = self.url.split_once('?').map_or("", |(_, query)| query);
+        let content_type = self.header("content-type");
+        json!({
+            "id": self.id,
+            "sourceId": self.source_id,
+            "method": self.method,
+            "path": self.path,
+            "url": self.url,
+            "params": self.params,
+            "query": several(url::form_urlencoded::parse(query.as_bytes())),
+            "headers": several(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
+            "contentType": content_type,
+            "body": body,
+            "from": self.from,
+            "authentication": self.authentication,
+            "receivedAt": moment(self.at),
+            "signedAt": verified.signed_at.map(moment),
+        })
+    }
+
+    /// The text of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Its headers, to verify it again. What was masked is not there.
+    pub fn header_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in &self.headers {
+            if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name.as_bytes()), value.parse())
+                && value != MASK
+            {
+                map.append(name, value);
+            }
+        }
+        map
+    }
+}
+
+fn moment(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |moment| moment.to_string())
+}
+
+/// An object of names and values; what comes several times is a list.
+fn several<N: AsRef<str>, V: AsRef<str>>(pairs: impl Iterator<Item = (N, V)>) -> Value {
+    let mut fields: Map<String, Value> = Map::new();
+    for (name, value) in pairs {
+        let value = Value::String(value.as_ref().to_owned());
+        match fields.get_mut(name.as_ref()) {
+            None => drop(fields.insert(name.as_ref().to_owned(), value)),
+            Some(Value::Array(all)) => all.push(value),
+            Some(one) => *one = Value::Array(vec![one.take(), value]),
+        }
+    }
+    Value::Object(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery() -> Delivery {
+        let mut headers = HeaderMap::new();
+        headers.append("x-api-key", "hush".parse().unwrap());
+        headers.append("x-own", "hush".parse().unwrap());
+        headers.append("authorization", "Bearer hush".parse().unwrap());
+        headers.append("x-many", "1".parse().unwrap());
+        headers.append("x-many", "2".parse().unwrap());
+        Delivery {
+            id: "d".into(),
+            at: 1_614_265_330_000,
+            method: "POST".into(),
+            url: kept_url("https://host/p?a=1&k%65y=hush&a=2", Some("key")),
+            path: "/p".into(),
+            params: BTreeMap::new(),
+            headers: kept_headers(&headers, Some("X-Own")),
+            size: 2,
+            body: KeptBody::inline(b"\xff\x00"),
+            from: None,
+            authentication: "none".into(),
+            source_id: None,
+            replay_of: None,
+            fate: Fate::Filtered,
+        }
+    }
+
+    #[test]
+    fn credentials_are_kept_nowhere() {
+        let delivery = delivery();
+        let kept = serde_json::to_string(&delivery).unwrap();
+        assert!(!kept.contains("hush"), "{kept}");
+        assert_eq!(delivery.body.bytes().unwrap(), b"\xff\x00");
+        assert_eq!(delivery.header_map().len(), 2);
+        let trigger = delivery.trigger(json!(1), &Verified::default());
+        assert_eq!(trigger["headers"]["x-many"], json!(["1", "2"]));
+        assert_eq!(trigger["query"], json!({ "a": ["1", "2"], "key": "***" }));
+        assert_eq!(trigger["receivedAt"], "2021-02-25T15:02:10Z");
+        assert_eq!(serde_json::from_str::<Delivery>(&kept).unwrap(), delivery);
+    }
+}

@@ -1,0 +1,102 @@
+//! Webhooks and callbacks from outside: who may send, what was sent, and what is kept of it.
+//!
+//! Nothing here listens, starts executions or knows a status code. A request comes as [`Received`], its raw bytes; an
+//! [`Endpoint`] says whether its sender may send it and whether its body fits; [`body::read`] makes a value of it; a
+//! [`Delivery`] is what is kept.
+//!
+//! What always holds:
+//! - signatures are over the bytes that came, compared in constant time, with every secret that counts at the moment;
+//! - nothing is taken where there is no secret, an empty one, or a configuration that cannot be read;
+//! - a moment that was signed is near now, on either side;
+//! - no text that comes out of here holds a secret or anything of a body.
+
+mod authentication;
+pub mod body;
+mod config;
+mod delivery;
+mod endpoint;
+mod mac;
+mod refusal;
+mod request;
+mod scheme;
+mod secrets;
+mod table;
+mod window;
+
+pub use authentication::{ApiKey, Authentication, BasicCredentials, BearerCredentials, KeyLocation};
+pub use config::{
+    CallbackConfig, Challenge, Config, DEFAULT_BODY_BYTES, DEFAULT_KEEP, DEFAULT_WAIT, KIND, Methods, Respond,
+    Validation,
+};
+pub use delivery::{Delivery, Fate, INLINE_BODY, KeptBody, kept_headers, kept_url};
+pub use endpoint::{Endpoint, too_large};
+pub use mac::{Algorithm, Encoding};
+pub use refusal::{Misfit, Reason, Refusal};
+pub use request::Received;
+pub use scheme::{Scheme, SecretEncoding, Signature, Verified};
+pub use secrets::{Dated, Secrets};
+pub use table::{Found, Table};
+pub use window::DEFAULT_TOLERANCE;
+
+use bowline_connector::{Registry, TriggerType};
+
+/// Fields of `trigger` in a webhook's `when`, `input` and `key`.
+const FIELDS: &[(&str, &str)] = &[
+    ("id", "id of the delivery in the inbox"),
+    ("sourceId", "the sender's own id of it; null where it has none"),
+    ("method", "the method, such as `POST`"),
+    ("path", "the path that was called"),
+    ("url", "the whole address that was called"),
+    ("params", "the parameters of the path, by name"),
+    (
+        "query",
+        "the query: texts by name, a list where a name comes several times",
+    ),
+    (
+        "headers",
+        "the headers by name in small letters; credentials are masked",
+    ),
+    ("contentType", "the header Content-Type; null where there is none"),
+    (
+        "body",
+        "the body: JSON as its value, a form as an object, text as text, anything else as a blob",
+    ),
+    ("from", "the address that it came from; null where it is not known"),
+    ("authentication", "how the sender was verified, such as `stripe`"),
+    ("receivedAt", "when it came, as RFC 3339 text"),
+    ("signedAt", "when it was signed, where that is signed; else null"),
+];
+
+/// Fields of `callback` in a callback endpoint's `correlate`, `success` and `failure`.
+const CALLBACK_FIELDS: &[(&str, &str)] = &[
+    (
+        "body",
+        "the body: JSON as its value, a form as an object, text as text, anything else as a blob",
+    ),
+    (
+        "headers",
+        "the headers by name in small letters; credentials are masked",
+    ),
+    (
+        "query",
+        "the query: texts by name, a list where a name comes several times",
+    ),
+    ("params", "the parameters of the path, by name"),
+    ("method", "the method, such as `POST`"),
+    ("path", "the path that was called"),
+];
+
+/// Adds the trigger `webhook-trigger`, and says what a named callback endpoint is configured with.
+pub fn register(registry: &mut Registry) {
+    registry.add_trigger(
+        TriggerType::of::<Config>(KIND)
+            .input("${trigger.body}")
+            .about("Starts the workflow when somebody calls its path. The workflow's input is the body.")
+            .fields(FIELDS),
+    );
+    registry.set_callback_endpoint(
+        TriggerType::of::<CallbackConfig>("callback")
+            .about("A path at which others answer, and by which they are known.")
+            .fields(CALLBACK_FIELDS),
+    );
+}
