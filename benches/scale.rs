@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bowline_benches::{definition, percentile, resident_memory_mib};
 use bowline_core::{Answer, Attempt, CallbackOptions, Context, Payload, Program, Step, StepError, StepOptions};
 use bowline_engine::{Committed, Engine, Observer, Options, Programs, StartRequest};
-use bowline_store::{DEFAULT_ORGANIZATION, CallbackAddress, Definition, SharedStore};
+use bowline_store::{CallbackAddress, DEFAULT_ORGANIZATION, Definition, SharedStore};
 use bowline_store_sqlite::SqliteStore;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -56,7 +56,7 @@ fn no_op(name: &str) -> Step {
 }
 
 impl Programs for Waits {
-    fn load(&self, definition: &Definition) -> std::result::Result<Arc<dyn Program>, StepError> {
+    fn load(&self, _: &str, definition: &Definition) -> std::result::Result<Arc<dyn Program>, StepError> {
         let name = definition.workflow.clone();
         Ok(Arc::new(move |ctx: Context, input: Payload| {
             let name = name.clone();
@@ -80,7 +80,7 @@ impl Programs for Waits {
         }))
     }
 
-    fn child(&self, _: &Definition, workflow: &str) -> std::result::Result<Definition, StepError> {
+    fn child(&self, _: &str, _: &Definition, workflow: &str) -> std::result::Result<Definition, StepError> {
         Ok(definition(workflow))
     }
 }

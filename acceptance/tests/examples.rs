@@ -39,7 +39,7 @@ struct Flows {
 }
 
 impl Programs for Flows {
-    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
+    fn load(&self, _: &str, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
         let bundle = Bundle::from_content(&definition.content).unwrap();
         let plan = load(bundle.main, &self.registry, &LoadOptions::default()).unwrap_or_else(|p| panic!("{p}"));
         Ok(Arc::new(FlowProgram::new(
@@ -49,7 +49,7 @@ impl Programs for Flows {
         )))
     }
 
-    fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
+    fn child(&self, _: &str, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
         Err(StepError::permanent("workflow.unknown", workflow))
     }
 }

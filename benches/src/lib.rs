@@ -23,7 +23,7 @@ pub const RESULT: usize = 120;
 pub struct NoOps;
 
 impl Programs for NoOps {
-    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
+    fn load(&self, _: &str, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
         let waits = definition.workflow == "wait";
         let result = Payload::of(&"x".repeat(RESULT))
             .map_err(|error| StepError::permanent("bench", "no payload").caused_by(&error))?;
@@ -51,7 +51,7 @@ impl Programs for NoOps {
         }))
     }
 
-    fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
+    fn child(&self, _: &str, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
         Ok(definition(workflow))
     }
 }
@@ -65,7 +65,7 @@ pub struct Flows {
 }
 
 impl Programs for Flows {
-    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
+    fn load(&self, _: &str, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
         let text = String::from_utf8_lossy(&definition.content).into_owned();
         let plan = load(Source::new("bench.yaml", text), &self.registry, &LoadOptions::default())
             .map_err(|problems| StepError::permanent("bench", problems.to_string()))?;
@@ -76,7 +76,7 @@ impl Programs for Flows {
         )))
     }
 
-    fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
+    fn child(&self, _: &str, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
         Err(StepError::permanent("workflow.unknown", workflow))
     }
 }

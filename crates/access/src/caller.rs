@@ -76,6 +76,30 @@ impl Caller {
         Ok(())
     }
 
+    /// Whether a key that may do this much may be in its hands: it may do all of that itself. `organizations` passes only
+    /// from somebody who may act in all of them, and only at home.
+    ///
+    /// # Errors
+    /// [`Denied::Forbidden`] with what is missing.
+    pub fn may_hold(&self, role: Role, scopes: &[Scope]) -> Result<(), Denied> {
+        if self.role < role {
+            return Err(Denied::Forbidden(format!(
+                "a key with the role {role} is not for {}, which is {}",
+                self.name, self.role
+            )));
+        }
+        for scope in scopes {
+            self.may(role, *scope)?;
+        }
+        if scopes.contains(&Scope::Organizations) && !(self.is_super_admin() && self.organization == self.home) {
+            return Err(Denied::Forbidden(format!(
+                "a key with the scope organizations is only for an admin of the organization `{DEFAULT_ORGANIZATION}` with \
+                 that scope, there"
+            )));
+        }
+        Ok(())
+    }
+
     /// Whether it may work with organizations, and act in others: an admin of the default one with the scope.
     #[must_use]
     pub fn is_super_admin(&self) -> bool {
@@ -103,5 +127,32 @@ mod tests {
             Err(Denied::Forbidden(_))
         ));
         assert!(!caller.is_super_admin());
+    }
+
+    #[test]
+    fn nobody_holds_a_key_that_may_do_more() {
+        let all = Caller::loopback();
+        assert_eq!(all.may_hold(Role::Admin, &Scope::ALL), Ok(()));
+        let abroad = Caller {
+            organization: "acme".into(),
+            ..all.clone()
+        };
+        assert!(abroad.may_hold(Role::Admin, &[Scope::Organizations]).is_err());
+        assert_eq!(abroad.may_hold(Role::Admin, &Scope::usual()), Ok(()));
+        let usual = Caller {
+            scopes: Scope::usual(),
+            ..all.clone()
+        };
+        assert!(usual.may_hold(Role::Admin, &Scope::ALL).is_err());
+        let few = Caller {
+            scopes: vec![Scope::Keys],
+            ..all.clone()
+        };
+        assert!(few.may_hold(Role::Viewer, &[Scope::Keys, Scope::Audit]).is_err());
+        let low = Caller {
+            role: Role::Operator,
+            ..all
+        };
+        assert!(low.may_hold(Role::Deployer, &[]).is_err());
     }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Key {
     id: Option<String>,
     /// What it may be used for.
     algorithms: Vec<Algorithm>,
-    pub(crate) key: DecodingKey,
+    pub(crate) verifier: DecodingKey,
 }
 
 struct Fetched {
@@ -206,13 +206,11 @@ fn plain(error: &reqwest::Error) -> String {
 
 fn choose(keys: &[Arc<Key>], id: Option<&str>, algorithm: Algorithm) -> Option<Arc<Key>> {
     let mut fitting = keys.iter().filter(|key| key.algorithms.contains(&algorithm));
-    match id {
-        Some(id) => fitting.find(|key| key.id.as_deref() == Some(id)).cloned(),
-        None => {
-            let only = fitting.next()?;
-            fitting.next().is_none().then(|| Arc::clone(only))
-        }
+    if let Some(id) = id {
+        return fitting.find(|key| key.id.as_deref() == Some(id)).cloned();
     }
+    let only = fitting.next()?;
+    fitting.next().is_none().then(|| Arc::clone(only))
 }
 
 fn read(text: &[u8]) -> Result<Vec<Arc<Key>>, String> {
@@ -272,12 +270,12 @@ fn usable(jwk: &Jwk) -> Option<Arc<Key>> {
     if let Some(only) = common.key_algorithm {
         algorithms.retain(|algorithm| named(*algorithm) == Some(only));
     }
-    let key = DecodingKey::from_jwk(jwk).ok()?;
+    let verifier = DecodingKey::from_jwk(jwk).ok()?;
     (!algorithms.is_empty()).then(|| {
         Arc::new(Key {
             id: common.key_id.clone(),
             algorithms,
-            key,
+            verifier,
         })
     })
 }

@@ -80,7 +80,7 @@ impl Tokens {
             Err(NoKey::Unknown) => return Err(refused("the issuer has no such key")),
             Err(NoKey::Unavailable(why)) => return Err(Denied::Unavailable(why)),
         };
-        let claims = decode::<Map<String, Value>>(token, &key.key, &self.validation(header.alg))
+        let claims = decode::<Map<String, Value>>(token, &key.verifier, &self.validation(header.alg))
             .map_err(|error| Denied::Token(told(error.kind())))?
             .claims;
         self.caller(&claims)

@@ -255,6 +255,7 @@ fn of_engine(error: &EngineError) -> Error {
         EngineError::Unknown(_) => "engine.unknown-execution",
         EngineError::Ended { .. } => "engine.ended",
         EngineError::BadToken => "engine.bad-token",
+        EngineError::TooLarge { .. } => "engine.too-large",
         EngineError::Stuck(_) => "engine.stuck",
         EngineError::KeyTaken { .. } => "engine.key-taken",
         EngineError::EntryExists { .. } => "engine.entry-exists",

@@ -352,12 +352,12 @@ impl Registry {
 }
 
 impl Programs for Registry {
-    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
+    fn load(&self, _: &str, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
         let workflow = self.exact(definition).map_err(Error::into_step_error)?;
         Ok(Arc::clone(&workflow.program))
     }
 
-    fn migrate(&self, _: &Definition, new: &Definition) -> Result<Migration, StepError> {
+    fn migrate(&self, _: &str, _: &Definition, new: &Definition) -> Result<Migration, StepError> {
         // What the new code does not ask for again is not needed; only the code knows.
         self.exact(new).map_err(Error::into_step_error)?;
         Ok(Migration {
@@ -366,7 +366,7 @@ impl Programs for Registry {
         })
     }
 
-    fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
+    fn child(&self, _: &str, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
         self.current(workflow)
             .and_then(|workflow| workflow.definition())
             .map_err(Error::into_step_error)

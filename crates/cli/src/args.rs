@@ -240,6 +240,14 @@ pub(crate) enum Command {
     },
 }
 
+/// Whose workflow a name means.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OrganizationArgs {
+    /// The organization whose workflows are meant.
+    #[arg(long, value_name = "NAME", default_value = bowline_store::DEFAULT_ORGANIZATION)]
+    pub(crate) organization: String,
+}
+
 /// The folder with the executions.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DataArgs {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use bowline_engine::EngineError;
 use bowline_flow::Problems;
+use bowline_host::sources::OpenError;
 use bowline_store::StoreError;
 use bowline_testing::MockError;
 
@@ -189,6 +190,7 @@ impl From<EngineError> for Failure {
             | EngineError::Unknown(_)
             | EngineError::Ended { .. }
             | EngineError::BadToken
+            | EngineError::TooLarge { .. }
             | EngineError::Invalid(_)
             | EngineError::Stuck(_)
             | EngineError::KeyTaken { .. }
@@ -243,6 +245,15 @@ impl From<Problems> for Failure {
             _ => format!("{count} problems in the workflow"),
         };
         Self::usage(format!("{summary}{text}"))
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Problems(problems) => problems.into(),
+            OpenError::Folder(message) => Self::usage(message),
+        }
     }
 }
 

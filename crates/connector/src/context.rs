@@ -1,6 +1,7 @@
 //! What a connector is told about the step it runs, and what it may use.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bowline_core::{BlobRef, BlobStore, StepError};
@@ -32,6 +33,9 @@ pub struct StepContext {
     pub masker: Masker,
     /// Folder against which relative paths in a configuration are resolved: the workflow file's own.
     pub base_dir: Arc<PathBuf>,
+    /// Whether files outside of `base_dir` are out of reach: the workflow is of an organization that shares this machine
+    /// with others. [`file`](Self::file) sees to it.
+    pub confined: bool,
     /// Where content goes that is too large for a journal; none where the program that runs this has no place.
     pub blobs: Option<Arc<dyn BlobStore>>,
 }
@@ -44,6 +48,48 @@ impl StepContext {
     /// than `T`'s, and whatever building it says.
     pub fn connection<T: Send + Sync + 'static>(&self, name: &str) -> Result<Arc<T>, StepError> {
         self.connections.get(name, self)
+    }
+
+    /// Where the file is that `field` of a configuration names; it need not be there. Every path that a workflow gives goes
+    /// through here. Where the step is [`confined`](Self::confined), this looks at the file system.
+    ///
+    /// # Errors
+    /// `file.outside` where it is confined and the path leads outside of its folder, by itself or over a link.
+    pub fn file(&self, field: &str, path: impl AsRef<Path>) -> Result<PathBuf, StepError> {
+        let path = path.as_ref();
+        let whole = self.base_dir.join(path);
+        if !self.confined {
+            return Ok(whole);
+        }
+        let outside = || {
+            StepError::permanent(
+                "file.outside",
+                format!(
+                    "{field}: `{}` is outside of the organization's folder; write a path below it, such as `data/orders.db`",
+                    path.display()
+                ),
+            )
+        };
+        if path.components().any(|part| part == std::path::Component::ParentDir) {
+            return Err(outside());
+        }
+        let root = self
+            .base_dir
+            .canonicalize()
+            .map_err(|error| outside().caused_by(&error))?;
+        // What is not there yet lies where the nearest folder that is there leads.
+        let mut there = whole.as_path();
+        loop {
+            match there.canonicalize() {
+                Ok(real) if real.starts_with(&root) => return Ok(whole),
+                // A link that leads nowhere yet could be written through.
+                Err(error) if error.kind() == ErrorKind::NotFound && there.symlink_metadata().is_err() => {
+                    there = there.parent().ok_or_else(outside)?;
+                }
+                Ok(_) => return Err(outside()),
+                Err(error) => return Err(outside().caused_by(&error)),
+            }
+        }
     }
 
     /// The store of blobs, for `field`, which needs one.
@@ -94,7 +140,52 @@ impl StepContext {
             connections: Connections::default(),
             masker: Masker::default(),
             base_dir: Arc::new(PathBuf::from(".")),
+            confined: false,
             blobs: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confined_step_reaches_its_own_files_only() {
+        let home = tempfile::tempdir().unwrap();
+        let own = home.path().join("own");
+        std::fs::create_dir_all(own.join("data")).unwrap();
+        std::fs::write(home.path().join("secret"), "x").unwrap();
+        let free = StepContext {
+            base_dir: Arc::new(own.clone()),
+            ..StepContext::for_tests()
+        };
+        assert!(free.file("f", "../secret").is_ok());
+        let confined = StepContext { confined: true, ..free };
+        assert_eq!(confined.file("f", "data/new/x.db").unwrap(), own.join("data/new/x.db"));
+        assert_eq!(confined.file("f", own.join("x")).unwrap(), own.join("x"));
+        for path in ["../secret", "data/../../secret", "/etc/passwd", "/no-such-folder/x"] {
+            let error = confined.file("database", path).unwrap_err();
+            assert_eq!(error.code, "file.outside");
+            assert!(error.message.contains("database") && error.message.contains(path), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_leads_nowhere_else_either() {
+        let home = tempfile::tempdir().unwrap();
+        let own = home.path().join("own");
+        std::fs::create_dir(&own).unwrap();
+        std::os::unix::fs::symlink(home.path(), own.join("up")).unwrap();
+        std::os::unix::fs::symlink(home.path().join("later"), own.join("dangling")).unwrap();
+        let confined = StepContext {
+            base_dir: Arc::new(own),
+            confined: true,
+            ..StepContext::for_tests()
+        };
+        for path in ["up/secret", "dangling"] {
+            assert_eq!(confined.file("f", path).unwrap_err().code, "file.outside");
         }
     }
 }

@@ -57,6 +57,14 @@ pub enum EngineError {
         /// How.
         status: Status,
     },
+    /// An answer or a signal is larger than [`Options::max_answer_bytes`](crate::Options). Nothing of it was kept.
+    #[error("it has {size} bytes, and at most {limit} are taken; send a reference to the content instead")]
+    TooLarge {
+        /// How many bytes it has.
+        size: usize,
+        /// How many it may have.
+        limit: usize,
+    },
     /// A token that this store did not make.
     #[error("this is not a callback token of this data folder")]
     BadToken,
@@ -288,7 +296,10 @@ impl Engine {
     }
 
     pub(crate) async fn begin(&self, request: StartRequest, mut beginning: Beginning) -> Result<Handle, EngineError> {
-        let (definition, program) = self.env.program(request.definition).map_err(EngineError::Definition)?;
+        let (definition, program) = self
+            .env
+            .program(&request.organization, request.definition)
+            .map_err(EngineError::Definition)?;
         let input = self.env.externalize(request.input).await?;
         let permit = self.env.place().await?;
         beginning.entries = request.with;

@@ -36,7 +36,8 @@ pub(crate) struct Env {
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) next_exec: AtomicI64,
     pub(crate) defined: Mutex<HashSet<String>>,
-    pub(crate) loaded: Mutex<HashMap<String, Loaded>>,
+    /// By organization and hash: what a program reads of this process is its organization's.
+    pub(crate) loaded: Mutex<HashMap<String, HashMap<String, Loaded>>>,
     pub(crate) in_memory: AtomicUsize,
     pub(crate) empty: Notify,
     pub(crate) stopped: OnceLock<Arc<str>>,
@@ -269,37 +270,53 @@ impl Env {
             .insert(hash.to_owned());
     }
 
-    /// A definition and its program, if it has been loaded before.
-    pub(crate) fn cached(&self, hash: &str) -> Option<Loaded> {
+    /// A definition and its program, if it has been loaded for this organization before.
+    pub(crate) fn cached(&self, organization: &str, hash: &str) -> Option<Loaded> {
         self.loaded
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .get(organization)?
             .get(hash)
             .cloned()
     }
 
-    /// The program of a definition, loaded once.
-    pub(crate) fn program(&self, definition: Definition) -> Result<Loaded, StepError> {
-        if let Some(loaded) = self.cached(&definition.hash) {
+    /// The program of a definition in an organization, loaded once.
+    pub(crate) fn program(&self, organization: &str, definition: Definition) -> Result<Loaded, StepError> {
+        if let Some(loaded) = self.cached(organization, &definition.hash) {
             return Ok(loaded);
         }
-        let program = self.programs.load(&definition)?;
+        let program = self.programs.load(organization, &definition)?;
         let loaded = (Arc::new(definition), program);
         let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(all.entry(loaded.0.hash.clone()).or_insert(loaded).clone())
+        let of_organization = all.entry(organization.to_owned()).or_default();
+        Ok(of_organization
+            .entry(loaded.0.hash.clone())
+            .or_insert(loaded)
+            .clone())
     }
 
     /// As [`Env::stored_definition`], for callers that must not block.
-    pub(crate) async fn definition_of(self: &Arc<Self>, hash: &str) -> Result<Result<Loaded, StepError>, EngineError> {
-        if let Some(found) = self.cached(hash) {
+    pub(crate) async fn definition_of(
+        self: &Arc<Self>,
+        organization: &str,
+        hash: &str,
+    ) -> Result<Result<Loaded, StepError>, EngineError> {
+        if let Some(found) = self.cached(organization, hash) {
             return Ok(Ok(found));
         }
-        let wanted = hash.to_owned();
-        Ok(self.blocking(move |env| env.stored_definition(&wanted)).await??)
+        let (organization, wanted) = (organization.to_owned(), hash.to_owned());
+        Ok(self
+            .blocking(move |env| env.stored_definition(&organization, &wanted))
+            .await??)
     }
 
-    pub(crate) fn child_program(&self, parent: &Definition, workflow: &str) -> Result<Loaded, StepError> {
-        self.program(self.programs.child(parent, workflow)?)
+    pub(crate) fn child_program(
+        &self,
+        organization: &str,
+        parent: &Definition,
+        workflow: &str,
+    ) -> Result<Loaded, StepError> {
+        self.program(organization, self.programs.child(organization, parent, workflow)?)
     }
 
     /// Runs what blocks (reading the store) where it may.
@@ -352,21 +369,25 @@ impl Env {
             return Ok(None);
         };
         let definition = self
-            .stored_definition(&open.row.definition)?
+            .stored_definition(&open.row.organization, &open.row.definition)?
             .map_err(EngineError::Definition)?;
         Ok(Some(Stored::Open(Box::new(open), definition, claim)))
     }
 
-    /// A definition of the store and its program.
-    pub(crate) fn stored_definition(&self, hash: &str) -> Result<Result<Loaded, StepError>, StoreError> {
-        if let Some(found) = self.cached(hash) {
+    /// A definition of the store and its program in an organization.
+    pub(crate) fn stored_definition(
+        &self,
+        organization: &str,
+        hash: &str,
+    ) -> Result<Result<Loaded, StepError>, StoreError> {
+        if let Some(found) = self.cached(organization, hash) {
             return Ok(Ok(found));
         }
         let Some(definition) = self.store.definition(hash)? else {
             let message = format!("the store has no definition {hash}");
             return Ok(Err(StepError::permanent("definition.missing", message)));
         };
-        Ok(self.program(definition))
+        Ok(self.program(organization, definition))
     }
 
     pub(crate) fn entered(&self) {

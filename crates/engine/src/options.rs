@@ -31,6 +31,9 @@ pub struct Options {
     pub park_beyond: Option<Duration>,
     /// A callback that nobody waits for is kept for so long. Default 7 days.
     pub keep_callbacks: Duration,
+    /// An answer of a callback, or the data of a signal, has at most so many bytes; larger ones are
+    /// [`EngineError::TooLarge`](crate::EngineError). Default 16 MiB.
+    pub max_answer_bytes: usize,
     /// An event is kept for so long for executions that began before it and wait for it later. Default 7 days.
     pub keep_events: Duration,
     /// Where payloads of more than 64 KiB are kept, beside the store. None keeps everything in the journal.
@@ -57,6 +60,7 @@ impl Default for Options {
             observer: None,
             park_beyond: Some(Duration::from_secs(10)),
             keep_callbacks: Duration::from_secs(7 * 86_400),
+            max_answer_bytes: 16 * 1024 * 1024,
             keep_events: Duration::from_secs(7 * 86_400),
             blobs: None,
             retention: Vec::new(),

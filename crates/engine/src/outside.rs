@@ -62,7 +62,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::BadToken`] for a token that this store did not make, [`EngineError::Unknown`] for an
-    /// execution or kept callback that does not exist; where the store cannot be read or written.
+    /// execution or kept callback that does not exist, [`EngineError::TooLarge`]; where the store cannot be read or
+    /// written.
     pub async fn deliver(&self, address: &CallbackAddress, answer: Answer) -> Result<Delivered, EngineError> {
         self.env.deliver(address, answer).await
     }
@@ -89,7 +90,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Unknown`] for an execution that does not exist, [`EngineError::Ended`] for one that has
-    /// ended.
+    /// ended, [`EngineError::TooLarge`].
     pub async fn signal(
         &self,
         id: &str,
@@ -97,6 +98,7 @@ impl Engine {
         data: Payload,
         signal: Option<String>,
     ) -> Result<bool, EngineError> {
+        self.env.is_small(data.text())?;
         let row = self.env.row(id).await?;
         let input = Input::Signal {
             name: name.into(),
@@ -134,6 +136,15 @@ impl Env {
             .ok_or_else(|| EngineError::Unknown(id.to_owned()))
     }
 
+    /// Refuses what is too large to be an answer.
+    pub(crate) fn is_small(&self, text: &str) -> Result<(), EngineError> {
+        let (size, limit) = (text.len(), self.options.max_answer_bytes);
+        if size > limit {
+            return Err(EngineError::TooLarge { size, limit });
+        }
+        Ok(())
+    }
+
     pub(crate) async fn deliver(
         self: &Arc<Self>,
         address: &CallbackAddress,
@@ -141,6 +152,14 @@ impl Env {
     ) -> Result<Delivered, EngineError> {
         if let CallbackAddress::Kept(id) = address {
             return self.deliver_kept(*id, None).await;
+        }
+        match &answer {
+            Answer::Succeeded { output, .. } => self.is_small(output.text())?,
+            Answer::Failed(error) => {
+                let text = serde_json::to_string(error).map_err(|error| EngineError::Invalid(error.to_string()))?;
+                self.is_small(&text)?;
+            }
+            Answer::Heartbeat => {}
         }
         loop {
             let found = self.find(address).await?;

@@ -6,24 +6,28 @@ use bowline_core::{Program, StepError};
 use bowline_store::Definition;
 
 /// Makes programs of definitions. A language implements this once.
+///
+/// What a program reads of its process can differ between organizations, so one definition is a program of its own in
+/// each of them.
 pub trait Programs: Send + Sync {
-    /// The program of a definition. The engine keeps it, by the definition's hash.
+    /// The program of a definition in an organization. The engine keeps it, by the two.
     ///
     /// # Errors
     /// Where the definition cannot be run by this version or with this configuration.
-    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError>;
+    fn load(&self, organization: &str, definition: &Definition) -> Result<Arc<dyn Program>, StepError>;
 
-    /// The definition that `workflow` means when an execution of `parent` starts it.
+    /// The definition that `workflow` means when an execution of `parent` starts it, which is of this organization.
     ///
     /// # Errors
     /// Where there is none.
-    fn child(&self, parent: &Definition, workflow: &str) -> Result<Definition, StepError>;
+    fn child(&self, organization: &str, parent: &Definition, workflow: &str) -> Result<Definition, StepError>;
 
-    /// How executions of `old` go on on `new`. The default refuses.
+    /// How executions of `old` go on on `new`, in this organization. The default refuses.
     ///
     /// # Errors
     /// Where that is not possible at all.
-    fn migrate(&self, old: &Definition, new: &Definition) -> Result<Migration, StepError> {
+    fn migrate(&self, organization: &str, old: &Definition, new: &Definition) -> Result<Migration, StepError> {
+        let _ = organization;
         let message = format!(
             "workflow {} cannot be moved from {} to {}",
             old.workflow, old.hash, new.hash

@@ -78,7 +78,7 @@ impl Engine {
                     continue;
                 };
                 drivers.insert(open.row.id.clone(), driver);
-                match env.definition_of(&open.row.definition).await? {
+                match env.definition_of(&open.row.organization, &open.row.definition).await? {
                     Err(error) => {
                         let stuck = stuck(&open, &error);
                         env.stuck(&stuck, open.row.exec);
@@ -128,7 +128,7 @@ impl Engine {
     }
 
     /// Takes up one execution: an unfinished one goes on where it was; a failed or cancelled one runs
-    /// again from the top, keeping the results of what was completed and not undone.
+    /// again from the top, keeping the results of what was completed and not undone. Returns when that is durable.
     ///
     /// # Errors
     /// [`EngineError::AlreadyRunning`] where it is in memory here; others where it does not exist, has succeeded, or
@@ -139,7 +139,7 @@ impl Engine {
 
     /// Takes up one execution on another definition. It runs again from the top: what was done and is the same in
     /// the new definition keeps its result, everything else runs. An unfinished one is paused first; where it is refused
-    /// it goes on as it was.
+    /// it goes on as it was. Returns when that is durable.
     ///
     /// # Errors
     /// As [`Engine::resume`]; and where something was done that the new definition has no place for, with the list.
@@ -194,8 +194,11 @@ impl Engine {
             }),
         };
         let (definition, program) = match onto {
-            Some(onto) => env.program(onto).map_err(EngineError::Definition)?,
-            None => env.definition_of(&hash).await?.map_err(EngineError::Definition)?,
+            Some(onto) => env.program(&row.organization, onto).map_err(EngineError::Definition)?,
+            None => env
+                .definition_of(&row.organization, &hash)
+                .await?
+                .map_err(EngineError::Definition)?,
         };
         let about = id.to_owned();
         let forget = env
@@ -215,6 +218,7 @@ impl Engine {
         };
         let permit = env.place_for(&open).await?;
         let (ended, has_ended) = oneshot::channel();
+        let (accepted, is_accepted) = oneshot::channel();
         let (report, mut reports) = mpsc::unbounded_channel();
         env.stuck.lock().unwrap_or_else(PoisonError::into_inner).remove(&exec);
         let records = env.loaded_records(&open).await.map_err(|stuck| refuse(stuck.error))?;
@@ -225,6 +229,7 @@ impl Engine {
             program,
             permit,
             ended: Some(ended),
+            accepted: Some(accepted),
             resume,
             forget,
             open_waits,
@@ -233,10 +238,12 @@ impl Engine {
         };
         env.send(driver, Message::Recover(Box::new(recover)))?;
         match reports.recv().await {
-            Some(Ok(_)) => Ok(Handle::new(id.to_owned(), has_ended)),
-            Some(Err(stuck)) => Err(refuse(stuck.error)),
-            None => Err(self.env.stopped_error()),
+            Some(Ok(_)) => {}
+            Some(Err(stuck)) => return Err(refuse(stuck.error)),
+            None => return Err(self.env.stopped_error()),
         }
+        is_accepted.await.unwrap_or_else(|_| Err(self.env.stopped_error()))?;
+        Ok(Handle::new(id.to_owned(), has_ended))
     }
 
     /// How an execution goes on on another definition, if nothing that it did is lost by that.
@@ -253,10 +260,10 @@ impl Engine {
             )));
         }
         let (old, _) = env
-            .definition_of(&open.row.definition)
+            .definition_of(&open.row.organization, &open.row.definition)
             .await?
             .map_err(EngineError::Definition)?;
-        let migration = env.programs.migrate(&old, onto).map_err(EngineError::Definition)?;
+        let migration = env.programs.migrate(&open.row.organization, &old, onto).map_err(EngineError::Definition)?;
         let records =
             read_journal(&open.journal).map_err(|error| refuse(format!("its journal cannot be read: {error}")))?;
         let kept = Origin::of(&open.row.id.as_str().into(), &records, String::new(), &|_| true).kept;

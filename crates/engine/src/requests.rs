@@ -110,6 +110,7 @@ async fn one(env: &Arc<Env>, request: Request) -> Result<Option<Stands>, EngineE
             | EngineError::Ended { .. }
             | EngineError::BadToken
             | EngineError::Invalid(_)
+            | EngineError::TooLarge { .. }
             | EngineError::EntryExists { .. }
             | EngineError::EntryChanged { .. }
             | EngineError::Blob(_)),
@@ -142,6 +143,7 @@ async fn carry_out(env: &Arc<Env>, request: RequestKind) -> Result<(), EngineErr
         RequestKind::DeliverKept { id, to } => env.deliver_kept(id, to.as_ref()).await.map(drop),
         RequestKind::DropKept(id) => env.inbox.write(vec![Write::DropDelivery(id)]).await,
         RequestKind::Signal { id, name, data, signal } => {
+            env.is_small(&data)?;
             let row = env.row(&id).await?;
             let data: Payload = serde_json::from_str(&data).map_err(|error| EngineError::Invalid(error.to_string()))?;
             let input = Input::Signal {
@@ -173,8 +175,6 @@ async fn carry_out(env: &Arc<Env>, request: RequestKind) -> Result<(), EngineErr
             };
             prune(env, &rule).await
         }
-        RequestKind::Entries(entries) => {
-            env.inbox.write(entries.into_iter().map(Write::Entry).collect()).await
-        }
+        RequestKind::Entries(entries) => env.inbox.write(entries.into_iter().map(Write::Entry).collect()).await,
     }
 }

@@ -73,7 +73,7 @@ impl Engine {
         }
         let (definition, _) = self
             .env
-            .definition_of(&row.definition)
+            .definition_of(&row.organization, &row.definition)
             .await?
             .map_err(EngineError::Definition)?;
         let request = StartRequest {

@@ -107,7 +107,7 @@ impl Env {
         claim: Claim,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Result<(), crate::Stuck>, EngineError> {
-        let loaded = match self.definition_of(&open.row.definition).await? {
+        let loaded = match self.definition_of(&open.row.organization, &open.row.definition).await? {
             Ok(loaded) => loaded,
             Err(error) => return Ok(Err(crate::recovery::stuck(&open, &error))),
         };

@@ -74,7 +74,7 @@ pub(crate) struct Running {
     pub(crate) waiting: HashMap<Path, Waiting>,
     /// Children that are waited for: their ids, and their paths here.
     pub(crate) children: HashMap<Path, Path>,
-    /// Told when the start is durable.
+    /// Told when the start is durable, or the beginning of another life.
     pub(crate) accepted: Option<Accepted>,
     /// Told the outcome.
     pub(crate) ended: Vec<Ended>,

@@ -99,7 +99,7 @@ async fn bring_one(env: &Arc<Env>, exec: ExecNo, now: i64) -> Result<bool, Engin
         return Ok(false);
     };
     let permit = permit?;
-    let loaded = match env.definition_of(&open.row.definition).await? {
+    let loaded = match env.definition_of(&open.row.organization, &open.row.definition).await? {
         Ok(loaded) => loaded,
         Err(error) => {
             env.stuck(&crate::recovery::stuck(&open, &error), open.row.exec);

@@ -115,7 +115,7 @@ async fn order(world: World, ctx: Context) -> Result<Payload, StepError> {
 }
 
 impl Programs for World {
-    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
+    fn load(&self, _: &str, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
         let world = self.clone();
         let name = definition.workflow.clone();
         Ok(Arc::new(move |ctx: Context, input: Payload| {
@@ -157,7 +157,7 @@ impl Programs for World {
         }))
     }
 
-    fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
+    fn child(&self, _: &str, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
         Ok(definition(workflow))
     }
 }

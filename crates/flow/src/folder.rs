@@ -110,7 +110,7 @@ pub fn is_something_else(source: &Source) -> bool {
                 .into_iter()
                 .chain(crate::lower::STEP_KEYS.iter().copied())
         };
-        words().any(|word| word == key) || bowline_expression::nearest(key, ["steps"].into_iter()).is_some()
+        words().any(|word| word == key) || bowline_expression::nearest(key, ["steps"]).is_some()
     };
     let is_mocks = root.get("services").is_some() && root.get("steps").is_none();
     is_mocks || !root.entries().iter().any(|entry| is_of_workflow(&entry.key))

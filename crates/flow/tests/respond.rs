@@ -1,5 +1,7 @@
 //! `respond`: what whoever waits for a workflow is answered with.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[expect(dead_code, reason = "of what all tests of runs share, this one uses a part")]
 mod support;
 
 use bowline_core::{Event, RESPONSE, decode};
@@ -8,7 +10,6 @@ use serde_json::{Value, json};
 use support::{Ran, ran};
 
 /// The responses in the journal of the only execution.
-#[expect(clippy::unwrap_used, reason = "a journal that cannot be read fails the test")]
 fn responses(ran: &Ran) -> Vec<Value> {
     let records = ran.store.journal(ExecNo(1), 0, usize::MAX).unwrap();
     let events = records.iter().flat_map(|record| decode(&record.events).unwrap());

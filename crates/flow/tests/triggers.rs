@@ -137,6 +137,6 @@ fn an_endpoint_hears_a_reference_and_whether_it_went_well() {
         error.message.contains("bowline.yaml:5") && error.message.contains("correlate"),
         "{error}"
     );
-    let plain = plan.callbacks["plain"].hear(&settings, &json!({ "headers": { "reference": "a" } }));
-    assert_eq!(plain.unwrap().key, "a");
+    let heard = plan.callbacks["plain"].hear(&settings, &json!({ "headers": { "reference": "a" } }));
+    assert_eq!(heard.unwrap().key, "a");
 }

@@ -212,6 +212,7 @@ impl From<EngineError> for HostError {
                 .hint("try again in a moment: what was acknowledged is kept"),
             EngineError::Unknown(id) => Self::no_execution(&id),
             EngineError::Ended { .. } => Self::new(ErrorKind::Gone, "execution.ended", text),
+            EngineError::TooLarge { .. } => Self::new(ErrorKind::TooLarge, "answer.too-large", text),
             EngineError::BadToken => Self::not_found("callback.bad-token", text)
                 .hint("use the token as it was sent; it is for one data folder"),
             EngineError::Blob(_) => Self::internal("blob.failed", &text),

@@ -39,7 +39,7 @@ impl Wanted {
         });
         match found {
             Some(Value::String(text)) => *text == self.text,
-            Some(other) => other.to_string() == self.text,
+            Some(other) => serde_json::to_string(other).is_ok_and(|text| text == self.text),
             None => false,
         }
     }

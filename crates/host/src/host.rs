@@ -8,7 +8,6 @@ use bowline_connector::Registry;
 use bowline_core::{BlobStore, TokenKey};
 use bowline_engine::{Clock, Committed, Engine, Observer, Options};
 use bowline_expression::Masker;
-use bowline_flow::{Runtime, Settings};
 use bowline_store::{ExecutionRow, SharedStore, Store, StoreError};
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
@@ -16,6 +15,7 @@ use tokio::sync::{Mutex, watch};
 use crate::HostError;
 use crate::deploy::{Active, Deployments};
 use crate::feed::Feed;
+use crate::organizations::Organizations;
 
 /// The name of the database in a data folder.
 pub const DATABASE: &str = "bowline.db";
@@ -34,9 +34,9 @@ pub struct HostOptions {
     pub registry: Arc<Registry>,
     /// Knows the secrets of this process; share it with whatever writes logs.
     pub masker: Masker,
-    /// What `env.NAME` reads.
+    /// What `env.NAME` reads; of other organizations than `default` only what is [given](crate::organizations) to them.
     pub env: BTreeMap<String, String>,
-    /// What `credentials...` reads; an object or null.
+    /// What `credentials...` reads; an object or null. As `env`, with `organizations.<name>` for others than `default`.
     pub credentials: Value,
     /// Where callbacks arrive, such as `https://flows.example`. None: `BOWLINE_PUBLIC_URL` in `env`, else
     /// `http://127.0.0.1:8080`.
@@ -46,6 +46,8 @@ pub struct HostOptions {
     pub engine: Options,
     /// Who else is told of every commit, such as metrics. Must be quick.
     pub observers: Vec<Arc<dyn Observer>>,
+    /// The `traceparent` of an execution whose starter belongs to no trace, if it is to begin one. None: it never does.
+    pub trace: Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>,
 }
 
 impl HostOptions {
@@ -61,6 +63,7 @@ impl HostOptions {
             public_url: None,
             engine: Options::default(),
             observers: Vec::new(),
+            trace: None,
         }
     }
 }
@@ -77,12 +80,11 @@ pub(crate) struct Inner {
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) masker: Masker,
-    pub(crate) runtime: Arc<Runtime>,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) data: PathBuf,
+    pub(crate) organizations: Arc<Organizations>,
     pub(crate) clock: Clock,
     pub(crate) tokens: TokenKey,
     pub(crate) feed: Feed,
+    pub(crate) trace: Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>,
     pub(crate) deployments: Deployments,
     /// Held while something is deployed, so that versions are numbered without gaps.
     pub(crate) deploying: Mutex<()>,

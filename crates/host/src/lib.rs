@@ -17,6 +17,7 @@ mod fields;
 mod host;
 pub mod model;
 pub mod names;
+pub mod organizations;
 mod op;
 mod open;
 pub mod programs;

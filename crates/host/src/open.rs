@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, watch};
 use crate::deploy::{self, Deployments};
 use crate::feed::Feed;
 use crate::host::{Inner, Observers};
+use crate::organizations::Organizations;
 use crate::programs::{FlowPrograms, IN_RUST};
 use crate::{BLOBS, DATABASE, Host, HostError, HostOptions, retention};
 
@@ -47,23 +48,31 @@ impl Host {
             public_url: options.public_url,
             ..Settings::default()
         };
-        let programs = Arc::new(FlowPrograms::new(
+        let organizations = Arc::new(Organizations::new(
             Arc::clone(&options.registry),
             options.masker.clone(),
-            settings.clone(),
+            settings,
             Arc::clone(&blobs),
+            &options.data,
         ));
+        let programs = Arc::new(FlowPrograms::new(Arc::clone(&organizations)));
         let feed = Feed::default();
         let mut engine = options.engine;
         let mut observers = options.observers;
         observers.push(Arc::new(feed.clone()));
         engine.observer = Some(Arc::new(Observers(observers)));
         engine.blobs = Some(Arc::clone(&blobs));
-        engine
-            .retention
-            .extend(retention::rules(&store, None, &options.registry)?);
+        // Those of deployed workflows change with their versions, and are applied here.
+        let mut rules = retention::rules(&store, None, &options.registry)?;
+        rules.retain(|rule| {
+            let is_deployed = |known: &(Arc<str>, Arc<str>)| {
+                rule.organization.as_deref() == Some(&*known.0) && rule.workflow.as_deref() == Some(&*known.1)
+            };
+            !table.keys().any(is_deployed)
+        });
+        engine.retention.extend(rules);
+        let retention_interval = engine.retention_interval;
         let clock = engine.clock.clone();
-        let runtime = Arc::clone(programs.runtime());
         let engine = Engine::open(
             Arc::new(store.clone()),
             programs as Arc<dyn Programs>,
@@ -77,18 +86,18 @@ impl Host {
             blobs,
             registry: options.registry,
             masker: options.masker,
-            runtime,
-            settings: Arc::new(settings),
-            data: options.data,
+            organizations,
             clock,
             tokens,
             feed,
+            trace: options.trace,
             deployments: Deployments::default(),
             deploying: Mutex::default(),
             stopped: watch::Sender::default(),
         }));
         host.0.adopt(table)?;
         host.take_up().await?;
+        deploy::retain(&host.0, retention_interval);
         if let Some(folder) = options.workflows {
             deploy::watch(&host, folder).await?;
         }

@@ -1,50 +1,34 @@
 //! Programs for the engine: stored bundles, loaded as workflows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bowline_connector::Registry;
-use bowline_core::{BlobStore, Program, StepError};
+use bowline_core::{Program, StepError};
 use bowline_engine::{Migration, Programs};
-use bowline_flow::{Bundle, Difference, FlowProgram, LoadOptions, Plan, Runtime, Settings, load};
+use bowline_flow::{Bundle, Difference, FlowProgram, LoadOptions, Plan, load};
 use bowline_store::Definition;
 use serde_json::Value;
 
-use bowline_expression::Masker;
-
+use crate::organizations::{self, Organizations};
 use crate::shape::Shape;
 use crate::{names, sources};
 
 /// Makes programs of definitions, and remembers what they look like.
 pub struct FlowPrograms {
-    registry: Arc<Registry>,
-    runtime: Arc<Runtime>,
-    env: BTreeMap<String, String>,
-    credentials: Value,
+    organizations: Arc<Organizations>,
     /// By workflow name, the one that was loaded last.
     shapes: Mutex<HashMap<String, Arc<Shape>>>,
 }
 
 impl FlowPrograms {
-    /// Programs that run with these variables and credentials, and scrub with this masker.
+    /// Programs that run with what their organization is given.
     #[must_use]
-    pub fn new(registry: Arc<Registry>, masker: Masker, settings: Settings, blobs: Arc<dyn BlobStore>) -> Self {
-        let (env, credentials) = (settings.env.clone(), settings.credentials.clone());
-        let runtime = Runtime::new(Arc::clone(&registry), masker, settings).with_blobs(blobs);
-        let runtime = Arc::new(runtime);
+    pub fn new(organizations: Arc<Organizations>) -> Self {
         Self {
-            registry,
-            runtime,
-            env,
-            credentials,
+            organizations,
             shapes: Mutex::default(),
         }
-    }
-
-    /// What the programs run with.
-    #[must_use]
-    pub fn runtime(&self) -> &Arc<Runtime> {
-        &self.runtime
     }
 
     /// What the workflow of this name looks like.
@@ -106,16 +90,14 @@ pub fn migration(difference: Arc<Difference>) -> Migration {
 }
 
 impl Programs for FlowPrograms {
-    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
-        let (bundle, plan) = read(definition, &self.registry)?;
+    fn load(&self, organization: &str, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
+        let (bundle, plan) = read(definition, self.organizations.registry())?;
+        self.organizations.prepare(organization)?;
+        let own = self.organizations.of(organization);
         // Better now than after half of its steps.
-        let missing = names::missing(&plan, &self.env, &self.credentials);
+        let missing = names::missing(&plan, &own.settings.env, &own.settings.credentials);
         if !missing.is_empty() {
-            let names: Vec<String> = missing.into_iter().collect();
-            let message = format!(
-                "the workflow reads {}, which this process does not have",
-                names.join(", ")
-            );
+            let message = organizations::lacks(organization, &missing);
             return Err(StepError::permanent("definition.environment", message));
         }
         let shape = Arc::new(Shape::new(plan.clone()));
@@ -125,17 +107,17 @@ impl Programs for FlowPrograms {
             .insert(plan.name.clone(), shape);
         Ok(Arc::new(FlowProgram::new(
             plan,
-            Arc::clone(&self.runtime),
+            own.runtime,
             bundle.folder,
         )))
     }
 
-    fn migrate(&self, old: &Definition, new: &Definition) -> Result<Migration, StepError> {
-        let ((_, old), (_, new)) = (read(old, &self.registry)?, read(new, &self.registry)?);
+    fn migrate(&self, _: &str, old: &Definition, new: &Definition) -> Result<Migration, StepError> {
+        let ((_, old), (_, new)) = (read(old, self.organizations.registry())?, read(new, self.organizations.registry())?);
         Ok(migration(Arc::new(bowline_flow::diff(&old, &new))))
     }
 
-    fn child(&self, parent: &Definition, workflow: &str) -> Result<Definition, StepError> {
+    fn child(&self, _: &str, parent: &Definition, workflow: &str) -> Result<Definition, StepError> {
         let bundle = Bundle::from_content(&parent.content).map_err(|error| {
             StepError::permanent("definition.invalid", "the stored definition cannot be read").caused_by(&error)
         })?;

@@ -27,7 +27,7 @@ pub struct Replayer {
 }
 
 impl Replayer {
-    /// With these variables and credentials.
+    /// With these variables and credentials, which are those of one organization.
     #[must_use]
     pub fn new(registry: Arc<Registry>, masker: Masker, env: BTreeMap<String, String>, credentials: Value) -> Self {
         Self {

@@ -13,29 +13,32 @@ use crate::programs;
 /// # Errors
 /// Where the store cannot be read.
 pub fn rules(store: &dyn Store, current: Option<&Plan>, registry: &Registry) -> Result<Vec<Retention>, StoreError> {
-    let mut rules = Vec::from_iter(current.and_then(rule));
-    for workflow in store.workflows(DEFAULT_ORGANIZATION)? {
-        if current.is_some_and(|plan| plan.name == workflow) {
-            continue;
-        }
-        let Some(newest) = store.definitions(DEFAULT_ORGANIZATION, &workflow)?.pop() else {
-            continue;
-        };
-        // Most say nothing, and need not be parsed for that.
-        let says_nothing = !String::from_utf8_lossy(&newest.content).contains("retention");
-        if says_nothing {
-            continue;
-        }
-        if let Ok((_, plan)) = programs::read(&newest, registry) {
-            rules.extend(rule(&plan));
+    let mut rules = Vec::from_iter(current.and_then(|plan| rule(DEFAULT_ORGANIZATION, plan)));
+    for organization in store.organizations()? {
+        for workflow in store.workflows(&organization)? {
+            let is_current = organization == DEFAULT_ORGANIZATION && current.is_some_and(|plan| plan.name == workflow);
+            let newest = store.definitions(&organization, &workflow)?.pop();
+            let Some(newest) = newest.filter(|_| !is_current) else {
+                continue;
+            };
+            // Most say nothing, and need not be parsed for that.
+            let says_nothing = !String::from_utf8_lossy(&newest.content).contains("retention");
+            if says_nothing {
+                continue;
+            }
+            if let Ok((_, plan)) = programs::read(&newest, registry) {
+                rules.extend(rule(&organization, &plan));
+            }
         }
     }
     Ok(rules)
 }
 
-fn rule(plan: &Plan) -> Option<Retention> {
+/// What a workflow says of itself; none where it keeps everything.
+#[must_use]
+pub fn rule(organization: &str, plan: &Plan) -> Option<Retention> {
     plan.retention.map(|retention| Retention {
-        organization: Some(DEFAULT_ORGANIZATION.into()),
+        organization: Some(organization.into()),
         workflow: Some(plan.name.clone()),
         after: retention.after,
         keep: retention.keep,

@@ -213,19 +213,19 @@ impl Trace {
                 step.kind = kind.to_string();
                 step.compensates = compensates.as_ref().map(ToString::to_string);
             }
-            What::Timer => step.kind = "timer".to_owned(),
+            What::Timer => "timer".clone_into(&mut step.kind),
             What::Wait { wait, until, beat } => {
                 let waits = waits_for(wait, *until, *beat, masker);
                 step.kind.clone_from(&waits.kind);
                 step.waits_for = Some(waits);
             }
-            What::Emit { event } if **event == *RESPONSE => step.kind = "respond".to_owned(),
+            What::Emit { event } if **event == *RESPONSE => "respond".clone_into(&mut step.kind),
             What::Emit { event } => {
-                step.kind = "emit".to_owned();
+                "emit".clone_into(&mut step.kind);
                 step.emitted = Some(event.to_string());
             }
             What::Child { id, workflow, detached } => {
-                step.kind = "workflow".to_owned();
+                "workflow".clone_into(&mut step.kind);
                 step.child = Some(ChildRef {
                     id: id.to_string(),
                     workflow: workflow.to_string(),

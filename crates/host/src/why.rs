@@ -50,11 +50,11 @@ impl Looking<'_> {
         let who = format!("execution {} of {}", row.id, text::one_line(&row.workflow));
         if row.status.is_finished() {
             why.line = format!("{who} {}", ended(row, &standing));
-            if let Some(Outcome::Failed(error) | Outcome::Cancelled(error)) = &standing.outcome {
-                if let Some(folder) = self.folder {
-                    let command = answers::after_failure(self.store, folder, row, &error.code)?;
-                    why.line.push_str(&format!("; `{command}` goes on with it"));
-                }
+            if let Some(Outcome::Failed(error) | Outcome::Cancelled(error)) = &standing.outcome
+                && let Some(folder) = self.folder
+            {
+                let command = answers::after_failure(self.store, folder, row, &error.code)?;
+                why.line.push_str(&format!("; `{command}` goes on with it"));
             }
             return Ok(why);
         }

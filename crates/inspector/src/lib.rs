@@ -14,3 +14,4 @@ mod parts;
 
 pub use assets::{Asset, asset};
 pub use frame::{Frame, Notice, Section};
+pub use parts::time::duration;

@@ -22,11 +22,17 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "access.unavailable",
         "Who may do this cannot be found out now. Try again in a moment.",
     ),
+    ("answer.too-large", "The answer is larger than an execution takes."),
     ("approval.form", "The answer does not fit the form of the approval."),
     ("approval.none", "No approval is asked for there (any more)."),
     (
         "approval.several",
         "The execution asks for several approvals; name one by its path.",
+    ),
+    ("asset.not-found", "The inspector has no such file."),
+    (
+        "blob.failed",
+        "Large content could not be stored now. Try again in a moment.",
     ),
     ("callback.bad-token", "No callback has this token."),
     ("callback.late", "The execution no longer waits for this."),
@@ -51,6 +57,12 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "definition.refused",
         "The definition that the execution runs cannot be used by this program.",
     ),
+    ("delivery.no-body", "The body of the delivery is not kept any more."),
+    ("delivery.not-found", "There is no such delivery here."),
+    (
+        "delivery.refused",
+        "The delivery is refused again: its signature or body does not fit the endpoint as it is now.",
+    ),
     (
         "deploy.expects",
         "A condition (`If-Match`) is for one workflow at a time.",
@@ -63,6 +75,11 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "deploy.folder",
         "The workflow belongs to the folder of workflows and is changed there.",
     ),
+    (
+        "endpoint.not-configured",
+        "The endpoint misses a secret or another setting, so it takes nothing.",
+    ),
+    ("endpoint.not-found", "There is no such endpoint here."),
     ("entry.changed", "Somebody else has changed it meanwhile."),
     ("entry.exists", "It is there already."),
     ("event.unwritable", "The event cannot be written."),
@@ -73,6 +90,7 @@ pub(crate) const CODES: &[(&str, &str)] = &[
     ("execution.bad-id", "An execution cannot have this id."),
     ("execution.ended", "The execution has ended."),
     ("execution.exists", "There is an execution with this id."),
+    ("execution.failed", "The execution that was waited for failed."),
     ("execution.not-found", "There is no such execution here."),
     (
         "execution.not-resumable",
@@ -88,6 +106,7 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "The execution has not ended, or somebody still waits for it.",
     ),
     ("host.stopping", "The server is stopping. Try again in a moment."),
+    ("inbox.cursor", "The cursor is not one that a page of this list gave."),
     (
         "input.invalid",
         "The input does not fit the workflow; `problems` has every field that is wrong.",
@@ -114,6 +133,7 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "rate.failures",
         "Too many wrong credentials have come from the address.",
     ),
+    ("request.form", "The form cannot be read."),
     (
         "request.invalid",
         "The path, the query, a header or the body cannot be read.",
@@ -122,17 +142,33 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "request.media-type",
         "The body is of another type than the one that is taken.",
     ),
+    (
+        "request.method",
+        "The path takes other methods; the header `Allow` names them.",
+    ),
     ("request.too-large", "The body is larger than the server takes."),
     (
         "request.too-slow",
         "The body came too slowly, and the request was given up.",
     ),
-    ("schedule.changed", "Somebody else has changed the schedule at the same time. Try again."),
-    ("schedule.invalid", "The schedule cannot be used; `problems` has everything that is wrong."),
-    ("schedule.is-trigger", "The schedule is a trigger of a workflow: change it there, and deploy that."),
+    (
+        "schedule.changed",
+        "Somebody else has changed the schedule at the same time. Try again.",
+    ),
+    (
+        "schedule.invalid",
+        "The schedule cannot be used; `problems` has everything that is wrong.",
+    ),
+    (
+        "schedule.is-trigger",
+        "The schedule is a trigger of a workflow: change it there, and deploy that.",
+    ),
     ("schedule.not-found", "There is no such schedule."),
     ("schedule.refused", "The schedule cannot do that; `detail` says why."),
-    ("schedule.unavailable", "The schedule cannot be reached now. Try again in a moment."),
+    (
+        "schedule.unavailable",
+        "The schedule cannot be reached now. Try again in a moment.",
+    ),
     ("search.cursor", "The cursor is not one that a page of this list gave."),
     ("search.path", "A field of a search is not named by a path."),
     ("search.version", "A version is searched for without its workflow."),
@@ -146,6 +182,10 @@ pub(crate) const CODES: &[(&str, &str)] = &[
     ("store.full", "The disk of the data folder is full."),
     ("store.locked", "Another process has the data folder."),
     ("value.not-found", "There is no such value, or not yet."),
+    (
+        "webhook.try-again",
+        "The delivery could not be stored now. Send it again.",
+    ),
     ("workflow.broken", "No version of the workflow can run."),
     (
         "workflow.changed",

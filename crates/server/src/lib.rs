@@ -6,7 +6,7 @@
 //! - [`guard`]: who may do what, and limits;
 //! - [`outside`]: webhooks and callbacks;
 //! - [`inspector`]: pages for people;
-//! - [`accept`]: connections.
+//! - [`accept`][]: connections.
 
 pub mod accept;
 pub mod api;
@@ -75,17 +75,17 @@ impl Server {
         })?;
         let mut api = api::routes();
         let document = api.document();
-        let routes = api
+        let table = api
             .into_routes()
             .merge(outside::routes())
             .merge(inspector::routes())
             .merge(metrics::routes());
-        let app = App::new(host, config, stop, document, routes.rules)?;
+        let app = App::new(host, config, stop, document, table.rules)?;
         let needs_keys = guard::may_listen(&app, address.ip())?;
         if !needs_keys {
             tracing::info!("there is no API key: everybody on this machine is let in, and nobody else");
         }
-        let router = compose(routes.router, &app);
+        let router = compose(table.router, &app);
         Ok(Self {
             app,
             router,
@@ -117,9 +117,9 @@ impl Server {
 }
 
 /// All routes in one router.
-fn compose(routes: Router<App>, app: &App) -> Router {
+fn compose(gathered: Router<App>, app: &App) -> Router {
     let router = guard::layer(
-        routes
+        gathered
             .method_not_allowed_fallback(not_allowed)
             .fallback(outside::fallback),
         app,

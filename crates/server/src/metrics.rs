@@ -1,28 +1,88 @@
-//! Figures for Prometheus.
+//! Figures for Prometheus: `/metrics`, and the counting of requests.
+
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use axum::Router;
-use bowline_host::Host;
+use axum::extract::{MatchedPath, Request, State as FromState};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Method};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use bowline_host::{DEFAULT_ORGANIZATION, Host};
+use bowline_telemetry::{Figures, MEDIA_TYPE, Telemetry};
 
 use crate::config::Config;
-use crate::guard::Routes;
+use crate::guard::{Caller, Role, Routes, Rule, Scope};
 use crate::{App, ServeError};
 
+/// What a request counts as that no route takes: paths of others are not labels.
+const UNMATCHED: &str = "unmatched";
+
 /// What this part keeps.
-pub struct State {}
+#[derive(Default)]
+pub struct State {
+    /// What else of this process is counted.
+    telemetry: OnceLock<Telemetry>,
+    /// Where nothing is attached.
+    own: Figures,
+}
 
 impl State {
     /// The state of a server that starts.
+    ///
+    /// # Errors
+    /// None yet.
     pub fn new(_config: &Config, _host: &Host) -> Result<Self, ServeError> {
-        Ok(Self {})
+        Ok(Self::default())
+    }
+
+    /// Shows what this has gathered, too. It has to be told of commits and attempts, which begin before the server does:
+    /// the host and the registry take it as an observer. Only the first one is taken.
+    pub fn attach(&self, telemetry: &Telemetry) {
+        // A second one would be another process's.
+        let _ = self.telemetry.set(telemetry.clone());
+    }
+
+    fn figures(&self) -> &Figures {
+        self.telemetry.get().map_or(&self.own, Telemetry::figures)
     }
 }
 
 /// Its routes.
 pub fn routes() -> Routes {
-    Routes::new()
+    let rule = Rule::of(Role::Viewer, Scope::Metrics);
+    Routes::new().route(rule, "getMetrics", Method::GET, "/metrics", show)
 }
 
 /// Counts every request of the router.
-pub fn layer(router: Router<App>, _app: &App) -> Router<App> {
-    router
+pub fn layer(router: Router<App>, app: &App) -> Router<App> {
+    router.layer(from_fn_with_state(app.clone(), count))
+}
+
+async fn count(FromState(app): FromState<App>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+    let status = response.status().as_u16();
+    app.metrics
+        .figures()
+        .requested(method.as_str(), route, status, began.elapsed());
+    response
+}
+
+/// Those of another organization than the default one see what is theirs, and nothing of the process.
+async fn show(FromState(app): FromState<App>, caller: Caller) -> Response {
+    let figures = app.metrics.figures();
+    for (count, number) in app.outside.counts() {
+        figures.delivered(&count.organization, &count.endpoint, count.outcome, number);
+    }
+    figures.now(app.host.engine().in_flight(), app.streams.count());
+    let text = match caller.organization.as_str() {
+        DEFAULT_ORGANIZATION => figures.text(),
+        organization => figures.text_of(organization),
+    };
+    ([(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], text).into_response()
 }

@@ -1,6 +1,7 @@
 //! Errors as RFC 9457 problem details, and the one place where a kind of error becomes a status code.
 
 use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -13,9 +14,15 @@ use serde_json::Value;
 /// The media type of [`Problem`].
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
+/// Why a request was refused, or could not be carried out. Its [`Details`] are its fields.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Problem(Box<Details>);
+
 /// Why a request was refused, or could not be carried out (RFC 9457).
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Problem {
+#[schemars(rename = "Problem")]
+pub struct Details {
     /// Where this kind of problem is described, relative to the server.
     #[serde(rename = "type")]
     pub kind: String,
@@ -39,6 +46,21 @@ pub struct Problem {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
+impl Deref for Problem {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Problem {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u16(status.as_u16())
 }
@@ -47,7 +69,7 @@ impl Problem {
     /// A problem with this status and code. `detail` says what was wrong and must not quote secrets.
     pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         let code = code.into();
-        Self {
+        Self(Box::new(Details {
             kind: format!("/docs#{code}"),
             title: status.canonical_reason().unwrap_or("Refused").into(),
             status,
@@ -56,7 +78,7 @@ impl Problem {
             hint: None,
             problems: Vec::new(),
             headers: Vec::new(),
-        }
+        }))
     }
 
     /// 400: the request itself is wrong.
@@ -121,7 +143,7 @@ impl IntoResponse for Problem {
         let mut response = (status, text).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        for (name, value) in self.headers {
+        for (name, value) in self.0.headers {
             headers.insert(name, value);
         }
         response

@@ -206,7 +206,8 @@ impl Api {
             },
         );
         let method = operation.method.as_str().to_ascii_lowercase();
-        let path = operation.path.to_owned();
+        // What takes the rest of a path is a parameter like any other there; a slash in it may be written as %2F.
+        let path = operation.path.replace("{*", "{");
         let described = self.describe(&operation);
         let entry = self.paths.entry(path).or_insert_with(|| json!({}));
         if let Some(methods) = entry.as_object_mut() {
@@ -234,7 +235,7 @@ impl Api {
         operation.rule.describe(&mut out);
         let mut parameters = path_parameters(operation.path);
         if let Some(query) = operation.query {
-            parameters.extend(self.query_parameters(query));
+            parameters.extend(query_parameters(query));
         }
         parameters.extend(operation.fields.iter().map(|(name, meaning)| {
             json!({
@@ -288,43 +289,6 @@ impl Api {
         out
     }
 
-    fn query_parameters(&mut self, of: fn(&mut SchemaGenerator) -> Schema) -> Vec<Value> {
-        let mut own = SchemaSettings::draft2020_12()
-            .with(|settings| {
-                settings.inline_subschemas = true;
-                settings.meta_schema = None;
-            })
-            .into_generator();
-        let schema = of(&mut own).to_value();
-        let required: Vec<&str> = schema
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        schema
-            .get("properties")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-            .map(|(name, schema)| {
-                let mut schema = schema.clone();
-                let description = schema
-                    .as_object_mut()
-                    .and_then(|fields| fields.remove("description"))
-                    .unwrap_or_default();
-                json!({
-                    "name": name,
-                    "in": "query",
-                    "required": required.contains(&name.as_str()),
-                    "description": description,
-                    "schema": schema,
-                })
-            })
-            .collect()
-    }
-
     /// The document of all routes so far.
     pub fn document(&mut self) -> Document {
         // Its schema is in the document though nothing but problems refers to it.
@@ -361,6 +325,43 @@ fn path_parameters(path: &str) -> Vec<Value> {
         .map(|name| {
             let name = name.trim_start_matches('*');
             json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+        })
+        .collect()
+}
+
+fn query_parameters(of: fn(&mut SchemaGenerator) -> Schema) -> Vec<Value> {
+    let mut own = SchemaSettings::draft2020_12()
+        .with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        })
+        .into_generator();
+    let schema = of(&mut own).to_value();
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(name, schema)| {
+            let mut schema = schema.clone();
+            let description = schema
+                .as_object_mut()
+                .and_then(|fields| fields.remove("description"))
+                .unwrap_or_default();
+            json!({
+                "name": name,
+                "in": "query",
+                "required": required.contains(&name.as_str()),
+                "description": description,
+                "schema": schema,
+            })
         })
         .collect()
 }

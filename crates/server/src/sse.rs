@@ -13,23 +13,47 @@ use axum::http::header::{CACHE_CONTROL, HeaderName};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use bowline_host::{HistoryEvent, Host};
+use bowline_host::{HistoryEvent, Host, HostError};
 use futures_util::stream::{self, Stream};
+use tokio::sync::Semaphore;
 
 use crate::App;
+use crate::accept::Taking;
 use crate::config::Events;
 use crate::problem::Problem;
 use crate::stop::Stop;
 
-/// Events read at once.
+/// Events read at once, at most.
 const PAGE: usize = 64;
+
+/// So many bytes of them are kept for a client that may not take them; what is more is read again.
+const KEPT: usize = 2 * 1024;
 
 /// The name of the last event of an execution.
 const FINISHED: &str = "finished";
 
-/// How many streams there are.
-#[derive(Clone, Debug, Default)]
-pub struct Streams(Arc<AtomicUsize>);
+/// So many streams read the journal at the same time. What thousands follow has news for all of them at once, and each
+/// reading takes a thread.
+const READERS: usize = 4;
+
+/// How many streams there are, and the places of those that read.
+#[derive(Clone, Debug)]
+pub struct Streams(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    count: AtomicUsize,
+    readers: Semaphore,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            count: AtomicUsize::new(0),
+            readers: Semaphore::new(READERS),
+        }))
+    }
+}
 
 /// One of them, until this is dropped.
 #[derive(Debug)]
@@ -38,7 +62,7 @@ pub struct Open(Streams);
 impl Streams {
     /// How many there are now.
     pub fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.count.load(Ordering::Relaxed)
     }
 
     /// One more.
@@ -49,8 +73,8 @@ impl Streams {
         if stop.is_stopping() {
             return Err(Problem::stopping());
         }
-        if self.0.fetch_add(1, Ordering::Relaxed) >= limits.max {
-            self.0.fetch_sub(1, Ordering::Relaxed);
+        if self.0.count.fetch_add(1, Ordering::Relaxed) >= limits.max {
+            self.0.count.fetch_sub(1, Ordering::Relaxed);
             let detail = format!("there are {} streams of events, as many as there may be", limits.max);
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "events.too-many", detail).retry_after(5));
         }
@@ -60,7 +84,7 @@ impl Streams {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -81,21 +105,30 @@ struct Reader {
     id: String,
     /// The next commit to read.
     next: u64,
-    ready: VecDeque<HistoryEvent>,
+    /// How many events are read at once: more of small ones.
+    limit: usize,
+    ready: VecDeque<Told>,
     following: bowline_host::Following,
+    taking: Taking,
     stop: Stop,
-    _open: Open,
+    open: Open,
 }
 
 /// The events of an execution, from the commit `from` on, live. Ends behind the end of the execution.
 ///
 /// # Errors
 /// There is no such execution, or there are too many streams.
-pub async fn execution(app: &App, organization: &str, id: &str, from: u64) -> Result<Response, Problem> {
+pub(crate) async fn execution(
+    app: &App,
+    organization: &str,
+    id: &str,
+    from: u64,
+    taking: Taking,
+) -> Result<Response, Problem> {
     let open = app.streams.open(&app.config.events, &app.stop)?;
     // Before the first look: what is committed after it is news.
     let following = app.host.feed().execution(id);
-    let first = app.host.history(organization, id, from, PAGE).await?;
+    let first = app.host.history(organization, id, from, 1).await?;
     if first.items.is_empty() && has_ended(app, organization, id, from).await? {
         // Tells an EventSource not to come back.
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -105,12 +138,13 @@ pub async fn execution(app: &App, organization: &str, id: &str, from: u64) -> Re
         organization: organization.to_owned(),
         id: id.to_owned(),
         next: from,
+        limit: 8,
         ready: VecDeque::new(),
         following,
+        taking,
         stop: app.stop.clone(),
-        _open: open,
+        open,
     };
-    let reader = reader.with(first.items);
     Ok(response(&app.config.events, stream::unfold(Some(reader), step)))
 }
 
@@ -123,13 +157,57 @@ async fn has_ended(app: &App, organization: &str, id: &str, from: u64) -> Result
     Ok(page.items.last().is_some_and(|event| event.kind == FINISHED))
 }
 
+/// An event as it is sent.
+struct Told {
+    event: Event,
+    is_end: bool,
+}
+
 impl Reader {
-    fn with(mut self, items: Vec<HistoryEvent>) -> Self {
-        if let Some(last) = items.last() {
-            self.next = last.seq + 1;
+    /// Reads what comes next. False where there is nothing yet.
+    async fn read(&mut self) -> Result<bool, HostError> {
+        let page = {
+            // It is never closed.
+            let _place = self.open.0.0.readers.acquire().await;
+            // Boxed: while a stream waits, and most do, it has no room for this.
+            let read = self.host.history(&self.organization, &self.id, self.next, self.limit);
+            Box::pin(read).await?
+        };
+        let mut kept = 0;
+        for event in page.items {
+            let bytes = self.take(&event);
+            kept += bytes;
+            if event.last {
+                self.next = event.seq + 1;
+                if kept > KEPT {
+                    self.limit = (self.limit / 2).max(1);
+                    return Ok(true);
+                }
+            }
         }
-        self.ready.extend(items);
-        self
+        self.limit = (self.limit * 2).min(PAGE);
+        Ok(kept > 0)
+    }
+
+    /// Takes an event up to be sent; how many bytes it has.
+    fn take(&mut self, event: &HistoryEvent) -> usize {
+        let text = serde_json::to_string(event).unwrap_or_else(|error| {
+            // Its numbers and texts came from JSON.
+            tracing::error!(%error, execution = %self.id, "an event cannot be told");
+            "{}".to_owned()
+        });
+        let bytes = text.len();
+        let told = Event::default().event("history").data(text);
+        // Only the last one of a commit has its number: a client that was cut off before gets all of the commit again.
+        self.ready.push_back(Told {
+            event: if event.last {
+                told.id(event.seq.to_string())
+            } else {
+                told
+            },
+            is_end: event.kind == FINISHED,
+        });
+        bytes
     }
 }
 
@@ -138,40 +216,27 @@ type Sent = Result<Event, Infallible>;
 async fn step(reader: Option<Reader>) -> Option<(Sent, Option<Reader>)> {
     let mut reader = reader?;
     loop {
-        if let Some(event) = reader.ready.pop_front() {
-            let ended = event.kind == FINISHED && reader.ready.is_empty();
-            return Some((Ok(history(&event)), (!ended).then_some(reader)));
+        if let Some(told) = reader.ready.pop_front() {
+            let is_over = told.is_end && reader.ready.is_empty();
+            return Some((Ok(told.event), (!is_over).then_some(reader)));
         }
-        let read = reader.host.history(&reader.organization, &reader.id, reader.next, PAGE);
-        match read.await {
-            Ok(page) if page.items.is_empty() => {}
-            Ok(page) => {
-                reader = reader.with(page.items);
-                continue;
-            }
+        tokio::select! {
+            () = reader.taking.taking() => {}
+            () = reader.stop.stopped() => return None,
+        }
+        match reader.read().await {
+            Ok(true) => continue,
+            Ok(false) => {}
             Err(error) => {
                 tracing::debug!(%error, execution = %reader.id, "a stream of events ends");
                 return None;
             }
         }
+        reader.ready = VecDeque::new();
         tokio::select! {
             more = reader.following.changed() => if !more { return None },
             () = reader.stop.stopped() => return None,
         }
-    }
-}
-
-fn history(event: &HistoryEvent) -> Event {
-    let sent = Event::default().event("history");
-    // Only the last one of a commit has its number: a client that was cut off before gets all of the commit again.
-    let sent = if event.last {
-        sent.id(event.seq.to_string())
-    } else {
-        sent
-    };
-    match serde_json::to_string(event) {
-        Ok(text) => sent.data(text),
-        Err(error) => sent.comment(format!("an event cannot be told: {error}")),
     }
 }
 

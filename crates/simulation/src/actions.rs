@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use bowline_store::CallbackAddress;
+use bowline_store::{CallbackAddress, DEFAULT_ORGANIZATION};
+
+/// Whose executions there are.
+pub(crate) const ORGANIZATIONS: [&str; 2] = [DEFAULT_ORGANIZATION, "other"];
 
 /// Something that somebody outside does.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Start {
         workflow: usize,
+        organization: String,
         id: String,
         key: Option<String>,
+        /// The key of an entry that begins with it. Several starts may have the same: one of them begins.
+        delivery: Option<String>,
     },
     /// An answer to a callback; a heartbeat where there is no text.
     Answer {

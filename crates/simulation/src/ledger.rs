@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bowline_core::{Event, Outcome, Path, Record, Wait, decode};
-use bowline_store::{ExecNo, JournalRecord, Status, WaitState, Write};
+use bowline_store::{EntryWrite, ExecNo, JournalRecord, NewExecution, Status, WaitState, Write};
 
 /// A rule is broken: which, and how.
 pub(crate) type Broken = String;
@@ -22,6 +22,7 @@ pub(crate) enum Open {
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
     pub(crate) id: Path,
+    pub(crate) organization: String,
     pub(crate) workflow: String,
     pub(crate) started_at: i64,
     pub(crate) status: Status,
@@ -80,8 +81,14 @@ pub(crate) struct Ledger {
     /// Kept callbacks by number, with the wait or the reference that they are for.
     pub(crate) kept: BTreeMap<i64, String>,
     pub(crate) ever_kept: BTreeSet<i64>,
-    /// Executions by start key.
+    /// Executions by organization and start key.
     pub(crate) keys: BTreeMap<String, ExecNo>,
+    /// Entries that began with an execution: its id.
+    pub(crate) entries: BTreeMap<String, String>,
+    /// Whose an execution is to be that is started from outside, and the keys of the entries that begin with it.
+    begins: BTreeMap<String, (String, Vec<String>)>,
+    /// Whose events are, in the order of their numbers.
+    events: Vec<String>,
     pub(crate) records: u64,
     pub(crate) commits: u64,
 }
@@ -91,11 +98,55 @@ impl Ledger {
         self.numbers.get(id).and_then(|exec| self.lives.get(exec))
     }
 
+    /// It is started from outside, with these entries.
+    pub(crate) fn begins(&mut self, id: &str, organization: &str, entries: &[EntryWrite]) {
+        let keys = entries.iter().map(|entry| entry.place().1.to_owned()).collect();
+        self.begins.insert(id.to_owned(), (organization.to_owned(), keys));
+    }
+
+    /// That an execution is whose it is to be, and that the entries that begin with it did.
+    fn begun(&self, new: &NewExecution) -> Result<(), Broken> {
+        let (owner, entries) = match (&new.parent, self.begins.get(&new.id)) {
+            (Some(parent), _) => match self.by_id(parent) {
+                Some(parent) => (&parent.organization, &[][..]),
+                None => return Err(format!("the parent of execution {} was never started", new.id)),
+            },
+            (None, Some((owner, entries))) => (owner, &entries[..]),
+            (None, None) => return Err(format!("nobody started execution {}", new.id)),
+        };
+        if *owner != new.organization {
+            return Err(format!(
+                "execution {} of {owner} began for {}",
+                new.id, new.organization
+            ));
+        }
+        match entries.iter().find(|key| self.entries.get(*key) != Some(&new.id)) {
+            Some(missing) => Err(format!(
+                "execution {} is durable, and its entry {missing} is not",
+                new.id
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Reads a commit that is durable.
     pub(crate) fn read(&mut self, now: i64, writes: &[Write], news: &mut Vec<News>) -> Result<(), Broken> {
         self.commits += 1;
         for write in writes {
             self.write(now, write, news)?;
+        }
+        for write in writes {
+            match write {
+                Write::Start(new) => self.begun(new)?,
+                Write::Entry(EntryWrite::Add(entry)) => {
+                    let id = String::from_utf8_lossy(&entry.value);
+                    let is_it = |write: &Write| matches!(write, Write::Start(new) if new.id == id);
+                    if !writes.iter().any(is_it) {
+                        return Err(format!("the entry {} is durable, and execution {id} is not", entry.key));
+                    }
+                }
+                _ => {}
+            }
         }
         for life in self.lives.values() {
             if life.status.is_finished() != matches!(life.journal.last(), Some(record) if ends(record)) {
@@ -116,6 +167,7 @@ impl Ledger {
                 self.numbers.insert(Arc::clone(&id), new.exec);
                 let life = Life {
                     id,
+                    organization: new.organization.clone(),
                     workflow: new.workflow.clone(),
                     started_at: new.started_at,
                     status: Status::Running,
@@ -138,7 +190,7 @@ impl Ledger {
                     .lives
                     .get_mut(&record.exec)
                     .ok_or_else(|| "a record of an execution that was never started".to_owned())?;
-                life.append(now, record, news)
+                life.append(now, record, &self.events, news)
                     .map_err(|broken| format!("execution {} record {}: {broken}", life.id, record.seq))?;
             }
             Write::Finish(finish) => self.status(finish.exec, finish.status, None),
@@ -186,8 +238,20 @@ impl Ledger {
             Write::DropDelivery(id) => {
                 self.kept.remove(id);
             }
-            Write::ClaimKey { key, exec, .. } => {
-                self.keys.insert(key.clone(), *exec);
+            Write::ClaimKey {
+                organization,
+                key,
+                exec,
+                ..
+            } => {
+                self.keys.insert(format!("{organization}/{key}"), *exec);
+            }
+            Write::Emit(event) => self.events.push(event.organization.clone()),
+            Write::Entry(EntryWrite::Add(entry)) => {
+                let id = String::from_utf8_lossy(&entry.value).into_owned();
+                if let Some(before) = self.entries.insert(entry.key.clone(), id) {
+                    return Err(format!("the entry {} came twice, before with {before}", entry.key));
+                }
             }
             _ => {}
         }
@@ -206,7 +270,13 @@ fn ends(record: &Record) -> bool {
 }
 
 impl Life {
-    fn append(&mut self, now: i64, record: &JournalRecord, news: &mut Vec<News>) -> Result<(), Broken> {
+    fn append(
+        &mut self,
+        now: i64,
+        record: &JournalRecord,
+        events_of: &[String],
+        news: &mut Vec<News>,
+    ) -> Result<(), Broken> {
         if record.seq != self.journal.len() as u64 {
             return Err(format!(
                 "the one before has the number {}",
@@ -225,10 +295,34 @@ impl Life {
             return Err("it goes on after the end".into());
         }
         for event in &events {
-            self.event(record, event, news)
+            self.takes_own(event, events_of)
+                .and_then(|()| self.event(record, event, news))
                 .map_err(|broken| format!("{broken} ({event:?})"))?;
         }
         self.journal.push(Record { at: record.at, events });
+        Ok(())
+    }
+
+    /// That an event which a wait takes is one of its organization.
+    fn takes_own(&self, event: &Event, events_of: &[String]) -> Result<(), Broken> {
+        if let Event::WaitCompleted {
+            path,
+            event: Some(number),
+            ..
+        } = event
+            && let Some(Open::Wait {
+                wait: Wait::Event { .. },
+                ..
+            }) = self.open.get(path)
+        {
+            let owner = usize::try_from(number - 1).ok().and_then(|at| events_of.get(at));
+            if owner != Some(&self.organization) {
+                return Err(format!(
+                    "it takes event {number} of {owner:?} and is of {}",
+                    self.organization
+                ));
+            }
+        }
         Ok(())
     }
 

@@ -35,6 +35,8 @@ pub struct Stats {
     pub ended: u64,
     /// Starts that were acknowledged.
     pub starts: u64,
+    /// Starts that were refused, because what they came with had come before.
+    pub repeated: u64,
     /// Attempts of steps.
     pub calls: u64,
     /// Callbacks that were acknowledged.
@@ -57,6 +59,7 @@ impl Stats {
             executions,
             ended,
             starts,
+            repeated,
             calls,
             callbacks,
             early,
@@ -68,6 +71,7 @@ impl Stats {
         *executions += other.executions;
         *ended += other.ended;
         *starts += other.starts;
+        *repeated += other.repeated;
         *calls += other.calls;
         *callbacks += other.callbacks;
         *early += other.early;

@@ -217,23 +217,30 @@ impl<'a> Life<'a> {
                 world.changed.notify_one();
                 continue;
             }
-            let wants_events = open.iter().filter_map(|exec| state.ledger.lives.get(exec)).any(|life| {
-                life.open.values().any(|open| {
-                    matches!(
-                        open,
-                        Open::Wait {
-                            wait: Wait::Event { .. },
-                            until: None
-                        }
-                    )
-                })
-            });
-            if wants_events && emitters < 50 {
+            let waiting = open
+                .iter()
+                .filter_map(|exec| state.ledger.lives.get(exec))
+                .find(|life| {
+                    life.open.values().any(|open| {
+                        matches!(
+                            open,
+                            Open::Wait {
+                                wait: Wait::Event { .. },
+                                until: None
+                            }
+                        )
+                    })
+                });
+            if let Some(organization) = waiting.map(|life| life.organization.clone())
+                && emitters < 50
+            {
                 emitters += 1;
                 let start = Action::Start {
                     workflow: EMITTER,
+                    organization,
                     id: format!("emitter{emitters}"),
                     key: None,
+                    delivery: None,
                 };
                 state.queue.add(now, start);
                 drop(state);

@@ -1,9 +1,9 @@
 //! What others do: how steps go, who answers callbacks and sends signals, and when.
 
 use bowline_core::{Attempt, Wait};
-use bowline_store::{DEFAULT_ORGANIZATION, CallbackAddress, ExecNo};
+use bowline_store::{CallbackAddress, ExecNo};
 
-use crate::actions::Action;
+use crate::actions::{Action, ORGANIZATIONS};
 use crate::plan::StepPlan;
 use crate::steps::{Behaviour, Purpose, errors};
 use crate::world::State;
@@ -46,12 +46,7 @@ impl State {
         let id = key.split(':').next().unwrap_or_default();
         let exec = self.ledger.numbers.get(id).copied().unwrap_or(ExecNo(0));
         if self.is_new(exec, &format!("key {key}")) {
-            let address = CallbackAddress::Key {
-                organization: DEFAULT_ORGANIZATION.into(),
-                name: "channel".into(),
-                key: key.to_owned(),
-            };
-            self.answer(address, None);
+            self.answer_reference(exec, key, None);
         }
     }
 
@@ -59,6 +54,32 @@ impl State {
     fn is_new(&mut self, exec: ExecNo, what: &str) -> bool {
         let lives = self.ledger.lives.get(&exec).map_or(0, |life| life.lives);
         self.answers.insert(format!("{what} {lives}"))
+    }
+
+    /// Answers a reference; now and then somebody uses the same one in another organization before.
+    fn answer_reference(&mut self, exec: ExecNo, key: &str, until: Option<i64>) {
+        let Some(life) = self.ledger.lives.get(&exec) else {
+            return;
+        };
+        let own = life.organization.clone();
+        let address = |organization: &str| CallbackAddress::Key {
+            organization: organization.to_owned(),
+            name: "channel".into(),
+            key: key.to_owned(),
+        };
+        if self.random.percent(10)
+            && let Some(other) = ORGANIZATIONS.into_iter().find(|other| *other != own)
+        {
+            let text = self.text();
+            let now = self.now();
+            let astray = Action::Answer {
+                address: address(other),
+                text: Some(text),
+                fails: false,
+            };
+            self.queue.add(now, astray);
+        }
+        self.answer(address(&own), until);
     }
 
     fn answer(&mut self, address: CallbackAddress, until: Option<i64>) {
@@ -100,12 +121,7 @@ impl State {
         match wait {
             Wait::Callback { key: Some(key), .. } => {
                 if self.is_new(exec, &format!("key {key}")) {
-                    let address = CallbackAddress::Key {
-                        organization: DEFAULT_ORGANIZATION.into(),
-                        name: "channel".into(),
-                        key: key.clone(),
-                    };
-                    self.answer(address, until);
+                    self.answer_reference(exec, key, until);
                 }
             }
             Wait::Callback { .. } => {

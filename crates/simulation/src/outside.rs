@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bowline_core::{Answer, Event, Outcome, Payload, StepError};
 use bowline_engine::{Delivered, Engine, EngineError, Handle, StartKey, StartRequest};
-use bowline_store::{CallbackAddress, StoreError};
+use bowline_store::{CallbackAddress, Entry, EntryWrite, StoreError};
 
 use crate::actions::Action;
 use crate::ledger::{Broken, Life};
@@ -22,7 +22,22 @@ pub(crate) enum Became {
 /// Does it. An error is a broken rule.
 pub(crate) async fn perform(world: &Arc<World>, engine: &Arc<Engine>, action: Action) -> Result<Became, Broken> {
     match action {
-        Action::Start { workflow, id, key } => start(world, engine, workflow, id, key).await,
+        Action::Start {
+            workflow,
+            organization,
+            id,
+            key,
+            delivery,
+        } => {
+            let request = StartRequest {
+                id: Some(id.clone()),
+                key: key.map(StartKey::new),
+                with: delivery.iter().map(|delivery| entry(delivery, &id)).collect(),
+                organization: organization.into(),
+                ..StartRequest::new(definition(workflow), Payload::null())
+            };
+            start(world, engine, id, request).await
+        }
         Action::Answer { address, text, fails } => answer(world, engine, address, text, fails).await,
         Action::Signal { id, name, data, signal } => {
             let data = Payload::of(&data).map_err(|error| error.to_string())?;
@@ -92,23 +107,27 @@ fn failed(world: &World, id: &str, error: EngineError, may: impl Fn(&Life) -> bo
     }
 }
 
-async fn start(
-    world: &Arc<World>,
-    engine: &Arc<Engine>,
-    workflow: usize,
-    id: String,
-    key: Option<String>,
-) -> Result<Became, Broken> {
-    let request = StartRequest {
-        id: Some(id.clone()),
-        key: key.clone().map(StartKey::new),
-        ..StartRequest::new(definition(workflow), Payload::null())
-    };
+async fn start(world: &Arc<World>, engine: &Arc<Engine>, id: String, request: StartRequest) -> Result<Became, Broken> {
+    let organization = Arc::clone(&request.organization);
+    let key = request.key.as_ref().map(|key| format!("{organization}/{}", key.key));
+    world.lock().ledger.begins(&id, &organization, &request.with);
     let handle = match engine.start(request).await {
         Ok(handle) => handle,
         // An earlier try was durable, and nobody heard of it.
         Err(EngineError::Store(error)) if matches!(&*error, StoreError::Duplicate { id: there } if *there == id) => {
             return known(world, &id, |_| Ok(()));
+        }
+        // It came before, with another execution.
+        Err(EngineError::EntryExists { key, .. }) => {
+            let mut state = world.lock();
+            state.stats.repeated += 1;
+            let other = state.ledger.entries.get(&key).and_then(|id| state.ledger.by_id(id));
+            return match other {
+                Some(_) => Ok(Became::Done),
+                None => Err(format!(
+                    "execution {id} was refused for the entry {key}, which is not durable"
+                )),
+            };
         }
         Err(error) => return failed(world, &id, error, |_| false),
     };
@@ -136,6 +155,11 @@ async fn start(
     known(world, handle.id(), |_| Ok(()))?;
     watch(world, handle);
     Ok(Became::Done)
+}
+
+/// What is written with the execution that a delivery begins.
+fn entry(delivery: &str, id: &str) -> EntryWrite {
+    EntryWrite::Add(Entry::new("delivery", delivery, id.to_owned()))
 }
 
 /// Waits for an end, and holds what is told of it to what is durable.
@@ -197,6 +221,14 @@ async fn answer(
     match (&delivered, &text) {
         (Delivered::Accepted { execution }, Some(text)) => {
             let life = life(execution)?;
+            if let CallbackAddress::Key { organization, .. } = &address
+                && life.organization != *organization
+            {
+                return Err(format!(
+                    "an answer to {address:?} went to execution {execution} of {}",
+                    life.organization
+                ));
+            }
             let recorded = life
                 .journal
                 .iter()

@@ -41,7 +41,7 @@ pub(crate) fn definition(workflow: usize) -> Definition {
 }
 
 impl Programs for Workflows {
-    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
+    fn load(&self, _: &str, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
         let number = definition
             .workflow
             .trim_start_matches('w')
@@ -50,7 +50,7 @@ impl Programs for Workflows {
         Ok(Arc::new(self.program(number)?))
     }
 
-    fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
+    fn child(&self, _: &str, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
         let number = workflow.trim_start_matches('w').parse().unwrap_or(usize::MAX);
         Ok(definition(number))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bowline_core::TokenKey;
 use bowline_store::{MemoryStore, Store};
 
-use crate::actions::Action;
+use crate::actions::{Action, ORGANIZATIONS};
 use crate::check::check;
 use crate::ledger::Broken;
 use crate::life::{Life, Mischief};
@@ -81,12 +81,30 @@ fn outsiders(random: &mut Random, workflows: &Workflows) {
             Some(_) => 1,
             None => random.between(1, last),
         } as usize;
-        let start = Action::Start {
-            workflow,
-            id: id.clone(),
-            key: keyed,
-        };
-        state.queue.add(at, start);
+        let organization = random.pick(&[0, 0, 1]) as usize;
+        // What comes with a delivery comes again, from a sender that has not heard of the first.
+        let delivery = (keyed.is_none() && random.percent(40)).then(|| format!("d{}", random.below(3)));
+        let times = if delivery.is_some() { random.between(1, 3) } else { 1 };
+        for again in 0..times {
+            let start = Action::Start {
+                workflow,
+                organization: ORGANIZATIONS[organization].to_owned(),
+                id: if again == 0 {
+                    id.clone()
+                } else {
+                    format!("{id}-{again}")
+                },
+                key: keyed.clone(),
+                delivery: delivery.clone(),
+            };
+            let at = at
+                + if again == 0 {
+                    0
+                } else {
+                    random.pick(&[0, 0, 1, 50, 10_000]) as i64
+                };
+            state.queue.add(at, start);
+        }
         if random.percent(20) {
             let at = at + random.pick(&[0, 1, 10, 100, 5_000, 30_000, 100_000]) as i64;
             state.queue.add(at, Action::Cancel { id: id.clone() });

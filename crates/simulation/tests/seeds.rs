@@ -30,6 +30,7 @@ fn every_rule_holds_for_ten_thousand_seeds() {
             ("callbacks", stats.callbacks),
             ("early callbacks", stats.early),
             ("starts", stats.starts),
+            ("repeated deliveries", stats.repeated),
         ] {
             assert!(seen > count / 10, "there were only {seen} {what}");
         }

@@ -22,7 +22,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use entries::{DEFAULT_ORGANIZATION, Entry, EntryRange, EntryWrite, KEPT_BLOBS, is_blob_kept, key, key_parts, prefix};
+pub use entries::{
+    DEFAULT_ORGANIZATION, Entry, EntryRange, EntryWrite, KEPT_BLOBS, is_blob_kept, key, key_parts, prefix,
+};
 pub use error::StoreError;
 pub use memory::{Fault, Hold, MemoryStore, Witness};
 pub use requests::{CallbackAddress, PauseTarget, Request, RequestKind};

@@ -40,7 +40,11 @@ impl Model {
 
     pub(crate) fn end(&self, id: &str, status: &'static str) {
         let mut state = self.state();
-        let execution = state.executions.iter_mut().find(|execution| execution.id == id).unwrap();
+        let execution = state
+            .executions
+            .iter_mut()
+            .find(|execution| execution.id == id)
+            .unwrap();
         execution.ended = Some(status);
     }
 }
@@ -64,10 +68,11 @@ impl State {
             let at = place(write.place());
             match write {
                 EntryWrite::Add(entry) if !next.contains_key(&at) => next.insert(at, entry.value.clone()),
-                EntryWrite::Add(_) => return Err(Trouble::Changed),
                 EntryWrite::Put(entry) => next.insert(at, entry.value.clone()),
-                EntryWrite::Swap { entry, was } if next.get(&at) == was.as_ref() => next.insert(at, entry.value.clone()),
-                EntryWrite::Swap { .. } => return Err(Trouble::Changed),
+                EntryWrite::Swap { entry, was } if next.get(&at) == was.as_ref() => {
+                    next.insert(at, entry.value.clone())
+                }
+                EntryWrite::Add(_) | EntryWrite::Swap { .. } => return Err(Trouble::Changed),
                 EntryWrite::Remove { .. } => next.remove(&at),
             };
         }
@@ -95,7 +100,10 @@ impl Place for Model {
         let found = state.entries.iter().filter(|((space, key), _)| {
             *space == *range.space
                 && key.starts_with(&range.prefix)
-                && range.after.as_ref().is_none_or(|after| if range.reverse { key < after } else { key > after })
+                && range
+                    .after
+                    .as_ref()
+                    .is_none_or(|after| if range.reverse { key < after } else { key > after })
         });
         let found = found.map(|((_, key), value)| (key.clone(), value.clone()));
         if range.reverse {
@@ -162,7 +170,7 @@ impl Place for Model {
     }
 
     async fn wait(&self, _: &str, _: &str) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn cancel(&self, _: &str, id: &str, _: &str) -> Result<(), Trouble> {

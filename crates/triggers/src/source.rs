@@ -130,8 +130,12 @@ impl Bound {
             key,
             with: delivery.with,
         };
-        let begun = self.place.start(&self.organization, begin).await?;
-        Ok(if begun.created { Taken::Started(begun.id) } else { Taken::Known(begun.id) })
+        let started = self.place.start(&self.organization, begin).await?;
+        Ok(if started.created {
+            Taken::Started(started.id)
+        } else {
+            Taken::Known(started.id)
+        })
     }
 
     /// Says what is wrong with the trigger, or that it works. Shown to people; no secrets.
@@ -139,7 +143,12 @@ impl Bound {
         let mut now = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         if *now != problem {
             if let Some(problem) = &problem {
-                tracing::warn!(organization = self.organization, trigger = self.name(), problem, "a trigger has a problem");
+                tracing::warn!(
+                    organization = self.organization,
+                    trigger = self.name(),
+                    problem,
+                    "a trigger has a problem"
+                );
             }
             *now = problem;
         }

@@ -76,7 +76,10 @@ impl Triggers {
     #[must_use]
     pub fn list(&self, organization: &str) -> Vec<TriggerView> {
         let all = self.0.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().filter(|bound| bound.organization == organization).map(|bound| bound.view()).collect()
+        all.iter()
+            .filter(|bound| bound.organization == organization)
+            .map(|bound| bound.view())
+            .collect()
     }
 
     /// Stops all of them. What is under way is durable or comes again. Call it before the host is stopped.
@@ -138,7 +141,12 @@ fn name(bound: &Bound) -> (String, String) {
 }
 
 /// Stops what is not there any more or has changed, and starts what is new. False where something is to be tried again.
-async fn apply(sources: &[Arc<dyn Source>], all: &[Arc<Bound>], running: &mut Running, stop: &CancellationToken) -> bool {
+async fn apply(
+    sources: &[Arc<dyn Source>],
+    all: &[Arc<Bound>],
+    running: &mut Running,
+    stop: &CancellationToken,
+) -> bool {
     let wanted: BTreeMap<_, _> = all.iter().map(|bound| (name(bound), bound)).collect();
     let leaving: Vec<_> = running
         .iter()
@@ -146,7 +154,9 @@ async fn apply(sources: &[Arc<dyn Source>], all: &[Arc<Bound>], running: &mut Ru
         .map(|(name, _)| name.clone())
         .collect();
     let leaving: Vec<_> = leaving.iter().filter_map(|name| running.remove(name)).collect();
-    leaving.iter().for_each(|(_, stop, _)| stop.cancel());
+    for (_, stop, _) in &leaving {
+        stop.cancel();
+    }
     for (_, _, task) in leaving {
         let _ = task.await;
     }
@@ -156,17 +166,18 @@ async fn apply(sources: &[Arc<dyn Source>], all: &[Arc<Bound>], running: &mut Ru
         let own: Vec<_> = all.iter().filter(|bound| bound.trigger.kind == kind).cloned().collect();
         if let Err(error) = source.present(&own).await {
             tracing::warn!(kind, %error, "triggers could not be noted");
-            own.iter().for_each(|bound| bound.report(Some(error.to_string())));
+            for bound in &own {
+                bound.report(Some(error.to_string()));
+            }
             done = false;
             continue;
         }
         for bound in own {
-            let name = name(&bound);
-            if !running.contains_key(&name) {
+            running.entry(name(&bound)).or_insert_with(|| {
                 let stop = stop.child_token();
                 let task = tokio::spawn(run(Arc::clone(source), Arc::clone(&bound), stop.clone()));
-                running.insert(name, (bound, stop, task));
-            }
+                (bound, stop, task)
+            });
         }
     }
     done
@@ -196,7 +207,12 @@ fn bind(active: &[Active], place: &Arc<dyn Place>, sources: &[Arc<dyn Source>]) 
     let kinds: Vec<&str> = sources.iter().map(|source| source.kind().name).collect();
     let mut all = Vec::new();
     for workflow in active {
-        for trigger in workflow.plan.triggers.iter().filter(|trigger| kinds.contains(&trigger.kind.as_str())) {
+        for trigger in workflow
+            .plan
+            .triggers
+            .iter()
+            .filter(|trigger| kinds.contains(&trigger.kind.as_str()))
+        {
             let config = workflow.plan.trigger_config(trigger, &workflow.settings);
             let problem = config.as_ref().err().map(ToString::to_string);
             let bound = Bound {

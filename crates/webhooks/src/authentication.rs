@@ -13,6 +13,10 @@ use crate::request::Received;
 use crate::scheme::{Scheme, Signature, Verified};
 use crate::secrets::Secrets;
 
+/// The header with the sender's id of a delivery, where no scheme of signatures says another: by it a second delivery is
+/// known.
+pub(crate) const ID_HEADER: &str = "Idempotency-Key";
+
 /// Who may send. There is no default: an endpoint that takes requests of anybody has to say so.
 ///
 /// ```yaml
@@ -158,7 +162,7 @@ impl Authentication {
     /// Why not.
     pub fn verify(&self, request: &Received<'_>) -> Result<Verified, Refusal> {
         let proven = match self {
-            Self::None {} => return Ok(Verified::default()),
+            Self::None {} => true,
             Self::Signature(signature) => return signature.verify(request),
             Self::Basic { credentials } => {
                 let given = credential(request, "Basic")?;
@@ -198,7 +202,11 @@ impl Authentication {
             },
         };
         if proven {
-            Ok(Verified::default())
+            // Signatures say themselves where the sender's id stands.
+            Ok(Verified {
+                id: request.header_if(ID_HEADER).map(ToOwned::to_owned),
+                signed_at: None,
+            })
         } else {
             Err(Refusal::new(Reason::WrongCredentials, "the credentials are wrong"))
         }

@@ -27,6 +27,10 @@ const MAY_NEED: &[(&str, &[&str])] = &[
         "bowline-simulation",
         &["bowline-core", "bowline-store", "bowline-engine"],
     ),
+    (
+        "bowline-telemetry",
+        &["bowline-connector", "bowline-core", "bowline-engine", "bowline-store"],
+    ),
     ("bowline-testing", &["bowline-connector", "bowline-expression"]),
     (
         "bowline-triggers",
@@ -111,10 +115,12 @@ const EVERYTHING: &[&str] = &[
     "bowline-connector-mail",
     "bowline-connector-sql",
     "bowline-simulation",
+    "bowline-telemetry",
     "bowline-testing",
     "bowline-triggers",
     "bowline-webhooks",
     "bowline-flow",
+    "bowline-host",
     "bowline-inspector",
     "bowline-server",
 ];

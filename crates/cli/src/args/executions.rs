@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use bowline_store::Status;
 
-use super::{DataArgs, EngineArgs};
+use super::{DataArgs, EngineArgs, OrganizationArgs};
 
 /// What there is to do with executions.
 #[derive(Debug, Subcommand)]
@@ -75,6 +75,9 @@ pub(crate) struct ListArgs {
     /// Only those of this workflow.
     #[arg(long, value_name = "NAME")]
     pub(crate) workflow: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) of: OrganizationArgs,
 
     /// At most so many.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -155,6 +158,9 @@ pub(crate) struct PauseArgs {
     /// All executions of this workflow, also those that start later.
     #[arg(long, value_name = "NAME")]
     pub(crate) workflow: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) of: OrganizationArgs,
 
     #[command(flatten)]
     pub(crate) data: DataArgs,
@@ -239,6 +245,9 @@ pub(crate) struct PruneArgs {
     /// Only those of this workflow.
     #[arg(long, value_name = "NAME")]
     pub(crate) workflow: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) of: OrganizationArgs,
 
     /// Delete nothing; say how many would be.
     #[arg(long)]

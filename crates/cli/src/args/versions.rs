@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::DataArgs;
+use super::{DataArgs, OrganizationArgs};
 
 /// `bowline diff`.
 #[derive(Debug, Args)]
@@ -13,6 +13,9 @@ pub(crate) struct DiffArgs {
 
     /// The new version, in the same ways.
     pub(crate) new: String,
+
+    #[command(flatten)]
+    pub(crate) of: OrganizationArgs,
 
     #[command(flatten)]
     pub(crate) data: DataArgs,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bowline_core::Origin;
 use bowline_flow::{Difference, Plan, diff};
-use bowline_store::{DEFAULT_ORGANIZATION, Definition, ExecutionFilter, ExecutionRow, Store};
+use bowline_store::{Definition, ExecutionFilter, ExecutionRow, Store};
 use bowline_store_sqlite::SqliteStore;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::args::DiffArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal::{self, text};
 use crate::wiring::blobs::Loader;
-use crate::wiring::replay::{Replayer, replay};
+use crate::wiring::replay::{replay, replayer};
 use crate::wiring::{answers, programs, registry, store, workflow};
 
 /// Executions read at once.
@@ -22,8 +22,8 @@ const NAMED: usize = 20;
 
 pub(super) fn run(args: &DiffArgs) -> Result {
     let store = store::look(&args.data.folder)?;
-    let old = version(store.as_ref(), &args.old)?;
-    let new = version(store.as_ref(), &args.new)?;
+    let old = version(store.as_ref(), &args.of.organization, &args.old)?;
+    let new = version(store.as_ref(), &args.of.organization, &args.new)?;
     if old.1.name != new.1.name {
         let message = format!(
             "{} is workflow {}, and {} is workflow {}",
@@ -57,7 +57,7 @@ pub(super) fn run(args: &DiffArgs) -> Result {
 }
 
 /// A version: of a file, by its hash, or the one of a workflow that came last.
-fn version(store: Option<&SqliteStore>, name: &str) -> Result<(Definition, Plan)> {
+fn version(store: Option<&SqliteStore>, organization: &str, name: &str) -> Result<(Definition, Plan)> {
     let path = Path::new(name);
     if path.is_file() {
         let found = workflow::open_version(path, &registry())?;
@@ -68,10 +68,10 @@ fn version(store: Option<&SqliteStore>, name: &str) -> Result<(Definition, Plan)
             .hint("name a file, the beginning of a version's hash, or a workflow that was started in the data folder")
     };
     let store = store.ok_or_else(nothing)?;
-    let mut found = store.definitions(DEFAULT_ORGANIZATION, name)?;
+    let mut found = store.definitions(organization, name)?;
     if found.is_empty() && name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        for workflow in store.workflows(DEFAULT_ORGANIZATION)? {
-            let all = store.definitions(DEFAULT_ORGANIZATION, &workflow)?;
+        for workflow in store.workflows(organization)? {
+            let all = store.definitions(organization, &workflow)?;
             found.extend(all.into_iter().filter(|one| one.hash.starts_with(name)));
         }
         if found.len() > 1 {
@@ -129,11 +129,12 @@ fn touched(
         return Ok(found);
     }
     let loader = Loader::new(&args.data.folder)?;
-    let replayer = Replayer::new(None, None)?;
+    let replayer = replayer(&args.of.organization, None, None)?;
     let program = replayer
         .program(new)
         .map_err(|error| Failure::usage(text::message(&error)))?;
     let mut filter = ExecutionFilter {
+        organization: Some(args.of.organization.clone()),
         unfinished: true,
         definition: Some(old.hash.clone()),
         limit: PAGE,

@@ -1,10 +1,13 @@
 //! `bowline serve`: the server, from its configuration to its end.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use bowline_connector::Watch;
 use bowline_host::{ErrorKind, Host, HostError, HostOptions};
 use bowline_server::config::Loaded;
 use bowline_server::{ServeError, Server, Stop, accept, notify};
+use bowline_telemetry::Telemetry;
 use bowline_testing::MockServices;
 
 use crate::args::ServeArgs;
@@ -40,7 +43,13 @@ async fn serve(args: &ServeArgs, loaded: Loaded) -> Result {
         .map_err(|error| Failure::usage(format!("the address that is listened on is not known: {error}")))?;
     let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let data = config.data.clone().unwrap_or_else(|| PathBuf::from(".bowline"));
-    let mut options = HostOptions::new(data, registry(), masker().clone());
+    let telemetry = Telemetry::new(&config.traces).map_err(Failure::usage)?;
+    let mut registry = Arc::unwrap_or_clone(registry());
+    registry.set_watch(&(Arc::new(telemetry.clone()) as Arc<dyn Watch>));
+    let mut options = HostOptions::new(data, Arc::new(registry), masker().clone());
+    options.observers.push(Arc::new(telemetry.clone()));
+    let traces = telemetry.clone();
+    options.trace = Some(Arc::new(move || traces.new_trace()));
     options.workflows = Some(workflows);
     options.env = environment::variables(config.env_file.as_deref(), mock_env)?;
     options.credentials = environment::credentials(config.credentials.as_deref())?;
@@ -49,6 +58,7 @@ async fn serve(args: &ServeArgs, loaded: Loaded) -> Result {
         .map_or(1, std::num::NonZero::get)
         .min(4);
     let host = Host::open(options).await.map_err(not_opened)?;
+    telemetry.look_in(Arc::clone(host.store()));
     let stop = Stop::new();
     let grace = config.stop_grace.duration();
     let server = match Server::new(config, host.clone(), listener, stop.clone()) {
@@ -58,6 +68,7 @@ async fn serve(args: &ServeArgs, loaded: Loaded) -> Result {
             return Err(refused(&error));
         }
     };
+    server.app().metrics.attach(&telemetry);
     terminal::print(&format!("listening on http://{address}"))?;
     notify::ready();
     let teller = stop.clone();
@@ -69,6 +80,7 @@ async fn serve(args: &ServeArgs, loaded: Loaded) -> Result {
     });
     server.run().await;
     host.stop(grace).await;
+    telemetry.flush().await;
     told.abort();
     Ok(Exit::Success)
 }

@@ -54,6 +54,7 @@ fn figures(stats: &Stats) -> String {
         executions,
         ended,
         starts,
+        repeated,
         calls,
         callbacks,
         early,
@@ -64,7 +65,7 @@ fn figures(stats: &Stats) -> String {
     } = stats;
     format!(
         "  executions      {executions}, which ended {ended} times (some were resumed)\n  \
-         starts          {starts} acknowledged\n  \
+         starts          {starts} acknowledged, {repeated} refused as repetitions\n  \
          attempts        {calls}\n  \
          callbacks       {callbacks} acknowledged, {early} of them before anybody waited\n  \
          crashes         {crashes}\n  \

@@ -5,15 +5,13 @@
 
 pub(crate) mod json;
 pub(crate) mod lines;
-pub(crate) mod model;
 pub(crate) mod palette;
 pub(crate) mod progress;
 pub(crate) mod screen;
-pub(crate) mod shape;
 pub(crate) mod text;
-pub(crate) mod time;
 pub(crate) mod tree;
 
+pub(crate) use bowline_host::{model, shape, time};
 use serde_json::Value;
 
 use crate::exit::{Exit, Failure, Result};

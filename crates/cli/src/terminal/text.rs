@@ -1,12 +1,7 @@
 //! Texts that come from elsewhere, made fit for one line of a terminal.
 
-use bowline_core::StepError;
+pub(crate) use bowline_host::text::{message, one_line, reason};
 use comfy_table::Table;
-
-/// One line, whatever was in the text: no line breaks and no control characters.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
 
 /// `1 step`, `2 steps`.
 pub(crate) fn count(number: usize, what: &str) -> String {
@@ -15,23 +10,6 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     } else {
         format!("{number} {what}s")
     }
-}
-
-/// An error without its code, on one line.
-pub(crate) fn message(error: &StepError) -> String {
-    let mut text = error.message.clone();
-    for cause in &error.causes {
-        text.push_str(": ");
-        text.push_str(cause);
-    }
-    one_line(&text)
-}
-
-/// Why something was cancelled, as they said it who asked for it.
-pub(crate) fn reason(error: &StepError) -> String {
-    let told = message(error);
-    told.strip_prefix("cancelled: ")
-        .map_or_else(|| told.clone(), ToOwned::to_owned)
 }
 
 /// `attempt 2 of 5`, as far as it is known of how many.
@@ -58,13 +36,6 @@ pub(crate) fn table(table: &mut Table) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_moves_the_cursor() {
-        assert_eq!(one_line("a\nb\u{1b}[2Jc\r"), "a b [2Jc ");
-        let error = StepError::permanent("x", "no\nway").caused_by(&std::io::Error::other("gone"));
-        assert_eq!(message(&error), "no way: gone");
-    }
 
     #[test]
     fn numbers_have_their_word() {

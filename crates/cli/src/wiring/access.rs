@@ -16,7 +16,7 @@ use crate::exit::{Failure, Result};
 pub(crate) fn open(folder: &Path) -> Result<Access> {
     let store = store::open(folder)?;
     let recorder = OfFolder(folder.to_owned());
-    Ok(Access::new(Arc::new(store), Arc::new(recorder), Config::default(), Clock::System).map_err(failure)?)
+    Access::new(Arc::new(store), Arc::new(recorder), Config::default(), Clock::System).map_err(failure)
 }
 
 /// A refusal as the command line tells it.

@@ -1,28 +1,24 @@
 //! The parts put together: connectors, environment, store, engine, logs.
 
 pub(crate) mod access;
-pub(crate) mod answers;
 pub(crate) mod beside;
 pub(crate) mod blobs;
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod logging;
-pub(crate) mod names;
-pub(crate) mod programs;
 pub(crate) mod replay;
-pub(crate) mod retention;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod signals;
 pub(crate) mod soundness;
 pub(crate) mod store;
 pub(crate) mod why;
-pub(crate) mod workflow;
 
 use std::sync::{Arc, LazyLock};
 
 use bowline_connector::Registry;
 use bowline_expression::Masker;
+pub(crate) use bowline_host::{answers, programs, retention, sources as workflow};
 
 static MASKER: LazyLock<Masker> = LazyLock::new(Masker::default);
 

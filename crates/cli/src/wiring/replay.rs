@@ -1,56 +1,23 @@
-//! Replaying journals to look at executions: nothing is called and nothing is written.
-//!
-//! A replay asks for no step's body, so that variables which this process does not have are stood in for. Only
-//! where a condition reads one can that make a difference, and then the replay says that it does not fit.
+//! Replaying journals to look at executions, with what this process has of the environment.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use bowline_connector::Registry;
-use bowline_core::{Execution, Identity, ReplayError, StepError, TokenKey};
-use bowline_flow::{FlowProgram, Plan, Runtime, Settings};
-use bowline_store::{Definition, ExecutionRow, Store};
-use serde_json::{Map, Value};
+use bowline_core::{Execution, ReplayError};
+use bowline_flow::FlowProgram;
+use bowline_host::organizations::given;
+pub(crate) use bowline_host::replay::Replayer;
+use bowline_store::{ExecutionRow, Store};
 
 use super::blobs::Loader;
-use super::{environment, masker, programs, registry, store};
+use super::{environment, masker, registry, store};
 use crate::exit::Result;
-use crate::terminal::time;
 
-/// What stands for a variable that this process does not have.
-const STAND_IN: &str = "(not set here)";
-
-/// Makes programs that can be replayed, and replays them.
-pub(crate) struct Replayer {
-    registry: Arc<Registry>,
-    env: BTreeMap<String, String>,
-    credentials: Value,
-}
-
-impl Replayer {
-    /// With these variables and credentials, and those of this process.
-    pub(crate) fn new(env_file: Option<&Path>, credentials: Option<&Path>) -> Result<Self> {
-        Ok(Self {
-            registry: registry(),
-            env: environment::variables(env_file, BTreeMap::new())?,
-            credentials: environment::credentials(credentials)?,
-        })
-    }
-
-    /// The program of a definition.
-    pub(crate) fn program(&self, definition: &Definition) -> std::result::Result<FlowProgram, StepError> {
-        let (bundle, plan) = programs::read(definition, &self.registry)?;
-        let (mut env, mut credentials) = (self.env.clone(), self.credentials.clone());
-        stand_in(&plan, &mut env, &mut credentials);
-        let settings = Settings {
-            env,
-            credentials,
-            ..Settings::default()
-        };
-        let runtime = Runtime::new(Arc::clone(&self.registry), masker().clone(), settings);
-        Ok(FlowProgram::new(plan, Arc::new(runtime), bundle.folder))
-    }
+/// A replayer with what an organization is given of these variables and credentials, and of those of this process.
+pub(crate) fn replayer(organization: &str, env_file: Option<&Path>, credentials: Option<&Path>) -> Result<Replayer> {
+    let env = environment::variables(env_file, BTreeMap::new())?;
+    let (env, credentials) = given(organization, &env, &environment::credentials(credentials)?);
+    Ok(Replayer::new(registry(), masker().clone(), env, credentials))
 }
 
 /// An execution as its journal leaves it, if the program fits it.
@@ -60,63 +27,9 @@ pub(crate) fn replay(
     program: &FlowProgram,
     loader: &Loader,
 ) -> Result<std::result::Result<Execution, ReplayError>> {
-    let identity = Identity {
-        id: row.id.as_str().into(),
-        workflow: row.workflow.as_str().into(),
-        started_at: row.started_at,
-        exec: row.exec.0,
-        tokens: TokenKey::new(store.token_key()?),
-    };
     let mut records = store::records(store, row)?;
     for record in &mut records {
         loader.load(&mut record.events)?;
     }
-    Ok(Execution::replay(identity, program, &records, time::now()).map(|(execution, _)| execution))
-}
-
-fn stand_in(plan: &Plan, env: &mut BTreeMap<String, String>, credentials: &mut Value) {
-    let mut paths = Vec::new();
-    for step in plan.all_steps() {
-        step.each_template(&mut |template| {
-            for (_, _, expression) in template.expressions() {
-                paths.extend(expression.paths().iter().cloned());
-            }
-        });
-    }
-    for path in paths {
-        match path.split_first() {
-            Some((root, [name, ..])) if root == "env" => {
-                env.entry(name.clone()).or_insert_with(|| STAND_IN.to_owned());
-            }
-            Some((root, names)) if root == "credentials" => put(credentials, names),
-            _ => {}
-        }
-    }
-}
-
-fn put(value: &mut Value, names: &[String]) {
-    if value.is_null() {
-        *value = match names {
-            [] => Value::String(STAND_IN.to_owned()),
-            _ => Value::Object(Map::new()),
-        };
-    }
-    if let ([name, rest @ ..], Value::Object(fields)) = (names, value) {
-        put(fields.entry(name.clone()).or_insert(Value::Null), rest);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn what_is_there_is_not_stood_in_for() {
-        let mut value = json!({ "a": { "b": 1 } });
-        put(&mut value, &["a".into(), "c".into()]);
-        put(&mut value, &["a".into(), "b".into()]);
-        put(&mut value, &["x".into()]);
-        assert_eq!(value, json!({ "a": { "b": 1, "c": STAND_IN }, "x": STAND_IN }));
-    }
+    Ok(bowline_host::replay::replay(store, row, program, &records)?)
 }

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use bowline_core::Outcome;
 use bowline_engine::{Clock, Engine, EngineError, Handle, Options, StartRequest, read_record};
-use bowline_flow::Plan;
+use bowline_flow::{Plan, Settings};
+use bowline_host::organizations::Organizations;
 use bowline_store::{Definition, ExecNo, Store};
 use bowline_store_sqlite::SqliteStore;
 use bowline_testing::MockServices;
 
 use super::programs::FlowPrograms;
 use super::signals::Signals;
-use super::{blobs, environment, programs, registry, retention, store};
+use super::{blobs, environment, masker, programs, registry, retention, store};
 use crate::args::EngineArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal::model::View;
@@ -91,7 +92,18 @@ impl Session {
         let credentials = environment::credentials(args.credentials.as_deref())?;
         let store = store::open(&args.data.folder)?;
         let blobs = blobs::open(&args.data.folder)?;
-        let programs = Arc::new(FlowPrograms::new(registry(), env, credentials, Arc::clone(&blobs)));
+        let settings = Settings {
+            env,
+            credentials,
+            ..Settings::default()
+        };
+        let programs = Arc::new(FlowPrograms::new(Arc::new(Organizations::new(
+            registry(),
+            masker().clone(),
+            settings,
+            Arc::clone(&blobs),
+            &args.data.folder,
+        ))));
         let clock = if args.virtual_time {
             Clock::virtual_now()
         } else {

@@ -2,19 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use bowline_core::{Event, Record, decode};
-use bowline_engine::read_record;
-use bowline_store::{ExecutionFilter, ExecutionRow, Store, StoreError};
+use bowline_core::{Event, decode};
+pub(crate) use bowline_host::records::records;
+use bowline_host::records::unreadable;
+pub(crate) use bowline_host::{BLOBS, DATABASE};
+use bowline_store::{ExecutionFilter, ExecutionRow, Store};
 use bowline_store_sqlite::{Options, SqliteStore};
 
 use super::blobs::Loader;
 use crate::exit::{Failure, Result};
-
-/// The name of the database in a data folder.
-pub(crate) const DATABASE: &str = "bowline.db";
-
-/// The folder of blobs in a data folder.
-pub(crate) const BLOBS: &str = "blobs";
 
 /// The file that is locked by whoever runs executions.
 const LOCK: &str = "bowline.lock";
@@ -64,27 +60,6 @@ pub(crate) fn holder(folder: &Path) -> Option<String> {
     } else {
         "another process".into()
     })
-}
-
-/// What the journal of an execution says, in the form in which it is read quickest: of an unfinished one without
-/// what nothing depends on any more.
-pub(crate) fn records(store: &dyn Store, row: &ExecutionRow) -> Result<Vec<Record>> {
-    let journal = store
-        .open_execution(row.exec)?
-        .map(|open| open.journal)
-        .unwrap_or_default();
-    let mut all = Vec::with_capacity(journal.len());
-    for record in &journal {
-        all.extend(read_record(record).map_err(|error| unreadable(row, record.seq, &error))?);
-    }
-    Ok(all)
-}
-
-fn unreadable(row: &ExecutionRow, seq: u64, error: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Corrupt {
-        path: PathBuf::from(DATABASE),
-        detail: format!("record {seq} of execution {}: {error}", row.id),
-    }
 }
 
 /// The execution with this id, or with the only id that begins so.

@@ -28,15 +28,15 @@ fn definition() -> Definition {
 }
 
 impl Programs for Own {
-    fn load(&self, _: &Definition) -> Result<Arc<dyn Program>, StepError> {
+    fn load(&self, _: &str, _: &Definition) -> Result<Arc<dyn Program>, StepError> {
         Ok(Arc::new(run))
     }
 
-    fn migrate(&self, _: &Definition, _: &Definition) -> Result<Migration, StepError> {
+    fn migrate(&self, _: &str, _: &Definition, _: &Definition) -> Result<Migration, StepError> {
         Err(StepError::permanent("test", "not used"))
     }
 
-    fn child(&self, _: &Definition, _: &str) -> Result<Definition, StepError> {
+    fn child(&self, _: &str, _: &Definition, _: &str) -> Result<Definition, StepError> {
         Err(StepError::permanent("test", "not used"))
     }
 }

@@ -4,6 +4,8 @@
 
 mod configuration;
 mod handover;
+mod keys;
 mod packaging;
 mod process;
 mod streams;
+mod triggers;

@@ -22,7 +22,8 @@ async fn open(server: &Process, id: &str) -> TcpStream {
     // Little is held between: a slow reader is a slow reader.
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(server.address).await.unwrap();
-    let request = format!("GET /api/v1/executions/{id}/events HTTP/1.1\r\nHost: bowline\r\n\r\n");
+    let host = server.address;
+    let request = format!("GET /api/v1/executions/{id}/events HTTP/1.1\r\nHost: {host}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut first = [0; 12];
     stream.read_exact(&mut first).await.unwrap();

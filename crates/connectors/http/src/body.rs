@@ -118,7 +118,7 @@ pub(crate) async fn plan(
         }
         (Kind::File, _) => {
             let path = config.body_file.as_deref().unwrap_or_default();
-            BodyPlan::File(FileBody::find("bodyFile", path, &ctx.base_dir).await?)
+            BodyPlan::File(FileBody::find("bodyFile", path, ctx).await?)
         }
     };
     match config.max_request_size {

@@ -210,7 +210,7 @@ impl ClientSettings {
             self.proxy = proxy.settings(&ctx.masker)?;
         }
         if let Some(tls) = tls {
-            self.tls = TlsMaterial::load(tls, &ctx.base_dir)?;
+            self.tls = TlsMaterial::load(tls, ctx)?;
         }
         Ok(())
     }

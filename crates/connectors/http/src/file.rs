@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bowline_connector::StepError;
+use bowline_connector::{StepContext, StepError};
 use futures_util::StreamExt;
 use reqwest::Body;
 use tokio::fs::File;
@@ -20,9 +20,9 @@ pub(crate) struct FileBody {
 }
 
 impl FileBody {
-    /// Finds `path`, relative to `base`.
-    pub(crate) async fn find(field: &str, path: &str, base: &Path) -> Result<Self, StepError> {
-        let path = base.join(path);
+    /// Finds `path`, where the step may read it.
+    pub(crate) async fn find(field: &str, path: &str, ctx: &StepContext) -> Result<Self, StepError> {
+        let path = ctx.file(field, path)?;
         let found = tokio::fs::metadata(&path)
             .await
             .map_err(|error| unreadable(field, &path, &error))?;

@@ -119,7 +119,7 @@ pub(crate) async fn ready(parts: &[Part], ctx: &StepContext) -> Result<Vec<Ready
             }
             (Some(value), None, None) => (Content::Bytes(value.to_string().into()), None),
             (None, Some(path), None) => {
-                let file = FileBody::find(&field("file"), path, &ctx.base_dir).await?;
+                let file = FileBody::find(&field("file"), path, ctx).await?;
                 default_name = Path::new(path)
                     .file_name()
                     .map(|name| name.to_string_lossy().into_owned());

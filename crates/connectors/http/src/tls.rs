@@ -4,9 +4,8 @@
 //! gives a new client wherever the files are read again.
 
 use std::borrow::Cow;
-use std::path::Path;
 
-use bowline_connector::{Secret, StepError};
+use bowline_connector::{Secret, StepContext, StepError};
 use reqwest::{Certificate, ClientBuilder, Identity, tls};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -103,13 +102,13 @@ impl TlsMaterial {
             .is_ok_and(|built| built.is_err())
     }
 
-    /// Reads the files that `config` names, relative to `base`. Blocks while it reads.
-    pub(crate) fn load(config: &Tls, base: &Path) -> Result<Self, StepError> {
+    /// Reads the files that `config` names, where the step may read them. Blocks while it reads.
+    pub(crate) fn load(config: &Tls, ctx: &StepContext) -> Result<Self, StepError> {
         let identity = match (&config.client_certificate, &config.client_key) {
             (None, None) => None,
             (Some(certificate), Some(key)) => {
-                let certificate = pem("tls.clientCertificate", certificate, base)?;
-                let key = pem("tls.clientKey", key.expose(), base)?;
+                let certificate = pem("tls.clientCertificate", certificate, ctx)?;
+                let key = pem("tls.clientKey", key.expose(), ctx)?;
                 if key.contains("ENCRYPTED") {
                     return Err(invalid(
                         "tls.clientKey",
@@ -122,7 +121,7 @@ impl TlsMaterial {
             (None, Some(_)) => return Err(invalid("tls.clientCertificate", "it is missing; clientKey needs it")),
         };
         Ok(Self {
-            ca: config.ca.as_deref().map(|ca| pem("tls.ca", ca, base)).transpose()?,
+            ca: config.ca.as_deref().map(|ca| pem("tls.ca", ca, ctx)).transpose()?,
             identity,
             minimum: config.min_version.unwrap_or_default(),
             skip_verify: config.insecure_skip_verify,
@@ -163,11 +162,17 @@ impl TlsMaterial {
 }
 
 /// A PEM text in place, or the text of the file it names.
-fn pem(field: &str, text_or_path: &str, base: &Path) -> Result<String, StepError> {
+fn pem(field: &str, text_or_path: &str, ctx: &StepContext) -> Result<String, StepError> {
     if text_or_path.contains("-----BEGIN ") {
         return Ok(text_or_path.to_owned());
     }
-    let path = base.join(text_or_path);
+    // A key that is neither PEM nor a path must not be told.
+    let path = ctx.file(field, text_or_path).map_err(|_| {
+        invalid(
+            field,
+            "not PEM text, and no file in the organization's folder has this name",
+        )
+    })?;
     let text = std::fs::read_to_string(&path).map_err(|error| {
         // A key that is neither PEM nor a path must not be told, so the path is named only when it exists.
         let what = if path.exists() {
@@ -189,7 +194,7 @@ mod tests {
     use super::*;
 
     fn load(json: serde_json::Value) -> Result<TlsMaterial, StepError> {
-        TlsMaterial::load(&serde_json::from_value(json).unwrap(), Path::new("."))
+        TlsMaterial::load(&serde_json::from_value(json).unwrap(), &StepContext::for_tests())
     }
 
     #[test]

@@ -90,7 +90,11 @@ impl Driver {
                 }
             }
         }
-        match self.io.env.child_program(&child.definition, &child.workflow) {
+        match self
+            .io
+            .env
+            .child_program(&child.organization, &child.definition, &child.workflow)
+        {
             Ok((definition, program)) => {
                 let place = self.io.gathered.acks.len();
                 let of = Place {

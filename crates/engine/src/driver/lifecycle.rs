@@ -131,6 +131,7 @@ impl Driver {
             program,
             permit,
             ended,
+            accepted,
             resume,
             forget,
             open_waits,
@@ -222,6 +223,10 @@ impl Driver {
         };
         match todo {
             Ok(effects) => {
+                if let Some(accepted) = accepted {
+                    // Whoever asked may have gone.
+                    let _ = accepted.send(Ok(()));
+                }
                 self.io.perform(row.exec, &mut running, effects, true);
                 // A journal can end with the end and its row not say so only if the store tore a commit.
                 if running.execution.outcome().is_some() {
@@ -231,6 +236,7 @@ impl Driver {
             Err(batch) => {
                 // What the program took for the time, which a clock that was set back is not.
                 let at = running.execution.now();
+                running.accepted = accepted;
                 self.io.record(row.exec, &mut running, batch, at, first);
             }
         }

@@ -64,6 +64,8 @@ pub(crate) struct Recover {
     pub(crate) program: Arc<dyn Program>,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     pub(crate) ended: Option<Ended>,
+    /// Told when the first record of another life is durable, or at once where there is no other life.
+    pub(crate) accepted: Option<Accepted>,
     /// An execution that begins another life, and how.
     pub(crate) resume: Option<Resume>,
     /// Requests of other processes that a resumption makes void.
@@ -92,6 +94,7 @@ impl Recover {
             program,
             permit,
             ended: None,
+            accepted: None,
             resume: None,
             forget: Vec::new(),
             open_waits: Vec::new(),

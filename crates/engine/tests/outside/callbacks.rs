@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bowline_core::{Answer, Outcome, StepError};
-use bowline_engine::{Delivered, EngineError};
+use bowline_engine::{Delivered, EngineError, Options};
 use bowline_store::{
     CallbackAddress, DEFAULT_ORGANIZATION, DeliveryFilter, MemoryStore, Status, Store, WaitFilter, WaitState,
 };
@@ -39,6 +39,36 @@ fn token_of(store: &MemoryStore, id: &str) -> CallbackAddress {
         _ => None,
     });
     CallbackAddress::Token(token.unwrap())
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_and_not_kept() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let options = Options {
+        max_answer_bytes: 1_000,
+        ..Options::default()
+    };
+    let engine = crate::world::open_with(&store, &world, options);
+    let answer = |length: usize| Answer::Succeeded {
+        output: json(&"x".repeat(length - 2)),
+        event: None,
+    };
+    let failed = Answer::Failed(StepError::permanent("no", "x".repeat(1_000)));
+    let address = CallbackAddress::reference("", "R-large");
+    for large in [answer(1_001), failed] {
+        match engine.deliver(&address, large).await {
+            Err(EngineError::TooLarge { size, limit: 1_000 }) => assert!(size > 1_000, "{size}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(store.deliveries(&DeliveryFilter::default()).unwrap(), []);
+    assert!(matches!(
+        engine.deliver(&address, answer(1_000)).await.unwrap(),
+        Delivered::Kept { .. }
+    ));
+    let handle = engine.start(request("signals", &"")).await.unwrap();
+    let large = engine.signal(handle.id(), "go", json(&"x".repeat(1_000)), None).await;
+    assert!(matches!(large, Err(EngineError::TooLarge { .. })));
 }
 
 #[tokio::test]

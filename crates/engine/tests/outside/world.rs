@@ -219,7 +219,7 @@ impl World {
 }
 
 impl Programs for World {
-    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
+    fn load(&self, _: &str, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
         let world = self.clone();
         let name = String::from_utf8_lossy(&definition.content).into_owned();
         Ok(Arc::new(move |ctx: Context, input: Payload| {
@@ -227,11 +227,11 @@ impl Programs for World {
         }))
     }
 
-    fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
+    fn child(&self, _: &str, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
         Ok(definition(workflow))
     }
 
-    fn migrate(&self, _: &Definition, _: &Definition) -> Result<Migration, StepError> {
+    fn migrate(&self, _: &str, _: &Definition, _: &Definition) -> Result<Migration, StepError> {
         Ok(Migration {
             keep: Arc::new(|_| true),
             missing: Arc::new(|_| false),

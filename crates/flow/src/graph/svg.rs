@@ -369,7 +369,7 @@ impl Page<'_> {
         let room = ((width - SIGN - PADDING) / 6.7).max(1.0) as usize;
         let words = shortened(&shown.note, room.min(LONGEST_STATE));
         let words_width = text_width(&words) * 0.88;
-        let left = middle - (words_width + SIGN) / 2.0;
+        let left = middle - f64::midpoint(words_width, SIGN);
         let _ = writeln!(
             self.body,
             r#"<path class="sign" transform="translate({left:.1} {:.1}) scale(.85)" d="{}"/>"#,

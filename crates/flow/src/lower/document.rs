@@ -78,6 +78,7 @@ impl Lowering<'_> {
             name: self.name.clone(),
             description: text("description"),
             input_schema,
+            input_validator: std::sync::OnceLock::new(),
             trigger: text("trigger"),
             triggers,
             callbacks,

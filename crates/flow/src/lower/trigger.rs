@@ -80,12 +80,11 @@ impl Lowering<'_> {
             path: cursor.path.key(&Arc::from("config")),
         });
         let known = self.registry.trigger(&name).copied();
-        let config = match &known {
-            Some(known) => self.outside_config(&written, known, &format!("`{name}`")),
-            None => {
-                self.unknown_trigger(&kind, &name);
-                self.template_reading(&written, &["env", "credentials"], None)
-            }
+        let config = if let Some(known) = &known {
+            self.outside_config(&written, known, &format!("`{name}`"))
+        } else {
+            self.unknown_trigger(&kind, &name);
+            self.template_reading(&written, &["env", "credentials"], None)
         };
         let fields = known.map_or(&[][..], |known| known.fields);
         let reads = Reads {
@@ -100,17 +99,16 @@ impl Lowering<'_> {
                 lowering.computed(key, "a key", "text or a number")
             })
         });
-        let input = match cursor.field("input") {
-            Some(input) => self.reading_outside(&input, &reads, Self::template),
-            None => {
-                let default = Value::from(known.map_or("${trigger}", |known| known.input));
-                let compiled = Template::compile(&default).ok();
-                if compiled.is_none() {
-                    let message = format!("the default input of `{name}` cannot be read");
-                    self.report.at(codes::INTERNAL, cursor, message, plain);
-                }
-                compiled
+        let input = if let Some(input) = cursor.field("input") {
+            self.reading_outside(&input, &reads, Self::template)
+        } else {
+            let default = Value::from(known.map_or("${trigger}", |known| known.input));
+            let compiled = Template::compile(&default).ok();
+            if compiled.is_none() {
+                let message = format!("the default input of `{name}` cannot be read");
+                self.report.at(codes::INTERNAL, cursor, message, plain);
             }
+            compiled
         };
         Some(Trigger {
             id,

@@ -32,11 +32,12 @@ mod trigger;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bowline_expression::Template;
 use indexmap::IndexMap;
+use jsonschema::Validator;
 use serde_json::Value;
 
 pub use node::{NodePlan, OnError, OutputName, OutputPlan};
@@ -70,6 +71,8 @@ pub struct PlanParts {
     pub description: Option<String>,
     /// JSON Schema of the input. `None` takes anything.
     pub input_schema: Option<Value>,
+    /// That schema, compiled when an input is first compared with it, or what is wrong with it.
+    pub(crate) input_validator: OnceLock<Result<Validator, String>>,
     /// The label of the event that is to start it (`trigger: order-created`).
     pub trigger: Option<String>,
     /// What starts it by itself, in the order of the document.

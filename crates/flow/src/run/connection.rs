@@ -66,7 +66,8 @@ impl Runtime {
             idempotency_key: format!("test/{}", plan.name).into(),
             connections: Connections::new(declared, self.pools.clone()),
             masker: self.masker.clone(),
-            base_dir: Arc::new(base_dir),
+            base_dir: Arc::new(self.files.clone().unwrap_or(base_dir)),
+            confined: self.files.is_some(),
             blobs: self.blobs.clone(),
             ..StepContext::for_tests()
         })

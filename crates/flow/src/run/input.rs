@@ -11,10 +11,14 @@ pub fn check_input(plan: &Plan, input: &Value) -> Vec<String> {
     let Some(schema) = &plan.input_schema else {
         return Vec::new();
     };
-    let validator = match jsonschema::validator_for(schema) {
+    // Compiled once: it takes longer than most inputs take to be checked.
+    let compiled = plan.input_validator.get_or_init(|| {
+        jsonschema::validator_for(schema).map_err(|error| format!("the workflow's input schema is wrong: {error}"))
+    });
+    let validator = match compiled {
         Ok(validator) => validator,
         // The checker refuses such schemas; a definition from elsewhere gets the same answer here.
-        Err(error) => return vec![format!("the workflow's input schema is wrong: {error}")],
+        Err(error) => return vec![error.clone()],
     };
     validator
         .iter_errors(input)

@@ -59,7 +59,7 @@ pub struct FlowProgram {
 
 impl FlowProgram {
     /// A program of `plan`, with what it needs from this process. Connectors resolve relative paths
-    /// against `base_dir`, the folder of the workflow's file.
+    /// against `base_dir`, the folder of the workflow's file, unless the runtime keeps to a folder of its own.
     #[must_use]
     pub fn new(plan: Plan, runtime: Arc<Runtime>, base_dir: PathBuf) -> Self {
         runtime.learn_secrets(&plan);
@@ -67,8 +67,8 @@ impl FlowProgram {
         Self {
             facts,
             plan,
+            base_dir: Arc::new(runtime.files.clone().unwrap_or(base_dir)),
             runtime,
-            base_dir: Arc::new(base_dir),
             connections: Arc::default(),
         }
     }

@@ -384,6 +384,7 @@ impl StepBody for Call {
             connections,
             masker: masker.clone(),
             base_dir: Arc::clone(&self.base_dir),
+            confined: self.runtime.files.is_some(),
             blobs: self.runtime.blobs.clone(),
         };
         let running = self.connector.run(context, self.config.clone());

@@ -11,7 +11,7 @@ impl Scope {
     /// Records the answer. It does not matter here whether somebody waits for it.
     pub(crate) async fn respond(&self, step: &Step, respond: &Respond) -> Result<Flow, StepError> {
         let status = match &respond.status {
-            Some(status) => self.status(step, self.eval(step, "status", status)?.value)?,
+            Some(status) => status_of(step, self.eval(step, "status", status)?.value)?,
             None => 200,
         };
         // It leaves this program and is recorded, so a secret cannot pass.
@@ -29,19 +29,19 @@ impl Scope {
         self.context.emit(&step.id, RESPONSE, None, answer).await?;
         Ok(Flow::Next(Some(std::sync::Arc::default())))
     }
+}
 
-    fn status(&self, step: &Step, value: Value) -> Result<u64, StepError> {
-        let status = value
-            .as_u64()
-            .or_else(|| value.as_str().and_then(|text| text.parse().ok()));
-        status.filter(|status| (200..=599).contains(status)).ok_or_else(|| {
-            let expected = "a status from 200 to 599";
-            match value {
-                Value::Number(number) => invalid(step, "status", &format!("expected {expected}, found {number}")),
-                other => errors::wrong(&step.location, "status", expected, &other),
-            }
-        })
-    }
+fn status_of(step: &Step, value: Value) -> Result<u64, StepError> {
+    let status = value
+        .as_u64()
+        .or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+    status.filter(|status| (200..=599).contains(status)).ok_or_else(|| {
+        let expected = "a status from 200 to 599";
+        match value {
+            Value::Number(number) => invalid(step, "status", &format!("expected {expected}, found {number}")),
+            other => errors::wrong(&step.location, "status", expected, &other),
+        }
+    })
 }
 
 fn invalid(step: &Step, what: &str, why: &str) -> StepError {

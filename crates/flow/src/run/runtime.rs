@@ -1,6 +1,7 @@
 //! What running workflows need from this process: connectors, the environment, secrets, pools.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bowline_connector::{BlobStore, Pools, Registry};
@@ -24,6 +25,9 @@ pub struct Settings {
     /// Where `callback.url` begins, such as `https://flows.example`. `None`: the environment variable
     /// `BOWLINE_PUBLIC_URL` in `env`, else `http://127.0.0.1:8080`.
     pub public_url: Option<String>,
+    /// The only folder whose files are within reach, and against which relative paths are resolved. `None`: all files, and
+    /// the folder of the workflow.
+    pub files: Option<PathBuf>,
 }
 
 /// Shared by all executions of a process. Cheap to share behind an [`Arc`].
@@ -35,6 +39,7 @@ pub struct Runtime {
     pub(crate) credentials: Binding,
     pub(crate) limits: Limits,
     pub(crate) public_url: String,
+    pub(crate) files: Option<PathBuf>,
     pub(crate) blobs: Option<Arc<dyn BlobStore>>,
 }
 
@@ -63,6 +68,7 @@ impl Runtime {
             env: Binding::secret(Value::Object(env)),
             credentials: Binding::secret(credentials),
             limits: settings.limits,
+            files: settings.files,
             public_url: public_url.trim_end_matches('/').to_owned(),
             blobs: None,
         }

@@ -163,7 +163,7 @@ impl Flows {
 }
 
 impl Programs for Flows {
-    fn load(&self, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
+    fn load(&self, _: &str, definition: &Definition) -> Result<Arc<dyn Program>, StepError> {
         let text = String::from_utf8(definition.content.to_vec()).unwrap();
         Ok(Arc::new(FlowProgram::new(
             self.plan(&text),
@@ -172,7 +172,7 @@ impl Programs for Flows {
         )))
     }
 
-    fn child(&self, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
+    fn child(&self, _: &str, _: &Definition, workflow: &str) -> Result<Definition, StepError> {
         let text = self
             .files
             .get(workflow)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use bowline_flow::{SHARED_FILE, Source, is_workflow_file};
+use bowline_flow::{SHARED_FILE, Source, is_something_else, is_workflow_file};
 use bowline_store::DEFAULT_ORGANIZATION;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
@@ -19,6 +19,9 @@ use crate::{DeploymentSource, Host, HostError, Problem};
 
 /// A change is looked at when nothing more has changed for so long.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// It is looked at after so long even where something changes all the time, such as a log that is written there.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
 
 /// How often the folder is looked through without being told to.
 const RESCAN: Duration = Duration::from_secs(5);
@@ -74,7 +77,7 @@ pub(crate) async fn watch(host: &Host, folder: PathBuf) -> Result<(), HostError>
             match again(&weak, &folder, &seen).await {
                 Some(Ok(now)) => seen = now,
                 Some(Err(error)) => {
-                    tracing::warn!(%error, folder = shown, "the folder of workflows cannot be deployed")
+                    tracing::warn!(%error, folder = shown, "the folder of workflows cannot be deployed");
                 }
                 None => return,
             }
@@ -90,7 +93,9 @@ async fn over(stopped: &mut watch::Receiver<bool>) {
 
 /// Lets somebody who writes several files, or one in pieces, come to an end.
 async fn settle(told: &mut mpsc::Receiver<()>) {
-    while let Ok(Some(())) = tokio::time::timeout(SETTLE, told.recv()).await {}
+    let settled = async { while let Ok(Some(())) = tokio::time::timeout(SETTLE, told.recv()).await {} };
+    // What is half written then is looked at again with the next change.
+    let _ = tokio::time::timeout(SETTLE_AT_MOST, settled).await;
 }
 
 async fn again(inner: &Weak<Inner>, folder: &Path, seen: &Fingerprint) -> Option<Result<Fingerprint, HostError>> {
@@ -228,6 +233,8 @@ fn read(fingerprint: Fingerprint) -> Found {
     for path in fingerprint.keys() {
         let name = name_of(path);
         match Source::read_alone(path) {
+            // Inputs and mocks may lie beside workflows.
+            Ok(source) if name != SHARED_FILE && is_something_else(&source) => {}
             Ok(source) => files.push((name, source.text)),
             Err(problems) => unreadable.push(Broken {
                 workflow: path

@@ -184,7 +184,7 @@ impl Inner {
             version,
             definition: definition.clone(),
             plan: Arc::new(plan),
-            settings: Arc::clone(&self.settings),
+            settings: self.organizations.of(organization).settings,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bowline_flow::{Bundle, Plan, graph};
 use bowline_store::Definition;
 
-use super::Known;
+use super::{Active, Known};
 use crate::op::no_version;
 use crate::{
     Difference, Host, HostError, StepChange, StepReads, StepRef, TriggerView, Workflow, WorkflowGraph, WorkflowSummary,
@@ -35,14 +35,8 @@ impl Host {
             triggers: plan.as_ref().map(|plan| triggers(plan)).unwrap_or_default(),
             paused,
             problems: known.problems.clone(),
-            missing: plan.as_ref().map(|plan| self.missing(plan)).unwrap_or_default(),
+            missing: known.active.as_deref().map(missing).unwrap_or_default(),
         }
-    }
-
-    fn missing(&self, plan: &Plan) -> Vec<String> {
-        names::missing(plan, &self.0.settings.env, &self.0.settings.credentials)
-            .into_iter()
-            .collect()
     }
 
     /// One workflow with the text of a version, the current one if none is named, and of the last one where it was taken
@@ -140,6 +134,13 @@ impl Host {
             .await?
             .ok_or_else(|| HostError::internal("definition.missing", &format!("definition {hash} is not in the store")))
     }
+}
+
+/// The names of `env` and `credentials` that it needs and that its organization was not given.
+fn missing(active: &Active) -> Vec<String> {
+    names::missing(&active.plan, &active.settings.env, &active.settings.credentials)
+        .into_iter()
+        .collect()
 }
 
 fn triggers(plan: &Plan) -> Vec<TriggerView> {

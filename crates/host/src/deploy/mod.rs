@@ -8,6 +8,7 @@ mod build;
 mod folder;
 mod keep;
 mod look;
+mod retain;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,6 +22,7 @@ use crate::{Deployment, Problem};
 pub(crate) use build::{Broken, Built, build};
 pub(crate) use folder::watch;
 pub(crate) use keep::load;
+pub(crate) use retain::retain;
 
 /// The space of entries that holds deployments.
 pub const SPACE: &str = "deployment";

@@ -1,14 +1,15 @@
 //! Connections of deployed workflows, and whether they work.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bowline_connector::StepError;
+use bowline_connector::{ConnectionEntry, StepError};
 use bowline_flow::Bundle;
 use bowline_flow::plan::ConnectionPlan;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use crate::{ConnectionReport, ConnectionView, ErrorKind, Host, HostError, names, text};
+use crate::{Active, ConnectionReport, ConnectionView, ErrorKind, Host, HostError, names, text};
 
 /// How long a test may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,34 +22,37 @@ impl Host {
     /// mention are left out.
     ///
     /// # Errors
-    /// None today.
+    /// Where the host is stopping.
     pub async fn connections(&self, organization: &str) -> Result<Vec<ConnectionView>, HostError> {
         let active = self.0.deployments.active(Some(organization));
-        let active = std::sync::Arc::clone(&active.borrow());
-        let mut found = Vec::new();
-        for one in active.iter() {
-            for (name, connection) in &one.plan.connections {
-                if !one.plan.source.text.contains(name.as_str()) {
-                    continue;
-                }
-                let settings = &one.settings;
-                found.push(ConnectionView {
-                    workflow: one.workflow.to_string(),
-                    name: name.clone(),
-                    kind: connection.kind.clone(),
-                    target: self.target(connection),
-                    missing: names::missing_of(connection, &settings.env, &settings.credentials)
-                        .into_iter()
-                        .collect(),
-                    testable: self
-                        .0
-                        .registry
-                        .connection(&connection.kind)
-                        .is_some_and(bowline_connector::ConnectionEntry::is_testable),
-                });
-            }
-        }
-        Ok(found)
+        let active = Arc::clone(&active.borrow());
+        let host = self.clone();
+        // Each one is rendered, which takes its time.
+        tokio::task::spawn_blocking(move || active.iter().flat_map(|one| host.connections_of(one)).collect())
+            .await
+            .map_err(|error| HostError::task(&error))
+    }
+
+    fn connections_of(&self, active: &Active) -> Vec<ConnectionView> {
+        let (plan, settings) = (&active.plan, &active.settings);
+        plan.connections
+            .iter()
+            .filter(|(name, _)| plan.source.text.contains(name.as_str()))
+            .map(|(name, connection)| ConnectionView {
+                workflow: active.workflow.to_string(),
+                name: name.clone(),
+                kind: connection.kind.clone(),
+                target: self.target(&active.organization, connection),
+                missing: names::missing_of(connection, &settings.env, &settings.credentials)
+                    .into_iter()
+                    .collect(),
+                testable: self
+                    .0
+                    .registry
+                    .connection(&connection.kind)
+                    .is_some_and(ConnectionEntry::is_testable),
+            })
+            .collect()
     }
 
     /// Tests a connection: whether the other side is reachable, and takes the credentials. Changes nothing there.
@@ -82,7 +86,7 @@ impl Host {
             .map_err(|error| HostError::internal("definition.unreadable", &error))?
             .folder;
         let began = Instant::now();
-        let (runtime, plan, wanted) = (self.0.runtime.clone(), active.plan.clone(), name.to_owned());
+        let (runtime, plan, wanted) = (self.0.organizations.of(organization).runtime, active.plan.clone(), name.to_owned());
         // Building one may read files.
         let context = tokio::task::spawn_blocking(move || runtime.connection_context(&plan, &wanted, folder)).await;
         let tested = match context.map_err(|error| HostError::task(&error))? {
@@ -120,8 +124,8 @@ impl Host {
     }
 
     /// Where a connection leads. What comes of `env` is a secret, and stays masked.
-    fn target(&self, connection: &ConnectionPlan) -> Option<String> {
-        let written = self.0.runtime.shown_connection(connection)?;
+    fn target(&self, organization: &str, connection: &ConnectionPlan) -> Option<String> {
+        let written = self.0.organizations.of(organization).runtime.shown_connection(connection)?;
         let found = TARGETS
             .iter()
             .find_map(|field| written.get(field).and_then(Value::as_str))?;

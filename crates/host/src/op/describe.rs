@@ -104,7 +104,7 @@ impl Host {
     pub(crate) fn summary_of(&self, row: &ExecutionRow) -> ExecutionSummary {
         ExecutionSummary {
             id: row.id.clone(),
-            organization: row.organization.to_string(),
+            organization: row.organization.clone(),
             workflow: row.workflow.clone(),
             version: self
                 .0
@@ -146,14 +146,11 @@ impl Host {
 
     /// What the workflow of a definition looks like, where this program can read it.
     pub(crate) fn shape(&self, definition: &Definition) -> Option<Arc<Shape>> {
-        let of_current = self.0.deployments.plan(&definition.hash);
-        match of_current {
-            Some(plan) => Some(Arc::new(Shape::new(bowline_flow::Plan::clone(&plan)))),
-            None => {
-                let (_, plan) = programs::read(definition, &self.0.registry).ok()?;
-                Some(Arc::new(Shape::new(plan)))
-            }
-        }
+        let plan = match self.0.deployments.plan(&definition.hash) {
+            Some(plan) => bowline_flow::Plan::clone(&plan),
+            None => programs::read(definition, &self.0.registry).ok()?.1,
+        };
+        Some(Arc::new(Shape::new(plan)))
     }
 
     /// Loads what is told whole: input, output and answer, where they are not too large for a page.

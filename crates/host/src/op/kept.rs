@@ -41,7 +41,7 @@ impl Host {
             Some(exec) => self.read(move |store| store.execution_by_no(exec)).await?,
             None => None,
         };
-        row.map(|row| row.organization.to_string()).ok_or_else(bad_token)
+        row.map(|row| row.organization).ok_or_else(bad_token)
     }
 
     /// Answers that came and that nobody waits for, oldest first, after the number of the last one of the page before.

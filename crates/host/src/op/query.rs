@@ -11,7 +11,7 @@ use crate::replay::{Replayer, replay};
 use crate::{ErrorKind, Host, HostError, error};
 
 impl Host {
-    /// The state of an execution (`input`, `variables`, `steps`), or what an expression makes of it. Nothing is
+    /// The state of an execution (`steps`, `variables`, `errors`), or what an expression makes of it. Nothing is
     /// called and nothing is written.
     ///
     /// # Errors
@@ -30,11 +30,12 @@ impl Host {
         for record in &mut records {
             self.load(&mut record.events).await?;
         }
+        let own = self.0.organizations.of(organization);
         let replayer = Replayer::new(
             Arc::clone(&self.0.registry),
             self.0.masker.clone(),
-            self.0.settings.env.clone(),
-            self.0.settings.credentials.clone(),
+            own.settings.env.clone(),
+            own.settings.credentials.clone(),
         );
         let (store, now) = (Arc::clone(&self.0.store), self.0.clock.now());
         let mut found = tokio::task::spawn_blocking(move || {

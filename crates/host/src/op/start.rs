@@ -48,7 +48,7 @@ impl Host {
                 key: start.key,
                 organization: organization.into(),
                 with: start.with,
-                trace: start.trace,
+                trace: start.trace.or_else(|| self.0.trace.as_ref()?()),
             })
             .await?;
         Ok(Started {

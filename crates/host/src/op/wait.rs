@@ -6,7 +6,7 @@ use bowline_core::{Event, Outcome, Payload, RESPONSE, internalize};
 use bowline_engine::read_record;
 
 use crate::records::unreadable;
-use crate::{Ended, ErrorView, Host, HostError, Response, Status};
+use crate::{Ended, ErrorKind, ErrorView, Host, HostError, Response, Status};
 
 impl Host {
     /// Waits until the execution has ended, or a `respond` step of it has answered; none where neither has come about
@@ -40,11 +40,7 @@ impl Host {
                     look = false;
                 }
                 if !following.changed().await {
-                    return Err(HostError::new(
-                        crate::ErrorKind::Unavailable,
-                        "host.stopping",
-                        "the host stops before the execution ended; it goes on at the next start",
-                    ));
+                    return Err(stopping());
                 }
             }
         };
@@ -134,6 +130,15 @@ impl Host {
         self.0.masker.scrub(&mut value);
         Ok(value)
     }
+}
+
+/// The host stops before what is waited for.
+pub(crate) fn stopping() -> HostError {
+    HostError::new(
+        ErrorKind::Unavailable,
+        "host.stopping",
+        "the host stops before this has come about; the execution goes on at the next start",
+    )
 }
 
 pub(crate) fn contains(text: &[u8], wanted: &[u8]) -> bool {

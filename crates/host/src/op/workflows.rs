@@ -24,10 +24,9 @@ impl Host {
         let _deploying = self.0.deploying.lock().await;
         let (host, owner, files) = (self.clone(), organization.to_owned(), deploy.files.clone());
         let outcome = tokio::task::spawn_blocking(move || {
-            let folder = host.0.data.join("files").join(&owner);
             // Relative paths in workflows lead here, and nowhere else.
-            std::fs::create_dir_all(&folder).map_err(|error| HostError::internal("deploy.folder", &error))?;
-            let folder = std::fs::canonicalize(folder).map_err(|error| HostError::internal("deploy.folder", &error))?;
+            let folder = host.0.organizations.folder(&owner);
+            let folder = folder.map_err(|error| HostError::internal("deploy.folder", &error))?;
             Ok::<_, HostError>(build(&files, &host.deployed(&owner), &folder, &host.0.registry))
         })
         .await

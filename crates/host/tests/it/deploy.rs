@@ -79,8 +79,8 @@ async fn a_rehearsal_keeps_nothing_and_an_unexpected_version_is_a_conflict() {
         dry_run: true,
         ..files(&[("pay.yaml", ONE)])
     };
-    let would = world.host.deploy(US, rehearsal).await.unwrap();
-    assert_eq!((would.deployments[0].version, would.dry_run), (1, true));
+    let rehearsed = world.host.deploy(US, rehearsal).await.unwrap();
+    assert_eq!((rehearsed.deployments[0].version, rehearsed.dry_run), (1, true));
     assert!(world.host.workflows(US).await.unwrap().is_empty());
 
     world.deploy("pay", ONE).await;
@@ -184,4 +184,35 @@ async fn a_workflow_that_is_withdrawn_starts_no_more_until_it_comes_again() {
     assert_eq!(world.host.execution(US, &id).await.unwrap().summary.version, Some(1));
     assert_eq!(world.deploy("pay", ONE).await, 1);
     assert_eq!(world.host.active(None).borrow().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retention_follows_the_current_version() {
+    let home = tempfile::tempdir().unwrap();
+    let mut options = crate::world::options(home.path());
+    options.engine.retention_interval = std::time::Duration::from_millis(20);
+    let host = bowline_host::Host::open(options).await.unwrap();
+    let world = World { host, home };
+    world.deploy("pay", ONE).await;
+    for _ in 0..3 {
+        world.run("pay", json!({})).await;
+    }
+    let mut list = world.host.feed().list(US);
+    world.deploy("pay", &format!("retention: {{ keep: 1 }}\n{ONE}")).await;
+    let left = async || {
+        world
+            .host
+            .search(US, &bowline_host::Search::default())
+            .await
+            .unwrap()
+            .items
+            .len()
+    };
+    let forgotten = async {
+        while left().await > 1 {
+            assert!(list.changed().await);
+        }
+    };
+    tokio::time::timeout(crate::world::PATIENCE, forgotten).await.unwrap();
+    assert_eq!(left().await, 1);
 }

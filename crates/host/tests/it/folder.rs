@@ -20,7 +20,12 @@ async fn problems(host: &Host) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_file_is_deployed_and_a_broken_one_keeps_its_last_good_version() {
-    let world = World::with_folder(&[("pay.yaml", &workflow(1)), ("notes.txt", "no workflow")]).await;
+    let world = World::with_folder(&[
+        ("pay.yaml", &workflow(1)),
+        ("notes.txt", "no workflow"),
+        ("input.json", "{ \"n\": 1 }"),
+    ])
+    .await;
     let host = &world.host;
     let file = world.home.path().join("flows/pay.yaml");
     assert_eq!((version(host).await, problems(host).await), (Some(1), vec![]));

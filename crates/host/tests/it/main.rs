@@ -6,6 +6,7 @@ mod deploy;
 mod executions;
 mod folder;
 mod kill;
+mod organizations;
 mod outside;
 mod search;
 mod world;

@@ -7,7 +7,7 @@ const PAY: &str = "
 name: pay
 steps:
   - { id: a, type: do, config: { answer: { total: \"${input.n}\", to: { name: \"n-${input.n}\" } } } }
-  - { id: b, if: \"${input.n = 13}\", type: do, config: { fail: bad.luck } }
+  - { id: b, when: \"${input.n = 13}\", type: do, config: { fail: bad.luck } }
 output: \"${a}\"
 ";
 

@@ -14,14 +14,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The organization of most tests, and one that must never see anything of it.
-pub const US: &str = "acme";
-pub const THEM: &str = "rival";
+pub(crate) const US: &str = "acme";
+pub(crate) const THEM: &str = "rival";
 
 /// A secret of the environment.
-pub const SECRET: &str = "hunter2-hunter2";
+pub(crate) const SECRET: &str = "hunter2-hunter2";
 
 /// How long anything may take before a test says that it does not come.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a `do` step is told.
 #[derive(Deserialize, JsonSchema)]
@@ -36,6 +36,9 @@ struct Do {
     /// Only while the file is not there.
     #[serde(default)]
     unless: Option<String>,
+    /// Tells whether a file is within its reach.
+    #[serde(default)]
+    file: Option<String>,
     /// Tells its idempotency key.
     #[serde(default)]
     key: bool,
@@ -44,6 +47,9 @@ struct Do {
 async fn run(ctx: StepContext, config: Do) -> Result<Value, StepError> {
     if config.key {
         return Ok(ctx.idempotency_key.to_string().into());
+    }
+    if let Some(file) = config.file {
+        return ctx.file("file", file).map(|file| file.to_string_lossy().into());
     }
     let is_mended = config.unless.is_some_and(|file| Path::new(&file).exists());
     match config.fail.filter(|_| !is_mended) {
@@ -79,7 +85,7 @@ async fn test(ctx: StepContext, name: String) -> Result<Tested, StepError> {
     })
 }
 
-pub fn registry() -> Arc<Registry> {
+pub(crate) fn registry() -> Arc<Registry> {
     let mut registry = Registry::default();
     registry.add("do", run);
     registry.add_connection("place", |_, config: Place| Ok(config));
@@ -89,27 +95,30 @@ pub fn registry() -> Arc<Registry> {
 }
 
 /// A host, and where it lives.
-pub struct World {
-    pub host: Host,
-    pub home: TempDir,
+pub(crate) struct World {
+    pub(crate) host: Host,
+    pub(crate) home: TempDir,
 }
 
-pub fn options(home: &Path) -> HostOptions {
+pub(crate) fn options(home: &Path) -> HostOptions {
     HostOptions {
-        env: BTreeMap::from([("TOKEN".to_owned(), SECRET.to_owned())]),
+        env: BTreeMap::from([
+            ("TOKEN".to_owned(), SECRET.to_owned()),
+            ("BOWLINE_ORG_ACME__TOKEN".to_owned(), SECRET.to_owned()),
+        ]),
         ..HostOptions::new(home.join("data"), registry(), Masker::default())
     }
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let host = Host::open(options(home.path())).await.unwrap();
         Self { host, home }
     }
 
     /// With a folder of workflows of these files.
-    pub async fn with_folder(files: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with_folder(files: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("flows")).unwrap();
         for (name, text) in files {
@@ -125,14 +134,14 @@ impl World {
         Host::open(options).await.unwrap()
     }
 
-    pub async fn restart_with_folder(self) -> Self {
+    pub(crate) async fn restart_with_folder(self) -> Self {
         self.host.stop(PATIENCE).await;
         drop(self.host);
         let host = Self::open_folder(self.home.path()).await;
         Self { host, ..self }
     }
 
-    pub async fn restart(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
         self.host.stop(PATIENCE).await;
         drop(self.host);
         let host = Host::open(options(self.home.path())).await.unwrap();
@@ -140,7 +149,7 @@ impl World {
     }
 
     /// Deploys one workflow for [`US`]; its version.
-    pub async fn deploy(&self, name: &str, text: &str) -> u32 {
+    pub(crate) async fn deploy(&self, name: &str, text: &str) -> u32 {
         let deployed = self.host.deploy(US, files(&[(&format!("{name}.yaml"), text)])).await;
         let deployed = deployed.unwrap_or_else(|error| panic!("{error}"));
         deployed
@@ -151,24 +160,24 @@ impl World {
             .version
     }
 
-    pub async fn start(&self, workflow: &str, input: Value) -> String {
+    pub(crate) async fn start(&self, workflow: &str, input: Value) -> String {
         let started = self.host.start(US, Start::new(workflow, input)).await;
         started.unwrap_or_else(|error| panic!("{error}")).id
     }
 
-    pub async fn end(&self, id: &str) -> Ended {
+    pub(crate) async fn end(&self, id: &str) -> Ended {
         let ended = self.host.wait(US, id, PATIENCE).await.unwrap();
         ended.unwrap_or_else(|| panic!("{id} does not end"))
     }
 
-    pub async fn run(&self, workflow: &str, input: Value) -> (String, Ended) {
+    pub(crate) async fn run(&self, workflow: &str, input: Value) -> (String, Ended) {
         let id = self.start(workflow, input).await;
         let ended = self.end(&id).await;
         (id, ended)
     }
 
     /// Waits until an execution waits for something.
-    pub async fn waits(&self, id: &str) {
+    pub(crate) async fn waits(&self, id: &str) {
         let mut following = self.host.feed().execution(id);
         let waits = async {
             loop {
@@ -183,7 +192,7 @@ impl World {
     }
 }
 
-pub fn files(files: &[(&str, &str)]) -> Deploy {
+pub(crate) fn files(files: &[(&str, &str)]) -> Deploy {
     Deploy {
         files: files
             .iter()
@@ -194,7 +203,7 @@ pub fn files(files: &[(&str, &str)]) -> Deploy {
 }
 
 /// Waits until `is_so`, looking again whenever the receiver changes.
-pub async fn until(mut changes: tokio::sync::watch::Receiver<u64>, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(mut changes: tokio::sync::watch::Receiver<u64>, mut is_so: impl AsyncFnMut() -> bool) {
     let waited = async {
         while !is_so().await {
             changes.changed().await.unwrap();

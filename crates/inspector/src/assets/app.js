@@ -68,8 +68,10 @@ async function refresh() {
       more = false;
       const rest = last + 250 - Date.now();
       if (rest > 0) await new Promise((done) => setTimeout(done, rest));
-      const response = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
+      const response = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "manual" });
       last = Date.now();
+      // The session has ended: loading the page leads to where to log in.
+      if (response.type === "opaqueredirect") return location.reload();
       if (!response.ok) return;
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       for (const old of document.querySelectorAll(part)) {
@@ -158,7 +160,7 @@ function prepare(root) {
 
 function reveal() {
   const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  const details = target && target.querySelector("details");
+  const details = target && target.querySelector(":scope > details");
   if (details) {
     details.open = true;
     details.querySelector("summary").focus({ preventScroll: true });

@@ -55,10 +55,7 @@ fn question(approval: &Approval) -> Markup {
 
 /// The question, and the form that answers it. `back` is the page to come back to.
 pub(crate) fn form(frame: &Frame, approval: &Approval, back: &str) -> Markup {
-    let fields = approval
-        .form
-        .as_ref()
-        .filter(|form| form.get("properties").and_then(Value::as_object).is_some());
+    let fields = own_fields(approval.form.as_ref());
     html! {
         (question(approval))
         form.form method="post" action={ (address::execution(&approval.execution)) "/approve" } {
@@ -71,9 +68,9 @@ pub(crate) fn form(frame: &Frame, approval: &Approval, back: &str) -> Markup {
                     @for who in &approval.who { option value=(who) { (who) } }
                 } }
             }
-            @if fields.is_some() {
+            @if let Some(fields) = &fields {
                 label { "Fields, as JSON"
-                    textarea name="form" data-json rows="5" spellcheck="false" { (json::pretty(&example(fields))) }
+                    textarea name="form" data-json rows="5" spellcheck="false" { (json::pretty(fields)) }
                 }
             }
             label { "Comment" input name="comment" maxlength="1000"; }
@@ -82,5 +79,32 @@ pub(crate) fn form(frame: &Frame, approval: &Approval, back: &str) -> Markup {
                 button.risky name="decision" value="reject" { "Reject" }
             }
         }
+    }
+}
+
+/// The fields of an answer besides those that every answer has and that the page asks for by itself; none where there are
+/// none.
+fn own_fields(form: Option<&Value>) -> Option<Value> {
+    let mut fields = example(form);
+    let own = fields.as_object_mut()?;
+    for name in ["approved", "by", "comment"] {
+        own.shift_remove(name);
+    }
+    let is_empty = own.is_empty();
+    (!is_empty).then_some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_every_answer_has_is_not_asked_for_twice() {
+        let form = json!({"properties": {"limit": {"type": "number"}, "approved": {"type": "boolean"}, "by": {}}});
+        assert_eq!(own_fields(Some(&form)), Some(json!({ "limit": 0 })));
+        assert_eq!(own_fields(Some(&json!({"properties": {"comment": {}}}))), None);
+        assert_eq!(own_fields(None), None);
     }
 }

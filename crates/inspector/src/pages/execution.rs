@@ -12,7 +12,7 @@ use bowline_host::{Approval, ErrorView, Execution, HistoryEvent, Page, Status};
 use maud::{Markup, html};
 
 use crate::frame::{Frame, Section};
-use crate::pages::executions::short_list;
+use crate::pages::executions::{reason, short_list};
 use crate::parts::icon::{Icon, icon};
 use crate::parts::live::part;
 use crate::parts::words::sentence;
@@ -52,19 +52,21 @@ pub fn page(frame: &Frame, shown: &Shown<'_>) -> String {
                 header { h2 id="graph-title" { "Graph" } }
                 (part("graph", &graph::graph(shown)))
             }
-            section.panel aria-labelledby="timeline-title" {
-                header { h2 id="timeline-title" { "Timeline of attempts" } }
-                (part("timeline", &timeline::timeline(execution, shown.now)))
+            div {
+                section.panel aria-labelledby="timeline-title" {
+                    header { h2 id="timeline-title" { "Timeline of attempts" } }
+                    (part("timeline", &timeline::timeline(execution, shown.now)))
+                }
+                section.panel aria-labelledby="steps-title" {
+                    header { h2 id="steps-title" { "Steps" } span.soft { "Open one to see what went in and what came out" } }
+                    (part("steps", &steps::steps(execution)))
+                }
             }
-        }
-        section.panel aria-labelledby="steps-title" {
-            header { h2 id="steps-title" { "Steps" } span.soft { "Open one to see what went in and what came out" } }
-            (part("steps", &steps::steps(execution)))
         }
         (part("values", &values(execution)))
         section.panel aria-labelledby="history-title" {
             header { h2 id="history-title" { "History" } span.soft { "Every event, as it was recorded" } }
-            (part("history", &history::history(id, shown.history, shown.history_from)))
+            (part("history", &history::history(execution, shown.history, shown.history_from)))
         }
     };
     let live = format!("/ui/live{}", address::execution(id).trim_start_matches("/ui"));
@@ -96,7 +98,7 @@ fn head(shown: &Shown<'_>) -> Markup {
         }
         @if summary.status != Status::Succeeded && !execution.why.line.is_empty() {
             div.note.why { (icon(Icon::Question)) div {
-                p { strong { "Why: " } (sentence(&execution.why.line)) }
+                p { strong { "Why: " } (sentence(reason(&execution.why.line, &execution.summary))) }
                 @if let Some(reason) = &execution.cancelling { p { "It is being cancelled: " (reason) } }
             } }
         }

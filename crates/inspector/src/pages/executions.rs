@@ -165,7 +165,7 @@ fn row(item: &ExecutionSummary, reasons: &[Why]) -> Vec<Markup> {
         .finished_at
         .as_deref()
         .and_then(|end| Some(time::millis(end)? - time::millis(&item.started_at)?));
-    let reason = reasons.iter().find(|why| why.execution == item.id);
+    let why = reasons.iter().find(|why| why.execution == item.id);
     vec![
         chip::state(item.status.name()),
         html! { a.mono href=(address::execution(&item.id)) title=(item.id) { (address::short(&item.id)) } },
@@ -178,11 +178,17 @@ fn row(item: &ExecutionSummary, reasons: &[Why]) -> Vec<Markup> {
         html! {
             @if let Some(error) = &item.error { code { (error) } }
             @else if item.status != Status::Succeeded {
-                @if let Some(why) = reason { span.small { (sentence(&why.line)) } }
+                @if let Some(why) = why { span.small { (sentence(reason(&why.line, item))) } }
                 @else if let Some(wake) = &item.wake_at { span.small.soft { "until " (time::exact(wake)) } }
             }
         },
     ]
+}
+
+/// The line that says why, without what is said beside it already.
+pub(crate) fn reason<'a>(line: &'a str, summary: &ExecutionSummary) -> &'a str {
+    let named = format!("execution {} of {} ", summary.id, summary.workflow);
+    line.strip_prefix(&named).unwrap_or(line)
 }
 
 /// Rows of executions without a search, for other pages.

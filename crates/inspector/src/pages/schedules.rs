@@ -20,6 +20,8 @@ pub struct Schedule {
     pub when: Vec<String>,
     /// Its time zone; empty where it needs none.
     pub zone: String,
+    /// The same in words.
+    pub words: String,
     /// Whether it is in a workflow's file, and so cannot be changed here.
     pub is_of_file: bool,
     /// It does not fire until somebody lets it go on.
@@ -34,6 +36,8 @@ pub struct Schedule {
     pub overlap: String,
     /// Everything else that it says, with names: `catch-up window`, `jitter`.
     pub rules: Vec<(String, String)>,
+    /// What is wrong with it at the moment.
+    pub problem: Option<String>,
 }
 
 /// What became of a time that was due.
@@ -45,7 +49,7 @@ pub struct Fire {
     pub until: Option<String>,
     /// How many it stands for.
     pub count: u64,
-    /// `started`, `skipped`, `missed`, `buffered`, `dropped`, ...
+    /// `started`, `skipped`, `missed`, `buffered`, `dropped`, `filtered` or `failed`.
     pub fate: String,
     /// When that was decided.
     pub at: String,
@@ -100,6 +104,7 @@ pub fn page(frame: &Frame, one: &Schedule, fires: &[Fire], next: Option<&str>) -
         (part("head", &html! {
             div.head { h1 { (one.name) } (state(one)) }
             @if one.paused && !one.note.is_empty() { p.sub { "Paused: " (one.note) } }
+            @if let Some(problem) = &one.problem { div.note.bad { p { (problem) } } }
         }))
         @if frame.may_operate { (actions(frame, one, &own)) }
         div.columns.halves {
@@ -107,7 +112,7 @@ pub fn page(frame: &Frame, one: &Schedule, fires: &[Fire], next: Option<&str>) -
                 header { h2 id="what-title" { "What it does" } }
                 div.inside { dl.facts {
                     dt { "Starts" } dd { a href=(address::workflow(&one.workflow)) { (one.workflow) } }
-                    dt { "When" } dd { (when(one)) }
+                    dt { "When" } dd { (when(one)) @if !one.words.is_empty() { p.small.soft { (one.words) } } }
                     dt { "Overlap" } dd { (one.overlap) }
                     @for (name, value) in &one.rules { dt { (name) } dd { (value) } }
                     dt { "Next" } dd { @if one.next.is_empty() { "never" } @for next in &one.next { div { (time::exact(next)) } } }
@@ -190,8 +195,8 @@ fn ledger(fires: &[Fire], own: &str, next: Option<&str>) -> Markup {
 fn fire(one: &Fire) -> Vec<Markup> {
     let (class, sign) = match one.fate.as_str() {
         "started" => ("done", Icon::Tick),
-        "buffered" | "pending" => ("waiting", Icon::Hourglass),
-        "missed" | "failed" | "refused" => ("failed", Icon::Warning),
+        "buffered" => ("waiting", Icon::Hourglass),
+        "missed" | "failed" => ("failed", Icon::Warning),
         _ => ("skipped", Icon::Dash),
     };
     vec![

@@ -212,7 +212,7 @@ pub fn page(frame: &Frame, whole: &Whole) -> String {
                         div.sheet { form.form method="post" action={ (own(one)) "/replay" } {
                             (frame.hidden())
                             input type="hidden" name="unverified" value="yes";
-                            p { "Nobody has proved where it comes from. Take it only if you know that it is genuine." }
+                            p { "It was refused for the reason above. Take it only if you know that it is genuine." }
                             div.buttons { button.risky { "Take it unverified" } }
                         } }
                     }

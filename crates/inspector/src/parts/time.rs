@@ -24,8 +24,8 @@ pub(crate) fn millis(at: &str) -> Option<i64> {
     at.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
 }
 
-/// `1.2 s`, `3 min 20 s`, `2 h 5 min`, `4 d 3 h`.
-pub(crate) fn duration(millis: i64) -> String {
+/// Milliseconds as people read them: `1.2 s`, `3 min 20 s`, `2 h 5 min`, `4 d 3 h`.
+pub fn duration(millis: i64) -> String {
     let millis = millis.max(0);
     let seconds = millis / 1000;
     match seconds {

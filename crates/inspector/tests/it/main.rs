@@ -1,6 +1,6 @@
 //! What holds for every page, whatever is on it.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::panic, reason = "tests")]
 
 mod sample;
 

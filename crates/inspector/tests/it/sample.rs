@@ -85,8 +85,7 @@ pub(crate) fn summary(id: &str, status: Status) -> ExecutionSummary {
 }
 
 pub(crate) fn execution(status: Status) -> Execution {
-    let mut pack = step("fulfil/pack/pack", "timer", StepState::Done, (1, Some(2)));
-    pack.name = "pack".to_owned();
+    let pack = step("fulfil/pack/pack", "timer", StepState::Done, (1, Some(2)));
     let mut pay = step("fulfil/pay/pay", "callback", StepState::Waiting, (1, None));
     pay.waits_for = Some(WaitsFor {
         kind: "callback".to_owned(),

@@ -51,7 +51,7 @@ pub(crate) fn whose(address: IpAddr) -> IpAddr {
             let [a, b, c, d, ..] = six.segments();
             IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
-        four => four,
+        IpAddr::V4(four) => IpAddr::V4(four),
     }
 }
 

@@ -21,6 +21,7 @@ use tower::Service;
 use self::count::Addresses;
 pub(crate) use self::count::whose;
 use self::stall::Stalling;
+pub(crate) use self::stall::Taking;
 use crate::ServeError;
 use crate::config::{Config, Connections};
 use crate::stop::Stop;
@@ -103,15 +104,19 @@ fn connection(
     }
     // A router is cheap to clone; one with another layer would be built anew for each connection.
     let router = router.clone();
+    let stream = Stalling::new(stream, limits.stall_timeout.duration());
+    let taking = stream.taking();
     let service = service_fn(move |mut request: axum::http::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(from));
+        request.extensions_mut().insert(taking.clone());
         router.clone().call(request)
     });
-    let stream = Stalling::new(stream, limits.stall_timeout.duration());
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout.duration())
         .max_headers(limits.headers)
+        // What is written goes through one buffer that is there anyway: a reader that is slow has no others.
+        .writev(false)
         // Below 8 KiB hyper cannot read at all.
         .max_buf_size(limits.header_bytes.max(8 * 1024))
         .serve_connection(TokioIo::new(stream), service)

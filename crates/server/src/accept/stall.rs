@@ -7,7 +7,26 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
+
+/// Whether a connection takes what is written. Requests carry it, so that who sends much can wait for it instead of
+/// filling buffers.
+#[derive(Clone, Debug)]
+pub(crate) struct Taking(watch::Receiver<bool>);
+
+impl Taking {
+    /// A connection that takes everything.
+    pub(crate) fn always() -> Self {
+        Self(watch::Sender::new(true).subscribe())
+    }
+
+    /// Returns once no write stands still.
+    pub(crate) async fn taking(&mut self) {
+        // Where the connection has ended, writing says so.
+        let _ = self.0.wait_for(|taking| *taking).await;
+    }
+}
 
 /// A stream whose writes may stand still for so long.
 pub(super) struct Stalling<S> {
@@ -15,6 +34,7 @@ pub(super) struct Stalling<S> {
     limit: Duration,
     /// Set while a write stands still.
     until: Option<Pin<Box<Sleep>>>,
+    taking: watch::Sender<bool>,
 }
 
 impl<S> Stalling<S> {
@@ -24,14 +44,25 @@ impl<S> Stalling<S> {
             stream,
             limit,
             until: None,
+            taking: watch::Sender::new(true),
         }
+    }
+
+    /// Tells whether writes stand still.
+    pub(super) fn taking(&self) -> Taking {
+        Taking(self.taking.subscribe())
     }
 
     /// Hands on what a write came to, and ends it where it has stood still for too long.
     fn watch<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.until = None;
+            if self.until.take().is_some() {
+                self.taking.send_replace(true);
+            }
             return written;
+        }
+        if self.until.is_none() {
+            self.taking.send_replace(false);
         }
         let limit = self.limit;
         let until = self.until.get_or_insert_with(|| Box::pin(sleep(limit)));
@@ -89,6 +120,7 @@ mod tests {
     async fn a_reader_that_takes_nothing_is_cut_and_a_slow_one_is_not() {
         let (ours, mut theirs) = tokio::io::duplex(8);
         let mut ours = Stalling::new(ours, Duration::from_secs(5));
+        let mut taking = ours.taking();
         let slow = tokio::spawn(async move {
             let mut taken = [0; 4];
             for _ in 0..4 {
@@ -99,6 +131,7 @@ mod tests {
         });
         ours.write_all(&[1; 24]).await.unwrap();
         let _still_open = slow.await.unwrap();
+        taking.taking().await;
         let error = ours.write_all(&[1; 24]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

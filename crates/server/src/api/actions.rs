@@ -114,7 +114,7 @@ pub(super) fn add(api: &mut Api) {
         "queryExecution",
         Rule::of(Role::Viewer, Scope::Executions),
         "executions",
-        "Look at the state of an execution: its input, variables and results so far",
+        "Look at the state of an execution: its variables and results so far",
     );
     api.add(
         query
@@ -130,7 +130,7 @@ pub(super) fn add(api: &mut Api) {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Query {
-    /// An expression over `input`, `variables` and `steps`, such as `steps.charge.output.id`. Default: all of it.
+    /// An expression over `variables` and `steps`, such as `steps.charge.output.id`. Default: all of it.
     #[serde(default)]
     expression: Option<String>,
 }

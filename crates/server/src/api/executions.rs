@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use bowline_connector::Millis;
 use bowline_host::{Ended, Execution, ExecutionSummary, HistoryEvent, Page, Start, Started, StepDetail, Which, Why};
 use schemars::JsonSchema;
@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 
 use super::search;
 use crate::App;
+use crate::accept::Taking;
 use crate::extract::{At, Json as Body, Params};
-use crate::guard::{Caller, Role, Rule, Scope};
+use crate::guard::{Caller, Note, Role, Rule, Scope};
 use crate::idempotency;
 use crate::problem::Problem;
 use crate::route::{Api, Operation};
@@ -300,6 +301,7 @@ fn wished(app: &App, wait: Option<&str>) -> Result<Option<Duration>, Problem> {
 async fn start_(
     State(app): State<App>,
     caller: Caller,
+    note: Note,
     headers: HeaderMap,
     Params(query): Params<Wait>,
     Body(body): Body<NewExecution>,
@@ -311,7 +313,7 @@ async fn start_(
         input: body.input,
         key: idempotency::start_key(&headers)?,
         id: body.id,
-        with: Vec::new(),
+        with: vec![note.write()?],
         trace: trace(&headers),
     };
     let started = app.host.start(&caller.organization, start).await?;
@@ -388,11 +390,13 @@ async fn follow_(
     State(app): State<App>,
     caller: Caller,
     At(id): At<String>,
+    taking: Option<Extension<Taking>>,
     headers: HeaderMap,
     Params(query): Params<Since>,
 ) -> Result<Response, Problem> {
     let from = sse::position(&headers, query.from)?;
-    sse::execution(&app, &caller.organization, &id, from).await
+    let taking = taking.map_or_else(Taking::always, |Extension(taking)| taking);
+    sse::execution(&app, &caller.organization, &id, from, taking).await
 }
 
 async fn step_(

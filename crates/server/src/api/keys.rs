@@ -82,7 +82,10 @@ pub(super) fn add(api: &mut Api) {
     );
     api.add(
         rotate
-            .description("Both secrets are accepted for the time of `overlap`, so that nobody is shut out meanwhile.")
+            .description(
+                "Both secrets are accepted for the time of `overlap`, so that nobody is shut out meanwhile. A key that may \
+                 do more than the caller is refused with 403.",
+            )
             .optional_body::<Rotation>(json!({ "overlap": "1d" }))
             .answers::<MadeKey>(200, "The key with its new text")
             .problems(&[400, 404, 409, 413, 415, 503]),
@@ -131,17 +134,9 @@ async fn create_(
             .collect(),
         Some(scopes) => scopes,
     };
-    for scope in &scopes {
-        caller
-            .may(wish.role, *scope)
-            .map_err(|denied| crate::guard::refused(&denied))?;
-    }
-    if scopes.contains(&Scope::Organizations) && !(caller.is_super_admin() && caller.organization == caller.home) {
-        return Err(crate::guard::refused(&bowline_access::Denied::Forbidden(
-            "only an admin of the organization `default` with the scope organizations passes that scope on, there"
-                .into(),
-        )));
-    }
+    caller
+        .may_hold(wish.role, &scopes)
+        .map_err(|denied| crate::guard::refused(&denied))?;
     let new = NewKey {
         organization: caller.organization.clone(),
         name: wish.name,
@@ -168,6 +163,20 @@ async fn get(State(app): State<App>, caller: Caller, At(id): At<String>) -> Resu
     Ok(Json(found))
 }
 
+/// Refuses to change a key that may do more than the caller: whoever rotates one has it, and whoever could revoke those of
+/// their superiors could shut them out. What a key may do never changes, so it is not looked at again.
+async fn may_change(app: &App, caller: &Caller, id: &str) -> Result<(), Problem> {
+    let found = app
+        .guard
+        .access
+        .key(&caller.organization, id)
+        .await
+        .map_err(|error| failed(&error))?;
+    caller
+        .may_hold(found.role, &found.scopes)
+        .map_err(|denied| crate::guard::refused(&denied))
+}
+
 async fn rotate_(
     State(app): State<App>,
     caller: Caller,
@@ -175,6 +184,7 @@ async fn rotate_(
     At(id): At<String>,
     MaybeJson(rotation): MaybeJson<Rotation>,
 ) -> Result<Json<MadeKey>, Problem> {
+    may_change(&app, &caller, &id).await?;
     let overlap = rotation.unwrap_or_default().overlap.map_or(OVERLAP, Millis::duration);
     let overlap = i64::try_from(overlap.as_millis()).unwrap_or(i64::MAX);
     let rotated = app
@@ -191,6 +201,7 @@ async fn revoke_(
     note: Note,
     At(id): At<String>,
 ) -> Result<Json<KeyView>, Problem> {
+    may_change(&app, &caller, &id).await?;
     let revoked = app
         .guard
         .access

@@ -100,7 +100,13 @@ pub(super) fn add(api: &mut Api) {
         "input": { "region": "north" },
     });
 
-    let list = operation(Method::GET, "/api/v1/schedules", "listSchedules", see, "List the schedules");
+    let list = operation(
+        Method::GET,
+        "/api/v1/schedules",
+        "listSchedules",
+        see,
+        "List the schedules",
+    );
     api.add(
         list.description("Those that triggers of workflows are, and those that were made here.")
             .answers::<All<ScheduleView>>(200, "All of them, by name"),
@@ -117,7 +123,13 @@ pub(super) fn add(api: &mut Api) {
             .problems(&[400, 409, 415, 422]),
         put_,
     );
-    let delete = operation(Method::DELETE, one, "deleteSchedule", make, "Delete a schedule and its ledger");
+    let delete = operation(
+        Method::DELETE,
+        one,
+        "deleteSchedule",
+        make,
+        "Delete a schedule and its ledger",
+    );
     api.add(
         delete
             .description("Executions that it started stay. One that is a trigger is deleted in its workflow.")
@@ -162,7 +174,10 @@ pub(super) fn add(api: &mut Api) {
     );
     api.add(
         run.description("Also while it is paused. What became of it is in the answer: it need not have started.")
-            .header(idempotency::HEADER, "With the same key, what was started first is the answer.")
+            .header(
+                idempotency::HEADER,
+                "With the same key, what was started first is the answer.",
+            )
             .optional_body::<RunNow>(json!({ "overlap": "allow" }))
             .answers::<FireView>(200, "What became of it")
             .problems(&[400, 404, 415, 422]),
@@ -281,7 +296,9 @@ async fn run_(
     let id = idempotency::key(&headers)?.map(|key| idempotency::id(&caller.organization, &what, key));
     let overlap = body.and_then(|body| body.overlap);
     let schedules = app.triggers.schedules();
-    let fire = schedules.run_now(&caller.organization, &name, overlap, id.as_deref()).await?;
+    let fire = schedules
+        .run_now(&caller.organization, &name, overlap, id.as_deref())
+        .await?;
     Ok(Json(fire))
 }
 
@@ -293,7 +310,9 @@ async fn backfill_(
 ) -> Result<Json<All<FireView>>, Problem> {
     let range = (moment("from", &body.from)?, moment("until", &body.until)?);
     let schedules = app.triggers.schedules();
-    let items = schedules.backfill(&caller.organization, &name, range, body.overlap).await?;
+    let items = schedules
+        .backfill(&caller.organization, &name, range, body.overlap)
+        .await?;
     Ok(Json(All { items }))
 }
 
@@ -306,14 +325,14 @@ async fn fires_(
     let limit = super::limit(query.limit)?;
     let schedules = app.triggers.schedules();
     let cursor = query.cursor.as_deref();
-    Ok(Json(schedules.fires(&caller.organization, &name, query.fate, cursor, limit).await?))
+    Ok(Json(
+        schedules
+            .fires(&caller.organization, &name, query.fate, cursor, limit)
+            .await?,
+    ))
 }
 
-async fn preview_(
-    State(app): State<App>,
-    _: Caller,
-    Body(body): Body<Preview>,
-) -> Result<Json<All<String>>, Problem> {
+async fn preview_(State(app): State<App>, _: Caller, Body(body): Body<Preview>) -> Result<Json<All<String>>, Problem> {
     let from = match &body.from {
         Some(from) => moment("from", from)?,
         None => app.triggers.schedules().now(),

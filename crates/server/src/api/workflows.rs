@@ -263,12 +263,11 @@ async fn diff_(
     At(name): At<String>,
     Params(query): Params<Versions>,
 ) -> Result<Json<Difference>, Problem> {
-    let to = match query.to {
-        Some(to) => to,
-        None => {
-            let current = app.host.workflow(&caller.organization, &name, None).await?;
-            current.deployment.version
-        }
+    let to = if let Some(to) = query.to {
+        to
+    } else {
+        let current = app.host.workflow(&caller.organization, &name, None).await?;
+        current.deployment.version
     };
     Ok(Json(app.host.diff(&caller.organization, &name, query.from, to).await?))
 }

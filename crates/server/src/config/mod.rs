@@ -53,6 +53,8 @@ pub struct Config {
     pub access: bowline_access::Config,
     /// Limits of requests.
     pub limits: Limits,
+    /// Traces.
+    pub traces: bowline_telemetry::Config,
 }
 
 /// Connections of clients. One that is slow is cut, so that it does not keep others out.
@@ -121,6 +123,7 @@ impl Default for Config {
             logs: Logs::default(),
             access: bowline_access::Config::default(),
             limits: Limits::default(),
+            traces: bowline_telemetry::Config::default(),
         }
     }
 }

@@ -170,8 +170,8 @@ mod tests {
 
     #[test]
     fn pages_of_others_are_known() {
-        let cases: [(&[(&str, &str)], bool, bool); 9] = [
-            (&[], false, false),
+        let cases = [
+            (&[][..], false, false),
             (&[("sec-fetch-site", "same-origin")], false, true),
             (&[("sec-fetch-site", "none")], false, false),
             (&[("sec-fetch-site", "cross-site")], true, false),

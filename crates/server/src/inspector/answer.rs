@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bowline_inspector::{Frame, Notice, pages};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::problem::{PROBLEM_JSON, Problem};
@@ -17,6 +17,9 @@ use crate::problem::{PROBLEM_JSON, Problem};
 /// What a page may load and where its forms may go: only here. Nothing may show it in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What stands in a part of an address as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The longest problem that is made a page.
 const LONGEST: usize = 256 * 1024;
@@ -51,7 +54,7 @@ pub(super) fn redirect_with(to: &str, cookie: HeaderValue) -> Result<Response, P
 
 /// Text within an address.
 pub(super) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, PLAIN).to_string()
 }
 
 /// What a page needs of a [`Problem`].
@@ -99,7 +102,7 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
     let Ok(told) = serde_json::from_slice::<Told>(&body) else {
         return (status, body).into_response();
     };
-    let problems = told.problems.iter().map(|problem| line(problem)).collect();
+    let problems = told.problems.iter().map(line).collect();
     let notice = Notice::Bad {
         message: told.detail,
         hint: told.hint,

@@ -96,13 +96,11 @@ async fn list(State(app): State<App>, visitor: Visitor, Query(form): Query<Form>
         output: form.output,
         cursor: form.cursor,
     };
-    Ok(answer::page(executions::page(
-        &visitor.frame(),
-        &asked,
-        &names,
-        &found,
-        &reasons,
-    )))
+    let mut frame = visitor.frame();
+    let open = app.host.approvals(organization, &Waiting::default()).await?;
+    frame.approvals = open.items.len();
+    let page = executions::page(&frame, &asked, &names, &found, &reasons);
+    Ok(answer::page(page))
 }
 
 fn search(form: &Form) -> Result<Search, Problem> {
@@ -311,8 +309,8 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_said() {
         for (name, text) in [("since", "soon"), ("until", "2026-13-01T00:00")] {
-            let told = moment(name, text).unwrap_err().detail;
-            assert!(told.contains(name), "{told}");
+            let told = moment(name, text).unwrap_err();
+            assert!(told.detail.contains(name), "{}", told.detail);
         }
         assert!(field("input", "x").unwrap_err().detail.contains("field=text"));
         assert!(status("lost").is_err());

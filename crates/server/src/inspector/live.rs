@@ -1,7 +1,5 @@
 //! Streams that tell a page to look again. They carry no data: the page loads itself.
 
-use std::convert::Infallible;
-
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::response::sse::Event;
@@ -12,8 +10,8 @@ use crate::App;
 use crate::problem::Problem;
 use crate::sse;
 
-fn changed() -> Result<Event, Infallible> {
-    Ok(Event::default().event("changed").data("{}"))
+fn changed() -> Event {
+    Event::default().event("changed").data("{}")
 }
 
 /// Whenever an execution of the organization changes.
@@ -35,13 +33,13 @@ pub(super) async fn execution(
     let state = (true, following, app.stop.clone(), open);
     let ticks = stream::unfold(state, |(first, mut following, stop, open)| async move {
         if first {
-            return Some((changed(), (false, following, stop, open)));
+            return Some((Ok(changed()), (false, following, stop, open)));
         }
         let more = tokio::select! {
             more = following.changed() => more,
             () = stop.stopped() => false,
         };
-        more.then(|| (changed(), (false, following, stop, open)))
+        more.then(|| (Ok(changed()), (false, following, stop, open)))
     });
     Ok(sse::response(&app.config.events, ticks))
 }
@@ -56,7 +54,7 @@ pub(super) async fn workflows(State(app): State<App>, visitor: Visitor) -> Resul
             more = active.changed() => more.is_ok(),
             () = stop.stopped() => false,
         };
-        more.then(|| (changed(), (active, stop, open)))
+        more.then(|| (Ok(changed()), (active, stop, open)))
     });
     Ok(sse::response(&app.config.events, ticks))
 }

@@ -10,6 +10,7 @@ mod live;
 mod outside;
 mod plans;
 mod said;
+mod schedules;
 mod visitor;
 mod webhooks;
 mod workflows;
@@ -54,6 +55,7 @@ pub fn routes() -> Routes {
         .merge(workflows::routes())
         .merge(outside::routes())
         .merge(webhooks::routes())
+        .merge(schedules::routes())
         .merge(live_routes())
 }
 

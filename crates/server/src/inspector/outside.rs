@@ -113,7 +113,9 @@ async fn drop_kept(State(app): State<App>, Path(id): Path<i64>, sent: Sent) -> R
 
 async fn approvals(State(app): State<App>, visitor: Visitor, Query(from): Query<From>) -> Result<Response, Problem> {
     let open = app.host.approvals(visitor.organization(), &waiting(&from)).await?;
-    Ok(answer::page(pages::approvals::page(&visitor.frame(), &open)))
+    let mut frame = visitor.frame();
+    frame.approvals = open.items.len();
+    Ok(answer::page(pages::approvals::page(&frame, &open)))
 }
 
 async fn changes(State(app): State<App>, visitor: Visitor, Query(from): Query<From>) -> Result<Response, Problem> {

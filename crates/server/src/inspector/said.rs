@@ -1,6 +1,6 @@
 //! What a page says after something was done: by a code in its address, so that no address can put words into a page.
 
-const SAID: [(&str, &str); 21] = [
+const SAID: [(&str, &str); 23] = [
     ("started", "The execution has started."),
     (
         "existing",
@@ -24,6 +24,8 @@ const SAID: [(&str, &str); 21] = [
     ("late", "The execution no longer waits for it. Nothing was changed."),
     ("duplicate", "It was answered before. Nothing was changed."),
     ("dropped", "The unmatched callback has been dropped."),
+    ("ran", "It has started an execution."),
+    ("not-ran", "It has not started an execution; the ledger says why."),
     ("deleted", "It has been deleted."),
     ("over", "It had ended already. Nothing was changed."),
     (

@@ -5,6 +5,7 @@ use axum::http::Method;
 use axum::response::Response;
 use bowline_inspector::pages::webhooks::{self, Asked, Delivery, Endpoint, Whole};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::act::page_of;
 use super::answer::{self, encoded};
@@ -137,10 +138,19 @@ async fn one(
             KeptBodyView::Base64(_) | KeptBodyView::Blob(_) | KeptBodyView::Dropped => None,
         },
         authentication: view.authentication,
-        problems: view.problems.iter().map(ToString::to_string).collect(),
+        problems: view.problems.iter().map(line).collect(),
         can_replay: view.can_replay,
     };
     Ok(answer::page(webhooks::page(&visitor.frame(), &whole)))
+}
+
+/// What of a body does not fit, and where.
+fn line(problem: &Value) -> String {
+    let text = |name: &str| problem.get(name).and_then(Value::as_str).unwrap_or_default();
+    match text("pointer") {
+        "" => text("message").to_owned(),
+        pointer => format!("{pointer}: {}", text("message")),
+    }
 }
 
 async fn replay(

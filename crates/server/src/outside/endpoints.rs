@@ -2,7 +2,7 @@
 //!
 //! Made anew when something was deployed, by the first request after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::Method;
@@ -118,7 +118,7 @@ impl Endpoints {
 fn build(from: Arc<Vec<Active>>) -> Built {
     let mut table = Table::default();
     let mut all = Vec::new();
-    let mut channels = BTreeMap::new();
+    let mut channels = BTreeSet::new();
     for active in from.iter() {
         for trigger in active.plan.triggers.iter().filter(|trigger| trigger.kind == KIND) {
             let webhook = Arc::new(webhook(active, trigger));
@@ -135,11 +135,9 @@ fn build(from: Arc<Vec<Active>>) -> Built {
         }
         for (name, named) in &active.plan.callbacks {
             // Workflows of a folder share them.
-            let first = channels.entry((Arc::clone(&active.organization), name.clone()));
-            if let std::collections::btree_map::Entry::Occupied(_) = &first {
+            if !channels.insert((Arc::clone(&active.organization), name.clone())) {
                 continue;
             }
-            first.or_insert(());
             let callback = Arc::new(callback(active, name, named));
             let methods = match &callback.config {
                 Ok(config) => config.methods(),

@@ -37,13 +37,13 @@ impl Address {
         let path_and_query = uri
             .path_and_query()
             .map_or_else(|| uri.path().to_owned(), ToString::to_string);
-        let origin = match public_url {
-            Some(url) => url.to_owned(),
-            None => {
+        let origin = public_url.map_or_else(
+            || {
                 let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
                 format!("http://{}", host.or_else(|| uri.host()).unwrap_or("localhost"))
-            }
-        };
+            },
+            ToOwned::to_owned,
+        );
         Self {
             url: format!("{origin}{path_and_query}"),
             path: uri.path().to_owned(),

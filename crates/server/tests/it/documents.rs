@@ -128,7 +128,9 @@ fn codes_in(folder: &Path, found: &mut BTreeSet<String>) {
                     && first
                         .bytes()
                         .all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'-'));
-                if is_code && before.len() < 80 && !before.contains(';') {
+                // Faults are all told as `internal`.
+                let is_fault = before.contains("Internal");
+                if is_code && !is_fault && before.len() < 80 && !before.contains(';') {
                     found.insert(first.to_owned());
                 }
             }

@@ -201,8 +201,12 @@ async fn an_execution_is_described_with_its_steps_and_history() {
         .map(|event| event["kind"].as_str().unwrap())
         .collect();
     assert_eq!(kinds[0], "started", "{kinds:?}");
-    let state = server.get(&format!("{one}/query?expression=input.secret")).await;
-    assert_eq!(state.is(200).body, json!(1));
+    let state = server.get(&format!("{one}/query")).await;
+    assert_eq!(state.is(200).body["steps"], json!({}), "{}", state.text);
+    let state = server.get(&format!("{one}/query?expression=1%2B1")).await;
+    assert_eq!(state.is(200).body, json!(2));
+    let state = server.get(&format!("{one}/query?expression=((")).await;
+    state.is_problem(422, "query.invalid");
     for path in [
         "",
         "/history",

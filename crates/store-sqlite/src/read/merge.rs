@@ -12,11 +12,14 @@ use rusqlite::{Connection, Result, params_from_iter};
 
 use super::{execution_by_no, limit_of, list};
 use crate::codes;
+use crate::write::BLOCK_BITS;
 
 /// With more to merge than this, the newest executions are gone through first: most often the page is among them.
 const MANY: usize = 64;
 /// So many of the newest.
 const NEWEST: i64 = 2_000;
+/// What is said of when executions began is said of so many.
+const BLOCK: i64 = 1 << BLOCK_BITS;
 /// So many numbers of one kind are read at once at most.
 const AHEAD: usize = 128;
 /// So many are looked at in one transaction.
@@ -35,14 +38,21 @@ pub(super) fn fits(filter: &ExecutionFilter) -> bool {
 pub(super) fn executions(
     connection: &Connection,
     filter: &ExecutionFilter,
-    (begin, mut end): (i64, i64),
+    (mut begin, mut end): (i64, i64),
     found: &mut Vec<ExecutionRow>,
 ) -> Result<()> {
     let kinds = kinds(connection, filter)?;
+    let first = begin;
     if kinds.len() > MANY {
-        let newest = end.saturating_sub(NEWEST).max(begin);
+        // Of the blocks at both ends of a time, most are of another one, which costs less to pass over here.
+        let is_for_a_time = filter.started != (None, None);
+        let newest = if is_for_a_time { BLOCK } else { NEWEST };
+        let newest = end.saturating_sub(newest).max(begin);
         list::scan(connection, filter, (newest, end), found)?;
         end = newest;
+        if is_for_a_time {
+            begin = begin.saturating_add(BLOCK).min(end);
+        }
     }
     while end > begin && found.len() < filter.page() {
         // A status changes, so what is merged has to be of one moment.
@@ -50,7 +60,7 @@ pub(super) fn executions(
         end = Merge::new(&transaction, &kinds, filter.error.as_deref(), (begin, end))?.fill(filter, found)?;
         transaction.finish()?;
     }
-    Ok(())
+    list::scan(connection, filter, (first, begin), found)
 }
 
 /// What is merged: a version, and a status unless it is a list of an error.

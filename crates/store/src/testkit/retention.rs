@@ -416,7 +416,10 @@ pub(super) fn versions<P: Place>(place: &P) -> Result<(), Failure> {
     made_again.origin = Some(id(1));
     batch.push(Write::Start(made_again));
     writer.commit(&batch)?;
-    assert_eq!(store.definitions(DEFAULT_ORGANIZATION, "flow")?, std::slice::from_ref(&first));
+    assert_eq!(
+        store.definitions(DEFAULT_ORGANIZATION, "flow")?,
+        std::slice::from_ref(&first)
+    );
     assert_eq!(store.definitions(DEFAULT_ORGANIZATION, "none")?, []);
     assert_eq!(store.execution(&id(4))?.and_then(|row| row.origin), Some(id(1)));
 

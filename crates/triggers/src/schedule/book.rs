@@ -91,7 +91,12 @@ impl Schedules {
     /// `schedule.not-found`.
     pub async fn get(&self, organization: &str, name: &str) -> Result<ScheduleView, HostError> {
         let (row, _) = self.stored(organization, name).await?;
-        Ok(ScheduleView::of(name, row, self.0.clock.now(), self.problem(organization, name)))
+        Ok(ScheduleView::of(
+            name,
+            row,
+            self.0.clock.now(),
+            self.problem(organization, name),
+        ))
     }
 
     /// Makes a schedule, or changes one that was made so. What is due by now keeps to what it was before. True where it
@@ -107,7 +112,10 @@ impl Schedules {
         }
         Calendar::read(&spec.config).map_err(invalid)?;
         if !self.0.place.startable(organization, &spec.workflow).await {
-            return Err(invalid(vec![format!("no workflow named `{}` is deployed", spec.workflow)]));
+            return Err(invalid(vec![format!(
+                "no workflow named `{}` is deployed",
+                spec.workflow
+            )]));
         }
         let live = self.live(organization, name);
         let is_new = {
@@ -133,7 +141,10 @@ impl Schedules {
                     let mut row = Row::new(spec.workflow, Owner::Api, spec.config, now);
                     row.input = spec.input;
                     row.description = spec.description;
-                    live.keeper.save(&row, other.map(|(_, bytes)| bytes), &[]).await.map_err(told)?;
+                    live.keeper
+                        .save(&row, other.map(|(_, bytes)| bytes), &[])
+                        .await
+                        .map_err(told)?;
                     true
                 }
             }
@@ -259,7 +270,10 @@ impl Schedules {
         let fires = {
             let _one = live.one.lock().await;
             let overlap = overlap.unwrap_or(Overlap::BufferAll);
-            live.keeper.backfill(range, overlap, select.as_ref()).await.map_err(told)?
+            live.keeper
+                .backfill(range, overlap, select.as_ref())
+                .await
+                .map_err(told)?
         };
         live.poke.notify_one();
         Ok(fires.iter().map(FireView::from).collect())
@@ -503,7 +517,9 @@ impl Live {
     }
 
     async fn until(&self, at: Option<i64>) {
-        let Some(at) = at else { return std::future::pending().await };
+        let Some(at) = at else {
+            return std::future::pending().await;
+        };
         loop {
             let left = at.saturating_sub(self.keeper.clock.now());
             let Ok(left) = u64::try_from(left) else { return };
@@ -542,7 +558,10 @@ fn invalid(all: Vec<String>) -> HostError {
         message,
         ..bowline_host::Problem::default()
     };
-    let error = HostError::invalid("schedule.invalid", format!("the schedule cannot be used: {}", all.join("; ")));
+    let error = HostError::invalid(
+        "schedule.invalid",
+        format!("the schedule cannot be used: {}", all.join("; ")),
+    );
     error.with(all.into_iter().map(problem).collect())
 }
 
@@ -552,11 +571,16 @@ fn not_found(name: &str) -> HostError {
 }
 
 fn is_trigger(row: &Row) -> HostError {
-    let Owner::Workflow { trigger } = &row.owner else { return invalid(Vec::new()) };
+    let Owner::Workflow { trigger } = &row.owner else {
+        return invalid(Vec::new());
+    };
     HostError::new(
         bowline_host::ErrorKind::Conflict,
         "schedule.is-trigger",
-        format!("the schedule is the trigger `{trigger}` of the workflow `{}`", row.workflow),
+        format!(
+            "the schedule is the trigger `{trigger}` of the workflow `{}`",
+            row.workflow
+        ),
     )
     .hint("change it in the workflow and deploy that; pausing it works here")
 }

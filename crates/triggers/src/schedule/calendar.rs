@@ -44,7 +44,8 @@ impl Calendar {
         });
         let mut crons = |texts: &[String]| -> Vec<ZonedCron> {
             let read = texts.iter().map(|text| ZonedCron::parse(text, zone.clone()));
-            read.filter_map(|cron| cron.map_err(|error| problems.push(error)).ok()).collect()
+            read.filter_map(|cron| cron.map_err(|error| problems.push(error)).ok())
+                .collect()
         };
         let cron = crons(config.cron.as_ref().map_or(&[], OneOrMany::all));
         let exclude = crons(&config.exclude);
@@ -59,7 +60,9 @@ impl Calendar {
         let mut at: Vec<i64> = at.iter().filter_map(|text| moment("at", text)).collect();
         at.sort_unstable();
         at.dedup();
-        let every = config.every.map(|every| (millis(every), config.phase.map_or(0, millis)));
+        let every = config
+            .every
+            .map(|every| (millis(every), config.phase.map_or(0, millis)));
         if let Some((distance, phase)) = every {
             if distance < 1000 {
                 problems.push("`every` is at least one second".to_owned());
@@ -93,9 +96,16 @@ impl Calendar {
             jitter: millis(config.jitter),
             zone,
         };
-        for (cron, text) in calendar.crons.iter().zip(config.cron.as_ref().map_or(&[][..], OneOrMany::all)) {
+        for (cron, text) in calendar
+            .crons
+            .iter()
+            .zip(config.cron.as_ref().map_or(&[][..], OneOrMany::all))
+        {
             // The day on which this was written: what is before it is nobody's future.
-            if cron.next(Timestamp::from_second(1_790_000_000).unwrap_or_default()).is_none() {
+            if cron
+                .next(Timestamp::from_second(1_790_000_000).unwrap_or_default())
+                .is_none()
+            {
                 return Err(vec![format!("`cron: {text}` is never due: there is no such day")]);
             }
         }
@@ -135,7 +145,11 @@ impl Calendar {
         if self.jitter <= 0 {
             return 0;
         }
-        let hash = Sha256::new().chain_update(seed).chain_update([0]).chain_update(due.to_be_bytes()).finalize();
+        let hash = Sha256::new()
+            .chain_update(seed)
+            .chain_update([0])
+            .chain_update(due.to_be_bytes())
+            .finalize();
         let mut first = [0; 8];
         first.copy_from_slice(&hash[..8]);
         // One more, so that all of it can come out; it fits, as `jitter` is a hundred years at most.
@@ -223,7 +237,11 @@ mod tests {
     }
 
     fn texts(calendar: &Calendar, after: &str, count: usize) -> Vec<String> {
-        calendar.between(ms(after), i64::MAX, count).into_iter().map(text).collect()
+        calendar
+            .between(ms(after), i64::MAX, count)
+            .into_iter()
+            .map(text)
+            .collect()
     }
 
     #[test]
@@ -233,7 +251,12 @@ mod tests {
         }));
         assert_eq!(
             texts(&calendar, "2026-11-21T08:00:00Z", 4),
-            ["2026-11-21T12:00:00Z", "2026-11-21T16:00:00Z", "2026-11-21T18:00:00Z", "2026-11-22T00:00:00Z"]
+            [
+                "2026-11-21T12:00:00Z",
+                "2026-11-21T16:00:00Z",
+                "2026-11-21T18:00:00Z",
+                "2026-11-22T00:00:00Z"
+            ]
         );
     }
 
@@ -271,15 +294,24 @@ mod tests {
         assert!(problems(json!({"cron": "0 0 30 2 *"}))[0].contains("never due"));
         assert!(problems(json!({"every": "1m", "phase": "1m"}))[0].contains("shorter"));
         assert!(problems(json!({"phase": "1m", "at": "2026-11-21T08:10:00Z"}))[0].contains("`every`"));
-        assert!(problems(json!({"every": "1m", "start": "2027-01-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}))[0]
-            .contains("before"));
+        assert!(
+            problems(json!({"every": "1m", "start": "2027-01-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}))[0]
+                .contains("before")
+        );
     }
 
     #[test]
     fn jitter_is_the_same_for_a_time_and_spread_over_them() {
         let calendar = calendar(json!({"every": "1m", "jitter": "30s"}));
-        let all: Vec<i64> = (0..1000).map(|n| calendar.jitter("default/report", n * 60_000)).collect();
-        assert_eq!(all, (0..1000).map(|n| calendar.jitter("default/report", n * 60_000)).collect::<Vec<_>>());
+        let all: Vec<i64> = (0..1000)
+            .map(|n| calendar.jitter("default/report", n * 60_000))
+            .collect();
+        assert_eq!(
+            all,
+            (0..1000)
+                .map(|n| calendar.jitter("default/report", n * 60_000))
+                .collect::<Vec<_>>()
+        );
         assert!(all.iter().all(|put_off| (0..=30_000).contains(put_off)));
         let mean = all.iter().sum::<i64>() / 1000;
         assert!((14_000..16_000).contains(&mean), "{mean}");
@@ -309,9 +341,7 @@ mod tests {
         let mut at = from - 2 * 86_400_000 + minute;
         while at <= until {
             let now = local(at);
-            let named = |time: DateTime| {
-                cron.matches(TimeZone::UTC.to_timestamp(time).unwrap())
-            };
+            let named = |time: DateTime| cron.matches(TimeZone::UTC.to_timestamp(time).unwrap());
             let is_new = now > latest;
             let mut fires = named(now) && (is_new || hours_all);
             if is_new && !hours_all {

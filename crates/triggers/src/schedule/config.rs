@@ -147,7 +147,10 @@ mod tests {
             "overlap": "terminateOther", "catchUp": "2d", "jitter": 500, "pauseOnFailure": true, "limit": 3
         }))
         .unwrap();
-        assert_eq!(ScheduleConfig::read(&serde_json::to_value(&config).unwrap()).unwrap(), config);
+        assert_eq!(
+            ScheduleConfig::read(&serde_json::to_value(&config).unwrap()).unwrap(),
+            config
+        );
     }
 
     #[test]

@@ -45,7 +45,10 @@ impl ZonedCron {
             "@midnight" => "@daily".to_owned(),
             other => other.to_owned(),
         };
-        let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Optional).build();
+        let parser = CronParser::builder()
+            .seconds(Seconds::Optional)
+            .year(Year::Optional)
+            .build();
         let cron = parser.parse(&fields).map_err(|error| {
             format!(
                 "`{text}` is not a cron expression: {error}; write five fields (minute, hour, day of month, month, \
@@ -118,7 +121,8 @@ impl ZonedCron {
         match stretch.begins {
             Some((since, before)) if since == at && before < stretch.offset && !self.every_hour => {
                 let first_new = stretch.offset.to_datetime(at);
-                self.walk(before.to_datetime(at), true).is_some_and(|due| due < first_new)
+                self.walk(before.to_datetime(at), true)
+                    .is_some_and(|due| due < first_new)
             }
             _ => false,
         }
@@ -157,7 +161,11 @@ mod tests {
     fn a_skipped_hour_runs_once_when_the_clocks_go_forward() {
         assert_eq!(
             next("30 2 * * *", "Europe/Oslo", "2026-03-28T00:00:00Z", 3),
-            ["2026-03-28 02:30:00 +01:00", "2026-03-29 03:00:00 +02:00", "2026-03-30 02:30:00 +02:00"]
+            [
+                "2026-03-28 02:30:00 +01:00",
+                "2026-03-29 03:00:00 +02:00",
+                "2026-03-30 02:30:00 +02:00"
+            ]
         );
         assert_eq!(
             next("*/10 2 * * *", "Europe/Oslo", "2026-03-28T01:50:00Z", 2),
@@ -233,7 +241,11 @@ mod tests {
         // A whole day that was not there: Samoa had no 2011-12-30.
         assert_eq!(
             next("0 12 * * *", "Pacific/Apia", "2011-12-29T00:00:00Z", 3),
-            ["2011-12-29 12:00:00 -10:00", "2011-12-31 00:00:00 +14:00", "2011-12-31 12:00:00 +14:00"]
+            [
+                "2011-12-29 12:00:00 -10:00",
+                "2011-12-31 00:00:00 +14:00",
+                "2011-12-31 12:00:00 +14:00"
+            ]
         );
     }
 
@@ -244,15 +256,30 @@ mod tests {
             ["2028-02-29 09:00:00 +00:00", "2028-03-31 09:00:00 +00:00"]
         );
         // 2026-08-15 is a Saturday.
-        assert_eq!(next("0 9 15W 8 *", "UTC", "2026-08-01T00:00:00Z", 1), ["2026-08-14 09:00:00 +00:00"]);
-        assert_eq!(next("0 9 * * FRI#2", "UTC", "2026-11-01T00:00:00Z", 1), ["2026-11-13 09:00:00 +00:00"]);
-        assert_eq!(next("0 9 * * FRI#L", "UTC", "2026-11-01T00:00:00Z", 1), ["2026-11-27 09:00:00 +00:00"]);
+        assert_eq!(
+            next("0 9 15W 8 *", "UTC", "2026-08-01T00:00:00Z", 1),
+            ["2026-08-14 09:00:00 +00:00"]
+        );
+        assert_eq!(
+            next("0 9 * * FRI#2", "UTC", "2026-11-01T00:00:00Z", 1),
+            ["2026-11-13 09:00:00 +00:00"]
+        );
+        assert_eq!(
+            next("0 9 * * FRI#L", "UTC", "2026-11-01T00:00:00Z", 1),
+            ["2026-11-27 09:00:00 +00:00"]
+        );
         assert_eq!(
             next("0 30 7 * * MON-FRI", "UTC", "2026-11-20T08:00:00Z", 1),
             ["2026-11-23 07:30:00 +00:00"]
         );
-        assert_eq!(next("@midnight", "UTC", "2026-11-20T08:00:00Z", 1), ["2026-11-21 00:00:00 +00:00"]);
-        assert_eq!(next("0 0 0 1 1 * 2031", "UTC", "2026-11-20T08:00:00Z", 2), ["2031-01-01 00:00:00 +00:00"]);
+        assert_eq!(
+            next("@midnight", "UTC", "2026-11-20T08:00:00Z", 1),
+            ["2026-11-21 00:00:00 +00:00"]
+        );
+        assert_eq!(
+            next("0 0 0 1 1 * 2031", "UTC", "2026-11-20T08:00:00Z", 2),
+            ["2031-01-01 00:00:00 +00:00"]
+        );
     }
 
     #[test]
@@ -266,7 +293,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told() {
-        for bad in ["", "* * *", "61 * * * *", "0 7 * * MONDAI", "@fortnightly", "0 7 * * * * * *"] {
+        for bad in [
+            "",
+            "* * *",
+            "61 * * * *",
+            "0 7 * * MONDAI",
+            "@fortnightly",
+            "0 7 * * * * * *",
+        ] {
             let error = ZonedCron::parse(bad, TimeZone::UTC).unwrap_err();
             assert!(error.contains("five fields"), "{bad}: {error}");
         }

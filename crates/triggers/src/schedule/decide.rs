@@ -156,7 +156,8 @@ fn from_buffer(row: &Row, now: i64) -> Option<Todo> {
 
 /// Notes times that pass by, one by one, or as a range where they are many.
 fn passed(row: &Row, calendar: &Calendar, fate: Fate, now: i64, passes: impl Fn(i64) -> bool) -> Todo {
-    let dues = || std::iter::successors(calendar.next(row.through), |due| calendar.next(*due)).take_while(|due| passes(*due));
+    let dues =
+        || std::iter::successors(calendar.next(row.through), |due| calendar.next(*due)).take_while(|due| passes(*due));
     let few: Vec<i64> = dues().take(ONE_BY_ONE + 1).collect();
     let mut row = row.clone();
     let reason = match (fate, &row.paused) {

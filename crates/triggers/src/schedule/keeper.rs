@@ -136,7 +136,10 @@ impl Keeper {
                 id: id.map(str::to_owned),
                 stored: false,
             };
-            match self.perform(decide::fire(row.clone(), waiting, now), &row, bytes, select).await {
+            match self
+                .perform(decide::fire(row.clone(), waiting, now), &row, bytes, select)
+                .await
+            {
                 Err(Trouble::Changed) => {}
                 other => return other,
             }
@@ -165,7 +168,10 @@ impl Keeper {
         let mut fires = Vec::new();
         for due in dues {
             let line = self.line(due).await?;
-            if line.as_ref().is_some_and(|line| matches!(line.fate, Fate::Started | Fate::Buffered)) {
+            if line
+                .as_ref()
+                .is_some_and(|line| matches!(line.fate, Fate::Started | Fate::Buffered))
+            {
                 continue;
             }
             let waiting = Waiting {
@@ -205,7 +211,9 @@ impl Keeper {
 
     /// Takes the first time out of a range, so that it can have a line of its own.
     async fn shorten(&self, waiting: &Waiting, until: i64, count: Option<u64>) -> Result<(), Trouble> {
-        let Some(mut range) = self.line(waiting.due).await? else { return Ok(()) };
+        let Some(mut range) = self.line(waiting.due).await? else {
+            return Ok(());
+        };
         let mut first = range.clone();
         (first.until, first.count) = (None, None);
         let (row, _) = self.existing().await?;
@@ -233,7 +241,9 @@ impl Keeper {
     /// What the ledger says about a time, by a line of its own.
     async fn line(&self, due: i64) -> Result<Option<Fire>, Trouble> {
         let key = ledger::fire_key(&self.organization, &self.name, due);
-        let Some(bytes) = self.place.entry(ledger::SPACE, key.clone()).await? else { return Ok(None) };
+        let Some(bytes) = self.place.entry(ledger::SPACE, key.clone()).await? else {
+            return Ok(None);
+        };
         Fire::read(&key, &bytes).map(Some).map_err(Trouble::Refused)
     }
 
@@ -259,7 +269,10 @@ impl Keeper {
     pub(crate) async fn existing(&self) -> Result<(Row, Bytes), Trouble> {
         match self.load().await? {
             Some((row, bytes)) if !row.gone => Ok((row, bytes)),
-            _ => Err(Trouble::Refused(format!("there is no schedule `{}` any more", self.name))),
+            _ => Err(Trouble::Refused(format!(
+                "there is no schedule `{}` any more",
+                self.name
+            ))),
         }
     }
 
@@ -269,7 +282,9 @@ impl Keeper {
 
     fn writes(&self, row: &Row, was: Option<Bytes>, fires: &[Fire]) -> Vec<EntryWrite> {
         let lines = fires.iter().map(|fire| fire.write(&self.organization, &self.name));
-        std::iter::once(row.write(&self.organization, &self.name, was)).chain(lines).collect()
+        std::iter::once(row.write(&self.organization, &self.name, was))
+            .chain(lines)
+            .collect()
     }
 
     /// Carries out a decision; gives the line of the ledger that it is about, which is the last one.
@@ -332,12 +347,12 @@ impl Keeper {
             with: self.writes(&row, Some(bytes.clone()), &fires),
         };
         match self.place.start(&self.organization, begin).await {
-            Ok(begun) if begun.created => {}
-            Ok(begun) => {
+            Ok(started) if started.created => {}
+            Ok(known) => {
                 // Its key led to another execution: nothing was written yet.
                 let (mut row, mut fires) = unstarted;
-                row.runs(waiting.due, &begun.id);
-                let line = Fire::of(&waiting, Fate::Started, now).execution(&begun.id);
+                row.runs(waiting.due, &known.id);
+                let line = Fire::of(&waiting, Fate::Started, now).execution(&known.id);
                 fires.push(line.because("`key` names an execution that was there"));
                 self.save(&row, Some(bytes), &fires).await?;
                 return fires.pop().ok_or(Trouble::Changed);
@@ -422,7 +437,9 @@ impl Keeper {
     async fn followed(&self, row: &Row) -> Result<Option<Row>, Trouble> {
         let mut next = row.clone();
         for running in &row.running {
-            let Some(ended) = self.place.ended(&self.organization, &running.execution).await? else { continue };
+            let Some(ended) = self.place.ended(&self.organization, &running.execution).await? else {
+                continue;
+            };
             next.running.retain(|other| other.execution != running.execution);
             let now = self.clock.now();
             next.last = Some(Last {
@@ -444,42 +461,49 @@ impl Keeper {
     async fn cancel_leaving(&self, row: &Row) -> Result<(), Trouble> {
         for running in row.running.iter().filter(|running| running.leaves) {
             let reason = format!("schedule {} is due again", self.name);
-            self.place.cancel(&self.organization, &running.execution, &reason).await?;
+            self.place
+                .cancel(&self.organization, &running.execution, &reason)
+                .await?;
         }
         Ok(())
     }
 
-    /// Deletes lines of the ledger that are old enough, a thousand at a time.
+    /// Deletes lines of the ledger that were written long enough ago, a thousand at a time. Those of a backfill are young,
+    /// though their times are old; what stands behind them goes when they do.
     async fn forget_old(&self, row: &Row) -> Result<(), Trouble> {
         let keep = i64::try_from(row.config.keep.duration().as_millis()).unwrap_or(i64::MAX);
-        let before = ledger::fire_key(&self.organization, &self.name, self.clock.now().saturating_sub(keep));
+        let before = self.clock.now().saturating_sub(keep);
         let mut range = EntryRange {
             space: ledger::SPACE.into(),
             prefix: ledger::fires_of(&self.organization, &self.name),
             limit: 1,
             ..EntryRange::default()
         };
-        let first = self.place.entries(range.clone()).await?;
-        if first.first().is_none_or(|(key, _)| *key >= before) {
+        let is_old = |(key, value): &(String, Bytes)| {
+            Fire::read(key, value)
+                .is_ok_and(|fire| fire.due < before && fire.at < before && fire.fate != Fate::Buffered)
+        };
+        if !self.place.entries(range.clone()).await?.first().is_some_and(is_old) {
             return Ok(());
         }
         range.limit = 1000;
-        let old = self.place.entries(range).await?.into_iter().map(|(key, _)| key);
-        let old: Vec<EntryWrite> = old
-            .take_while(|key| *key < before)
-            .map(|key| EntryWrite::Remove {
-                space: ledger::SPACE.into(),
-                key,
-            })
-            .collect();
-        self.place.record(old).await
+        let lines = self.place.entries(range).await?;
+        let old = lines.into_iter().take_while(is_old).map(|(key, _)| EntryWrite::Remove {
+            space: ledger::SPACE.into(),
+            key,
+        });
+        self.place.record(old.collect()).await
     }
 
     /// What templates read as `trigger`.
     fn values(&self, row: &Row, waiting: &Waiting, now: i64) -> Value {
         let calendar = Calendar::read(&row.config).ok();
         let local = Timestamp::from_millisecond(waiting.due).ok().zip(calendar);
-        let local = local.map(|(at, calendar)| at.to_zoned(calendar.zone().clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string());
+        let local = local.map(|(at, calendar)| {
+            at.to_zoned(calendar.zone().clone())
+                .strftime("%Y-%m-%dT%H:%M:%S%:z")
+                .to_string()
+        });
         json!({
             "type": super::KIND,
             "schedule": self.name,

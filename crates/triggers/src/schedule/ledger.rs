@@ -132,14 +132,21 @@ impl Fire {
     /// Writes it: a new line is refused where there is one.
     pub(crate) fn write(&self, organization: &str, schedule: &str) -> EntryWrite {
         let entry = Entry::new(SPACE, fire_key(organization, schedule, self.due), super::json(self));
-        if self.stored { EntryWrite::Put(entry) } else { EntryWrite::Add(entry) }
+        if self.stored {
+            EntryWrite::Put(entry)
+        } else {
+            EntryWrite::Add(entry)
+        }
     }
 
     pub(crate) fn read(entry_key: &str, value: &Bytes) -> Result<Self, String> {
-        let mut fire: Self = serde_json::from_slice(value).map_err(|error| format!("a fire cannot be read: {error}"))?;
+        let mut fire: Self =
+            serde_json::from_slice(value).map_err(|error| format!("a fire cannot be read: {error}"))?;
         let last = bowline_store::key_parts(entry_key).last().unwrap_or_default();
         fire.stored = true;
-        fire.due = last.parse().map_err(|_| format!("`{last}` is not the time of a fire"))?;
+        fire.due = last
+            .parse()
+            .map_err(|_| format!("`{last}` is not the time of a fire"))?;
         Ok(fire)
     }
 }

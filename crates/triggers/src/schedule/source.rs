@@ -12,7 +12,7 @@ use super::KIND;
 use super::book::{Live, Schedules};
 use super::calendar::Calendar;
 use super::config::ScheduleConfig;
-use super::keeper::{Choice, Select};
+use super::keeper::{Choice, Select, Turn};
 use super::ledger::{Fate, Fire};
 use super::row::{Owner, Row};
 use crate::place::Trouble;
@@ -81,7 +81,7 @@ impl ScheduleSource {
         } else {
             // What was due under the old configuration has its fate under that one.
             keeper.turn(None).await.or_else(|trouble| match trouble {
-                Trouble::Refused(_) => Ok(Default::default()),
+                Trouble::Refused(_) => Ok(Turn::default()),
                 other => Err(other),
             })?;
             keeper.existing().await?
@@ -113,14 +113,19 @@ impl Source for ScheduleSource {
 
     /// Marks those as gone that no workflow has any more, and runs those that are no triggers.
     async fn present(&self, all: &[Arc<Bound>]) -> Result<(), Trouble> {
-        let present: BTreeSet<_> = all.iter().map(|bound| (bound.organization.clone(), bound.name())).collect();
+        let present: BTreeSet<_> = all
+            .iter()
+            .map(|bound| (bound.organization.clone(), bound.name()))
+            .collect();
         for (name, row) in self.schedules.rows(None).await? {
             if row.owner == Owner::Api || row.gone || present.contains(&name) {
                 continue;
             }
             let live = self.schedules.live(&name.0, &name.1);
             let _one = live.one().lock().await;
-            let Some((mut row, bytes)) = live.keeper().load().await? else { continue };
+            let Some((mut row, bytes)) = live.keeper().load().await? else {
+                continue;
+            };
             row.gone = true;
             let waiting = std::mem::take(&mut row.buffer).into_iter();
             let now = self.schedules.clock().now();
@@ -139,9 +144,11 @@ impl Source for ScheduleSource {
 /// What the trigger makes of a fire.
 fn select(bound: &Arc<Bound>) -> Select {
     let bound = Arc::clone(bound);
-    Arc::new(move |values| match bound.trigger.select(&bound.active.settings, values) {
-        Ok(Selected::Filtered) => Ok(Choice::Filtered),
-        Ok(Selected::Start { input, key }) => Ok(Choice::Start(input, key)),
-        Err(error) => Err(error.to_string()),
-    })
+    Arc::new(
+        move |values| match bound.trigger.select(&bound.active.settings, values) {
+            Ok(Selected::Filtered) => Ok(Choice::Filtered),
+            Ok(Selected::Start { input, key }) => Ok(Choice::Start(input, key)),
+            Err(error) => Err(error.to_string()),
+        },
+    )
 }

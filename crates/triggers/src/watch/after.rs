@@ -21,8 +21,14 @@ pub(crate) enum Done {
 
 /// Does with a file what the configuration says. Blocks. Doing it twice does it once.
 pub(crate) fn finish(config: &DirectoryConfig, path: &Path, seen: &Seen, ended: &Ended) -> io::Result<Done> {
-    let Some(look) = files::look(path)? else { return Ok(Done::Left(None)) };
-    let target = if ended.completed { &config.after.move_to } else { &config.after.failed };
+    let Some(look) = files::look(path)? else {
+        return Ok(Done::Left(None));
+    };
+    let target = if ended.completed {
+        &config.after.move_to
+    } else {
+        &config.after.failed
+    };
     let deletes = ended.completed && config.after.delete;
     if target.is_none() && !deletes {
         return Ok(Done::Stays);
@@ -61,7 +67,9 @@ mod tests {
         let (done, bad) = (root.join("done"), root.join("bad"));
         let file = root.join("in/x/a.csv");
         let config = |after: serde_json::Value| {
-            DirectoryConfig::read(&json!({"path": root.join("in"), "recursive": true, "after": after})).unwrap().0
+            DirectoryConfig::read(&json!({"path": root.join("in"), "recursive": true, "after": after}))
+                .unwrap()
+                .0
         };
         let put = || {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -70,10 +78,16 @@ mod tests {
         };
         let both = config(json!({"move": done, "failed": bad}));
         let seen = put();
-        assert_eq!(finish(&both, &file, &seen, &ended(true)).unwrap(), Done::Left(Some(done.join("x/a.csv"))));
+        assert_eq!(
+            finish(&both, &file, &seen, &ended(true)).unwrap(),
+            Done::Left(Some(done.join("x/a.csv")))
+        );
         assert_eq!(finish(&both, &file, &seen, &ended(true)).unwrap(), Done::Left(None));
         let seen = put();
-        assert_eq!(finish(&both, &file, &seen, &ended(false)).unwrap(), Done::Left(Some(bad.join("x/a.csv"))));
+        assert_eq!(
+            finish(&both, &file, &seen, &ended(false)).unwrap(),
+            Done::Left(Some(bad.join("x/a.csv")))
+        );
         let seen = put();
         let deletes = config(json!({"delete": true}));
         assert_eq!(finish(&deletes, &file, &seen, &ended(false)).unwrap(), Done::Stays);

@@ -1,6 +1,6 @@
 //! What users write for a directory.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use bowline_connector::Millis;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -119,12 +119,12 @@ fn minute() -> Millis {
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     /// Compared with the name.
-    names: GlobSet,
+    plain: GlobSet,
     dotted: GlobSet,
     /// Compared with the path.
     paths: GlobSet,
-    exclude_names: GlobSet,
-    exclude_paths: GlobSet,
+    not_plain: GlobSet,
+    not_paths: GlobSet,
 }
 
 impl Names {
@@ -140,11 +140,11 @@ impl Names {
         };
         let is_path = |text: &str| text.contains('/');
         Ok(Self {
-            names: set(all, &|text| !is_path(text))?,
+            plain: set(all, &|text| !is_path(text))?,
             dotted: set(all, &|text| !is_path(text) && text.starts_with('.'))?,
             paths: set(all, &is_path)?,
-            exclude_names: set(&config.exclude, &|text| !is_path(text))?,
-            exclude_paths: set(&config.exclude, &is_path)?,
+            not_plain: set(&config.exclude, &|text| !is_path(text))?,
+            not_paths: set(&config.exclude, &is_path)?,
         })
     }
 
@@ -152,10 +152,10 @@ impl Names {
     pub(crate) fn take(&self, path: &Path) -> bool {
         let Some(name) = path.file_name() else { return false };
         let is_dotted = name.as_encoded_bytes().first() == Some(&b'.');
-        let by_name = if is_dotted { &self.dotted } else { &self.names };
+        let by_name = if is_dotted { &self.dotted } else { &self.plain };
         (by_name.is_match(name) || self.paths.is_match(path))
-            && !self.exclude_names.is_match(name)
-            && !self.exclude_paths.is_match(path)
+            && !self.not_plain.is_match(name)
+            && !self.not_paths.is_match(path)
     }
 }
 
@@ -168,7 +168,10 @@ impl DirectoryConfig {
         let config = Self::deserialize(value)
             .map_err(|error| format!("the configuration of the directory watcher is wrong: {error}"))?;
         if !config.path.is_absolute() {
-            return Err(format!("`path: {}` is not absolute; begin it with /", config.path.display()));
+            return Err(format!(
+                "`path: {}` is not absolute; begin it with /",
+                config.path.display()
+            ));
         }
         if config.events.is_empty() {
             return Err("`events` is empty: write created, modified or deleted".to_owned());
@@ -181,16 +184,44 @@ impl DirectoryConfig {
         }
         for folder in config.after.move_to.iter().chain(&config.after.failed) {
             if !folder.is_absolute() {
-                return Err(format!("`after` names `{}`, which is not absolute; begin it with /", folder.display()));
+                return Err(format!(
+                    "`after` names `{}`, which is not absolute; begin it with /",
+                    folder.display()
+                ));
             }
         }
         let names = Names::read(&config)?;
         Ok((config, names))
     }
 
+    /// Refuses directories outside of `root`: the files of an organization. They must be written without links, as what
+    /// they lead to could change.
+    ///
+    /// # Errors
+    /// What is outside, as a sentence.
+    pub(crate) fn keep_to(&self, root: &Path) -> Result<(), String> {
+        let targets = self.after.move_to.iter().chain(&self.after.failed);
+        for folder in std::iter::once(&self.path).chain(targets) {
+            let is_plain = !folder.components().any(|part| part == Component::ParentDir);
+            if !(is_plain && folder.starts_with(root)) {
+                return Err(format!(
+                    "`{}` is outside of the organization's files; its directories are below {}",
+                    folder.display(),
+                    root.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a directory below the watched one is looked into: not where files are moved to.
     pub(crate) fn enters(&self, folder: &Path, level: usize) -> bool {
-        let is_target = self.after.move_to.iter().chain(&self.after.failed).any(|target| target == folder);
+        let is_target = self
+            .after
+            .move_to
+            .iter()
+            .chain(&self.after.failed)
+            .any(|target| target == folder);
         self.recursive && !is_target && self.depth.is_none_or(|depth| level < depth)
     }
 }
@@ -203,6 +234,21 @@ mod tests {
 
     fn names(config: Value) -> Names {
         DirectoryConfig::read(&config).unwrap().1
+    }
+
+    #[test]
+    fn an_organization_keeps_to_its_own_folder() {
+        let keeps = |config: Value| DirectoryConfig::read(&config).unwrap().0.keep_to(Path::new("/files/acme"));
+        assert_eq!(keeps(json!({"path": "/files/acme/in", "after": {"move": "/files/acme/done"}})), Ok(()));
+        for config in [
+            json!({"path": "/etc"}),
+            json!({"path": "/files/acme-north"}),
+            json!({"path": "/files/acme/../rival"}),
+            json!({"path": "/files/acme/in", "after": {"move": "/etc/cron.d"}}),
+            json!({"path": "/files/acme/in", "after": {"delete": true, "failed": "/etc/cron.d"}}),
+        ] {
+            assert!(keeps(config).unwrap_err().contains("/files/acme"));
+        }
     }
 
     #[test]

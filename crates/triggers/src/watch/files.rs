@@ -56,7 +56,7 @@ pub(crate) fn walk(config: &DirectoryConfig, names: &Names) -> Walk {
             }
         };
         for entry in entries {
-            let found = entry.and_then(|entry| Ok((entry.path(), entry.metadata())));
+            let found = entry.map(|entry| (entry.path(), entry.metadata()));
             match found {
                 Ok((path, Ok(metadata))) if metadata.is_dir() => {
                     if config.enters(&path, level + 1) {
@@ -81,8 +81,14 @@ pub(crate) fn walk(config: &DirectoryConfig, names: &Names) -> Walk {
 
 /// Whether a path is one that a walk would find, if it were there.
 pub(crate) fn is_meant(config: &DirectoryConfig, names: &Names, path: &Path) -> bool {
-    let Ok(below) = path.strip_prefix(&config.path) else { return false };
-    let parents: Vec<&Path> = below.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty()).collect();
+    let Ok(below) = path.strip_prefix(&config.path) else {
+        return false;
+    };
+    let parents: Vec<&Path> = below
+        .ancestors()
+        .skip(1)
+        .filter(|part| !part.as_os_str().is_empty())
+        .collect();
     let levels = parents.len();
     names.take(below)
         && parents
@@ -104,7 +110,7 @@ pub(crate) fn hash(path: &Path) -> io::Result<String> {
             Err(error) => return Err(error),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// Moves a file below a directory, under its name or the first free one; the path it has now. Nothing is overwritten,
@@ -114,7 +120,11 @@ pub(crate) fn move_below(file: &Path, folder: &Path, below: &Path) -> io::Result
     let parent = wanted.parent().unwrap_or(folder).to_owned();
     fs::create_dir_all(&parent)?;
     for number in 0..10_000 {
-        let target = if number == 0 { wanted.clone() } else { parent.join(numbered(&wanted, number)) };
+        let target = if number == 0 {
+            wanted.clone()
+        } else {
+            parent.join(numbered(&wanted, number))
+        };
         match fs::hard_link(file, &target) {
             Ok(()) => {
                 fs::remove_file(file)?;
@@ -188,7 +198,10 @@ mod tests {
         std::os::unix::fs::symlink(root.join("a.csv"), root.join("link.csv")).unwrap();
         let found = |more: serde_json::Value| {
             let mut config = json!({"path": root, "pattern": "*.csv"});
-            config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            config
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
             let (config, names) = DirectoryConfig::read(&config).unwrap();
             let walk = walk(&config, &names);
             assert!(walk.unread.is_empty() && !walk.missing);
@@ -196,15 +209,25 @@ mod tests {
                 assert!(is_meant(&config, &names, path), "{}", path.display());
                 assert_eq!(look.size, fs::metadata(path).unwrap().len());
             }
-            let mut names: Vec<_> = walk.files.iter().map(|(path, _)| path.strip_prefix(root).unwrap().to_owned()).collect();
+            let mut names: Vec<_> = walk
+                .files
+                .iter()
+                .map(|(path, _)| path.strip_prefix(root).unwrap().to_owned())
+                .collect();
             names.sort();
             names
         };
         let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
         assert_eq!(found(json!({})), paths(&["a.csv"]));
-        assert_eq!(found(json!({"recursive": true})), paths(&["a.csv", "done/e.csv", "x/c.csv", "x/y/d.csv"]));
+        assert_eq!(
+            found(json!({"recursive": true})),
+            paths(&["a.csv", "done/e.csv", "x/c.csv", "x/y/d.csv"])
+        );
         assert_eq!(found(json!({"recursive": true, "depth": 1})), paths(&["a.csv"]));
-        assert_eq!(found(json!({"recursive": true, "depth": 2})), paths(&["a.csv", "done/e.csv", "x/c.csv"]));
+        assert_eq!(
+            found(json!({"recursive": true, "depth": 2})),
+            paths(&["a.csv", "done/e.csv", "x/c.csv"])
+        );
         let after = json!({"recursive": true, "after": {"move": root.join("done")}});
         assert_eq!(found(after), paths(&["a.csv", "x/c.csv", "x/y/d.csv"]));
     }
@@ -234,7 +257,10 @@ mod tests {
         for (at, wanted) in ["x/a.csv", "x/a-1.csv", "x/a-2.csv"].iter().enumerate() {
             let file = folder.path().join("a.csv");
             fs::write(&file, at.to_string()).unwrap();
-            assert_eq!(move_below(&file, &done, Path::new("x/a.csv")).unwrap(), done.join(wanted));
+            assert_eq!(
+                move_below(&file, &done, Path::new("x/a.csv")).unwrap(),
+                done.join(wanted)
+            );
             assert!(!file.exists());
             assert_eq!(fs::read_to_string(done.join(wanted)).unwrap(), at.to_string());
         }
@@ -242,7 +268,10 @@ mod tests {
         let file = folder.path().join("b.csv");
         fs::write(&file, "b").unwrap();
         fs::hard_link(&file, done.join("b.csv")).unwrap();
-        assert_eq!(move_below(&file, &done, Path::new("b.csv")).unwrap(), done.join("b.csv"));
+        assert_eq!(
+            move_below(&file, &done, Path::new("b.csv")).unwrap(),
+            done.join("b.csv")
+        );
         assert!(!file.exists() && !done.join("b-1.csv").exists());
     }
 }

@@ -39,7 +39,11 @@ impl Stability {
         self.files.insert(path.to_owned(), (look, since));
         let written = i64::try_from(look.modified / 1_000_000).unwrap_or(0);
         // A time in the future says nothing about the age.
-        let old_enough = if written > now { now } else { written.saturating_add(min_age) };
+        let old_enough = if written > now {
+            now
+        } else {
+            written.saturating_add(min_age)
+        };
         let at = since.saturating_add(debounce).max(old_enough);
         if at <= now { Verdict::Whole } else { Verdict::Again(at) }
     }
@@ -77,7 +81,10 @@ mod tests {
         let mut files = Stability::default();
         let path = Path::new("/in/a");
         files.look(path, look(1, 9000), 10_000, 1000, 5000);
-        assert_eq!(files.look(path, look(1, 9000), 11_000, 1000, 5000), Verdict::Again(14_000));
+        assert_eq!(
+            files.look(path, look(1, 9000), 11_000, 1000, 5000),
+            Verdict::Again(14_000)
+        );
         assert_eq!(files.look(path, look(1, 9000), 14_000, 1000, 5000), Verdict::Whole);
     }
 
@@ -87,7 +94,10 @@ mod tests {
         let path = Path::new("/in/a");
         // Written tomorrow, by its own clock.
         files.look(path, look(1, 90_000_000), 10_000, 1000, 5000);
-        assert_eq!(files.look(path, look(1, 90_000_000), 11_000, 1000, 5000), Verdict::Whole);
+        assert_eq!(
+            files.look(path, look(1, 90_000_000), 11_000, 1000, 5000),
+            Verdict::Whole
+        );
         // Our own clock goes back.
         files.look(path, look(2, 0), 50_000, 1000, 0);
         assert_eq!(files.look(path, look(2, 0), 20_000, 1000, 0), Verdict::Again(21_000));
@@ -96,6 +106,9 @@ mod tests {
 
     #[test]
     fn no_debounce_takes_it_at_once() {
-        assert_eq!(Stability::default().look(Path::new("/in/a"), look(1, 0), 10, 0, 0), Verdict::Whole);
+        assert_eq!(
+            Stability::default().look(Path::new("/in/a"), look(1, 0), 10, 0, 0),
+            Verdict::Whole
+        );
     }
 }

@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bowline_connector::TriggerType;
 use bowline_engine::Clock;
 use bowline_store::{Entry, EntryRange, EntryWrite};
 use bytes::Bytes;
@@ -18,105 +16,60 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
+use super::KIND;
 use super::after::{self, Done};
 use super::config::{DirectoryConfig, Existing, FileEvent, Names};
 use super::files;
 use super::seen::{self, Seen};
 use super::stability::{Stability, Verdict};
-use super::KIND;
 use crate::place::{Ended, Trouble};
 use crate::schedule::calendar;
-use crate::source::{Bound, Delivery, Source, Taken};
+use crate::source::{Bound, Delivery, Taken};
 
 /// What could not be done now is tried again after this.
 const AGAIN: i64 = 5_000;
 
-/// What templates of a watcher read as `trigger`.
-const FIELDS: &[(&str, &str)] = &[
-    ("type", "`directory-watcher`"),
-    ("event", "`created`, `modified` or `deleted`"),
-    ("path", "the file, as an absolute path"),
-    ("name", "its name"),
-    ("folder", "the directory that it is in"),
-    ("relativePath", "its path below the watched directory"),
-    ("size", "its size in bytes; of a deleted one, what it had"),
-    ("modifiedAt", "when it was last written"),
-    ("sha256", "SHA-256 of its content in hexadecimal"),
-    ("detectedAt", "when it was taken"),
-];
-
-/// The kind of trigger `directory-watcher`.
-#[must_use]
-pub fn kind() -> TriggerType {
-    TriggerType::of::<DirectoryConfig>(KIND)
-        .about("Starts the workflow for files that come, change or go in a directory, also for what happened while the server was down. The workflow gets the path and a hash, not the content.")
-        .fields(FIELDS)
-}
-
-/// Runs directory watchers.
-pub(crate) struct DirectorySource {
+/// One directory at work.
+pub(crate) struct Watcher {
+    bound: Arc<Bound>,
+    name: String,
+    config: Arc<DirectoryConfig>,
+    names: Arc<Names>,
     clock: Clock,
+    /// What is stored, by path.
+    known: BTreeMap<PathBuf, Bytes>,
+    stability: Stability,
+    /// What to look at, and when.
+    pending: BTreeMap<PathBuf, i64>,
+    gone_since: BTreeMap<PathBuf, i64>,
+    /// Executions after which something is to be done.
+    ends: JoinSet<(PathBuf, String)>,
 }
 
-impl DirectorySource {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock }
-    }
+/// Runs what blocks where it may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Trouble::Later(error.to_string()))
 }
 
-#[async_trait]
-impl Source for DirectorySource {
-    fn kind(&self) -> TriggerType {
-        kind()
-    }
-
-    async fn run(&self, bound: Arc<Bound>, stop: CancellationToken) -> Result<(), Trouble> {
-        let (config, names) = DirectoryConfig::read(&bound.config).map_err(Trouble::Refused)?;
-        let mut watcher = Watcher {
+impl Watcher {
+    pub(crate) fn new(bound: Arc<Bound>, config: DirectoryConfig, names: Names, clock: Clock) -> Self {
+        Self {
             name: bound.name(),
             bound,
             config: Arc::new(config),
             names: Arc::new(names),
-            clock: self.clock.clone(),
+            clock,
             known: BTreeMap::new(),
             stability: Stability::default(),
             pending: BTreeMap::new(),
             gone_since: BTreeMap::new(),
             ends: JoinSet::new(),
-        };
-        watcher.load().await?;
-        tokio::select! {
-            // What is cut off was not acknowledged, or is stored.
-            () = stop.cancelled() => Ok(()),
-            done = watcher.work() => done,
         }
     }
-}
 
-pub(crate) struct Watcher {
-    pub(crate) bound: Arc<Bound>,
-    pub(crate) name: String,
-    pub(crate) config: Arc<DirectoryConfig>,
-    pub(crate) names: Arc<Names>,
-    pub(crate) clock: Clock,
-    /// What is stored, by path.
-    pub(crate) known: BTreeMap<PathBuf, Bytes>,
-    pub(crate) stability: Stability,
-    /// What to look at, and when.
-    pub(crate) pending: BTreeMap<PathBuf, i64>,
-    pub(crate) gone_since: BTreeMap<PathBuf, i64>,
-    /// Executions after which something is to be done.
-    pub(crate) ends: JoinSet<(PathBuf, String)>,
-}
-
-/// Runs what blocks where it may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Trouble::Later(error.to_string()))
-}
-
-impl Watcher {
     /// Reads what is stored. Where nothing was, notes that this is not the first time any more.
     pub(crate) async fn load(&mut self) -> Result<(), Trouble> {
         let mut range = EntryRange {
@@ -147,7 +100,11 @@ impl Watcher {
             let mark = EntryWrite::Put(Entry::new(seen::SPACE, key, Bytes::from_static(b"{}")));
             self.bound.place().record(vec![mark]).await?;
         }
-        let waits: Vec<_> = self.known.iter().filter_map(|(path, bytes)| Some((path.clone(), read(bytes).ok()?))).collect();
+        let waits: Vec<_> = self
+            .known
+            .iter()
+            .filter_map(|(path, bytes)| Some((path.clone(), read(bytes).ok()?)))
+            .collect();
         for (path, seen) in waits {
             self.follow(path, &seen);
         }
@@ -174,7 +131,8 @@ impl Watcher {
         Ok(())
     }
 
-    async fn work(&mut self) -> Result<(), Trouble> {
+    /// Looks at the directory until the task is dropped.
+    pub(crate) async fn work(&mut self) -> Result<(), Trouble> {
         let rescan = i64::try_from(self.config.rescan.duration().as_millis()).unwrap_or(i64::MAX);
         let (mut told, mut system) = (None, None);
         let mut next_walk = self.clock.now();
@@ -189,7 +147,9 @@ impl Watcher {
                             (Some(told), Some(system))
                         }
                         Err(why) => {
-                            self.bound.report(Some(format!("the system tells nothing about files ({why}); looking instead")));
+                            self.bound.report(Some(format!(
+                                "the system tells nothing about files ({why}); looking instead"
+                            )));
                             (None, None)
                         }
                     };
@@ -216,14 +176,19 @@ impl Watcher {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "two ends of one thing")]
-    fn ask_system(&self) -> Result<(UnboundedReceiver<notify::Result<notify::Event>>, RecommendedWatcher), notify::Error> {
+    fn ask_system(
+        &self,
+    ) -> Result<(UnboundedReceiver<notify::Result<notify::Event>>, RecommendedWatcher), notify::Error> {
         let (tell, told) = unbounded_channel();
         let mut system = notify::recommended_watcher(move |event| {
             // Nobody listens any more: the watcher is about to go.
             let _ = tell.send(event);
         })?;
-        let mode = if self.config.recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        let mode = if self.config.recursive {
+            RecursiveMode::Recursive
+        } else {
+            RecursiveMode::NonRecursive
+        };
         system.watch(&self.config.path, mode)?;
         Ok((told, system))
     }
@@ -240,7 +205,10 @@ impl Watcher {
                 self.pending.insert(path.clone(), now);
             }
             // A directory that came, went, or got another name has files that nothing is told about.
-            let moved = matches!(event.kind, EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
+            let moved = matches!(
+                event.kind,
+                EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
+            );
             walk |= moved && self.config.recursive && (path.is_dir() || self.has_below(path));
             walk |= *path == self.config.path;
         }
@@ -248,25 +216,36 @@ impl Watcher {
     }
 
     fn has_below(&self, folder: &Path) -> bool {
-        let after = self.known.range(folder.to_owned()..).find(|(path, _)| path.as_path() != folder);
+        let after = self
+            .known
+            .range(folder.to_owned()..)
+            .find(|(path, _)| path.as_path() != folder);
         after.is_some_and(|(path, _)| path.starts_with(folder))
     }
 
     /// Goes through the directory and notes what is not as it is stored. False where the directory is not there.
-    pub(crate) async fn walk(&mut self) -> Result<bool, Trouble> {
+    async fn walk(&mut self) -> Result<bool, Trouble> {
         let (config, names) = (Arc::clone(&self.config), Arc::clone(&self.names));
         let walk = blocking(move || files::walk(&config, &names)).await?;
         let now = self.clock.now();
         let mut found = BTreeSet::new();
         for (path, look) in walk.files {
-            let same = self.known.get(&path).is_some_and(|bytes| read(bytes).is_ok_and(|seen| seen.looks_like(look)));
+            let same = self
+                .known
+                .get(&path)
+                .is_some_and(|bytes| read(bytes).is_ok_and(|seen| seen.looks_like(look)));
             if !same {
                 self.pending.entry(path.clone()).or_insert(now);
             }
             found.insert(path);
         }
         if walk.unread.is_empty() {
-            let gone: Vec<_> = self.known.keys().filter(|path| !found.contains(*path)).cloned().collect();
+            let gone: Vec<_> = self
+                .known
+                .keys()
+                .filter(|path| !found.contains(*path))
+                .cloned()
+                .collect();
             for path in gone {
                 self.pending.entry(path).or_insert(now);
             }
@@ -274,16 +253,25 @@ impl Watcher {
         } else {
             // A file that was not found may be there all the same, so none of them counts as deleted.
             let more = walk.unread.len() - 1;
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
             self.bound.report(Some(format!("cannot read {}{more}", walk.unread[0])));
         }
         Ok(!walk.missing)
     }
 
     /// Looks at the paths whose time has come.
-    pub(crate) async fn look_at_due(&mut self) -> Result<(), Trouble> {
+    async fn look_at_due(&mut self) -> Result<(), Trouble> {
         let now = self.clock.now();
-        let due: Vec<_> = self.pending.iter().filter(|(_, at)| **at <= now).map(|(path, _)| path.clone()).collect();
+        let due: Vec<_> = self
+            .pending
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(path, _)| path.clone())
+            .collect();
         for path in due {
             self.pending.remove(&path);
             let again = match self.look_at(&path).await {
@@ -330,7 +318,10 @@ impl Watcher {
             return Ok(None);
         }
         let debounce = millis(self.config.debounce);
-        match self.stability.look(path, look, now, debounce, millis(self.config.min_age)) {
+        match self
+            .stability
+            .look(path, look, now, debounce, millis(self.config.min_age))
+        {
             Verdict::Again(at) => return Ok(Some(at)),
             Verdict::Whole => {}
         }
@@ -366,7 +357,13 @@ impl Watcher {
     }
 
     /// Starts the workflow for a file that is there.
-    async fn start(&mut self, path: &Path, event: FileEvent, mut seen: Seen, was: Option<Bytes>) -> Result<(), Trouble> {
+    async fn start(
+        &mut self,
+        path: &Path,
+        event: FileEvent,
+        mut seen: Seen,
+        was: Option<Bytes>,
+    ) -> Result<(), Trouble> {
         if path.to_str().is_none() {
             let why = format!("the name of {} is not UTF-8: no workflow could open it", path.display());
             self.bound.report(Some(why.clone()));
@@ -435,7 +432,10 @@ impl Watcher {
             }
             Ok(_) => self.forget(path, true).await.map(|()| None),
             Err(Trouble::Refused(why)) => {
-                self.bound.report(Some(format!("the deletion of {} starts nothing: {why}", path.display())));
+                self.bound.report(Some(format!(
+                    "the deletion of {} starts nothing: {why}",
+                    path.display()
+                )));
                 self.forget(path, true).await.map(|()| None)
             }
             Err(other) => Err(other),
@@ -444,7 +444,9 @@ impl Watcher {
 
     /// Waits for the end of a file's execution, where something is to be done then.
     fn follow(&mut self, path: PathBuf, seen: &Seen) {
-        let Some(execution) = seen.execution.clone().filter(|_| seen.after) else { return };
+        let Some(execution) = seen.execution.clone().filter(|_| seen.after) else {
+            return;
+        };
         let bound = Arc::clone(&self.bound);
         self.ends.spawn(async move {
             bound.place().wait(&bound.organization, &execution).await;
@@ -453,8 +455,10 @@ impl Watcher {
     }
 
     /// An execution has ended, or so it seems.
-    pub(crate) async fn ended(&mut self, path: PathBuf, execution: String) -> Result<(), Trouble> {
-        let Some(bytes) = self.known.get(&path).cloned() else { return Ok(()) };
+    async fn ended(&mut self, path: PathBuf, execution: String) -> Result<(), Trouble> {
+        let Some(bytes) = self.known.get(&path).cloned() else {
+            return Ok(());
+        };
         let mut seen = read(&bytes)?;
         if seen.execution.as_ref() != Some(&execution) || !seen.after {
             return Ok(());
@@ -558,7 +562,8 @@ async fn heard(
 }
 
 fn read(bytes: &Bytes) -> Result<Seen, Trouble> {
-    serde_json::from_slice(bytes).map_err(|error| Trouble::Refused(format!("what is stored about a file cannot be read: {error}")))
+    serde_json::from_slice(bytes)
+        .map_err(|error| Trouble::Refused(format!("what is stored about a file cannot be read: {error}")))
 }
 
 fn millis(duration: bowline_connector::Millis) -> i64 {

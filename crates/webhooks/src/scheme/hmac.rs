@@ -7,13 +7,13 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{Signature, Verified};
+use crate::authentication::ID_HEADER;
 use crate::mac::{self, Encoding};
 use crate::refusal::{Reason, Refusal};
 use crate::request::Received;
 use crate::window;
 
 const HEADER: &str = "X-Webhook-Signature";
-const ID: &str = "Idempotency-Key";
 
 /// How a secret is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -154,7 +154,7 @@ impl Signature {
         };
         let signed_at = time.map(|(name, time)| window::read(name, time)).transpose()?;
         let given = self.decoded(header, &signatures)?;
-        let id_header = self.id_header.as_deref().unwrap_or(ID);
+        let id_header = self.id_header.as_deref().unwrap_or(ID_HEADER);
         let signed = self.signed(request, time.map(|(_, time)| time), id_header)?;
         let parts: Vec<&[u8]> = signed.iter().map(AsRef::as_ref).collect();
         let encoding = self.secret_encoding.unwrap_or_default();

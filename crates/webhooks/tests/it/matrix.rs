@@ -232,6 +232,18 @@ fn without_a_secret_there_is_no_endpoint() {
 }
 
 #[test]
+fn a_sender_without_a_signature_names_its_deliveries_too() {
+    for authentication in [
+        json!({ "type": "none" }),
+        json!({ "type": "bearer", "credentials": { "token": "t0k" } }),
+    ] {
+        let request = Request::new("{}", 0, &[("Authorization", "Bearer t0k"), ("Idempotency-Key", "k-1")]);
+        let verified = request.verify(&endpoint(authentication.clone())).unwrap();
+        assert_eq!(verified.id.as_deref(), Some("k-1"), "{authentication}");
+    }
+}
+
+#[test]
 fn credentials_are_compared_whole() {
     let at = 1_700_000_000;
     let basic = endpoint(json!({ "type": "basic", "credentials": { "username": "user", "password": ["new", "old"] } }));

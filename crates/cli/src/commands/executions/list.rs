@@ -23,6 +23,7 @@ pub(super) fn run(args: &ListArgs) -> Result {
         None => None,
     };
     let filter = ExecutionFilter {
+        organization: Some(args.of.organization.clone()),
         status: args.status,
         workflow: args.workflow.clone(),
         before,

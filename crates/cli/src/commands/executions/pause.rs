@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bowline_store::{DEFAULT_ORGANIZATION, ExecutionFilter, PauseTarget, RequestKind, Status, Store, Write, Writer};
+use bowline_store::{ExecutionFilter, PauseTarget, RequestKind, Status, Store, Write, Writer};
 
 use crate::args::PauseArgs;
 use crate::exit::{Exit, Failure, Result};
@@ -20,8 +20,8 @@ pub(super) fn run(args: &PauseArgs, on: bool) -> Result {
     let target = match (&args.id, &args.workflow) {
         (Some(id), _) => PauseTarget::Execution(one(&store, id, on)?),
         (None, Some(workflow)) => PauseTarget::Workflow {
-            organization: DEFAULT_ORGANIZATION.into(),
-            workflow: known(&store, workflow)?,
+            organization: args.of.organization.clone(),
+            workflow: known(&store, &args.of.organization, workflow)?,
         },
         (None, None) => return Err(Failure::usage("neither an execution nor a workflow is named")),
     };
@@ -51,8 +51,8 @@ fn one(store: &dyn Store, id: &str, on: bool) -> Result<String> {
     Ok(row.id)
 }
 
-fn known(store: &dyn Store, workflow: &str) -> Result<String> {
-    let all = store.workflows(DEFAULT_ORGANIZATION)?;
+fn known(store: &dyn Store, organization: &str, workflow: &str) -> Result<String> {
+    let all = store.workflows(organization)?;
     if all.iter().any(|name| name == workflow) {
         return Ok(workflow.to_owned());
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use bowline_store::{DEFAULT_ORGANIZATION, ExecNo, RequestKind, Store, Write, Writer};
+use bowline_store::{ExecNo, RequestKind, Store, Write, Writer};
 use bowline_store_sqlite::SqliteStore;
 
 use crate::args::PruneArgs;
@@ -29,7 +29,8 @@ const PAGES: u32 = 2000;
 pub(super) fn run(args: &PruneArgs) -> Result {
     let folder = &args.data.folder;
     // Looked at first, so that nothing is made where there is nothing.
-    let known = store::existing(folder)?.workflows(DEFAULT_ORGANIZATION)?;
+    let organization = &args.of.organization;
+    let known = store::existing(folder)?.workflows(organization)?;
     if let Some(name) = args.workflow.as_ref().filter(|name| !known.contains(name)) {
         let message = format!("no execution of a workflow {name} was ever started here");
         return Err(Failure::usage(message).hint(format!("there are: {}", known.join(", "))));
@@ -39,14 +40,12 @@ pub(super) fn run(args: &PruneArgs) -> Result {
     let mut count = 0;
     for workflow in &workflows {
         if let Some(before) = before(&store, args, workflow)? {
-            count += store
-                .finished(DEFAULT_ORGANIZATION, workflow, before, usize::MAX)?
-                .len();
+            count += store.finished(organization, workflow, before, usize::MAX)?.len();
         }
     }
     if !args.dry_run {
         let request = RequestKind::Prune {
-            organization: Some(DEFAULT_ORGANIZATION.into()),
+            organization: Some(organization.clone()),
             workflow: args.workflow.clone(),
             after_ms: age(args).map(milliseconds),
             keep: args.keep,
@@ -70,7 +69,7 @@ fn here(args: &PruneArgs, workflows: &[String]) -> Result<usize> {
     let mut count = 0;
     for workflow in workflows {
         if let Some(before) = before(&store, args, workflow)? {
-            count += delete(&store, writer.as_mut(), workflow, before)?;
+            count += delete(&store, writer.as_mut(), (&args.of.organization, workflow), before)?;
         }
     }
     finish(&store, writer.as_mut())?;
@@ -93,16 +92,22 @@ fn milliseconds(age: Duration) -> i64 {
 fn before(store: &SqliteStore, args: &PruneArgs, workflow: &str) -> Result<Option<i64>> {
     let by_age = age(args).map(|age| time::now().saturating_sub(milliseconds(age)));
     let by_count = match args.keep {
-        Some(keep) => store.kept_from(DEFAULT_ORGANIZATION, workflow, keep)?,
+        Some(keep) => store.kept_from(&args.of.organization, workflow, keep)?,
         None => None,
     };
     Ok(by_age.max(by_count))
 }
 
-fn delete(store: &SqliteStore, writer: &mut dyn Writer, workflow: &str, before: i64) -> Result<usize> {
+/// Deletes those of a workflow of an organization.
+fn delete(
+    store: &SqliteStore,
+    writer: &mut dyn Writer,
+    (organization, workflow): (&str, &str),
+    before: i64,
+) -> Result<usize> {
     let mut count = 0;
     loop {
-        let page = store.finished(DEFAULT_ORGANIZATION, workflow, before, PAGE)?;
+        let page = store.finished(organization, workflow, before, PAGE)?;
         if page.is_empty() {
             return Ok(count);
         }

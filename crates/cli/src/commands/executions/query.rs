@@ -8,7 +8,7 @@ use crate::args::QueryArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal::{self, text, time};
 use crate::wiring::blobs::Loader;
-use crate::wiring::replay::{Replayer, replay};
+use crate::wiring::replay::{replay, replayer};
 use crate::wiring::store;
 use bowline_store::Store;
 
@@ -18,7 +18,7 @@ pub(super) fn run(args: &QueryArgs) -> Result {
     let definition = store
         .definition(&row.definition)?
         .ok_or_else(|| Failure::usage(format!("the definition of execution {} is not in the store", row.id)))?;
-    let replayer = Replayer::new(args.env_file.as_deref(), args.credentials.as_deref())?;
+    let replayer = replayer(&row.organization, args.env_file.as_deref(), args.credentials.as_deref())?;
     let program = replayer
         .program(&definition)
         .map_err(|error| Failure::usage(text::message(&error)))?;

@@ -31,4 +31,6 @@ mod secrets;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod tls;

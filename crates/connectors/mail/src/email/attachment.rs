@@ -65,7 +65,7 @@ pub(super) async fn load(
                 (bytes, None, bytes_type)
             }
             (None, None, Some(path), None) => {
-                let path = allowed(&field, path, &ctx.base_dir, folders).await?;
+                let path = allowed(&field, path, ctx, folders).await?;
                 let bytes = read(&field, &path, left, max_size).await?;
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
                 (bytes, name, bytes_type)
@@ -115,11 +115,12 @@ pub(super) async fn load(
 }
 
 /// The real path of a file that may be attached. Links are followed first, so none can lead outside.
-async fn allowed(field: &str, path: &str, base_dir: &Path, folders: &[String]) -> Result<PathBuf, StepError> {
+async fn allowed(field: &str, path: &str, ctx: &StepContext, folders: &[String]) -> Result<PathBuf, StepError> {
+    let base_dir = ctx.base_dir.as_path();
     let cannot = |error: &std::io::Error| {
         StepError::permanent("email.attachment", format!("{field}: cannot read {path}")).caused_by(error)
     };
-    let real = tokio::fs::canonicalize(base_dir.join(path))
+    let real = tokio::fs::canonicalize(ctx.file(field, path)?)
         .await
         .map_err(|error| cannot(&error))?;
     for folder in std::iter::once(base_dir.to_path_buf()).chain(folders.iter().map(|folder| base_dir.join(folder))) {

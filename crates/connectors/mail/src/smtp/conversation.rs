@@ -4,7 +4,6 @@
 //! conversation broke knows whether the message can have been sent, and because every recipient has an answer
 //! of its own.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +96,7 @@ impl Server {
         let tls = match config.security {
             Security::None => None,
             Security::Tls | Security::Starttls => {
-                Some(tls(&config.host, &config.tls.unwrap_or_default(), &ctx.base_dir)?)
+                Some(tls(&config.host, &config.tls.unwrap_or_default(), ctx)?)
             }
         };
         Ok(Self {
@@ -312,13 +311,13 @@ fn text(response: &Response) -> String {
     format!("{} {}", response.code(), lines.join(" ")).trim_end().to_owned()
 }
 
-fn tls(host: &str, tls: &Tls, base_dir: &Path) -> Result<TlsParameters, StepError> {
+fn tls(host: &str, tls: &Tls, ctx: &StepContext) -> Result<TlsParameters, StepError> {
     let mut builder = TlsParametersBuilder::new(host.to_owned());
     if let Some(ca) = &tls.ca {
         let pem = if ca.contains("-----BEGIN") {
             ca.clone()
         } else {
-            std::fs::read_to_string(base_dir.join(ca))
+            std::fs::read_to_string(ctx.file("tls.ca", ca)?)
                 .map_err(|error| invalid(&format!("`tls.ca`: cannot read {ca}")).caused_by(&error))?
         };
         if !pem.contains("-----BEGIN CERTIFICATE-----") {

@@ -91,9 +91,10 @@ impl Smtp {
 }
 
 fn is_refusal(error: &StepError) -> bool {
-    error.code.strip_prefix("smtp.").is_some_and(|code| {
-        code == "no-login" || code.parse::<u16>().is_ok_and(|status| (500..600).contains(&status))
-    })
+    error
+        .code
+        .strip_prefix("smtp.")
+        .is_some_and(|code| code == "no-login" || code.parse::<u16>().is_ok_and(|status| (500..600).contains(&status)))
 }
 
 impl Inner {

@@ -11,4 +11,6 @@ mod server;
 #[cfg(test)]
 mod sms;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod world;

@@ -84,7 +84,10 @@ impl Database for Sqlite {
             // Opening would make it.
             Ok(false) => Err(StepError::permanent(
                 "sql.no-database",
-                format!("there is no file {} yet; the first step that uses it makes it", path.display()),
+                format!(
+                    "there is no file {} yet; the first step that uses it makes it",
+                    path.display()
+                ),
             )),
             // Reads the file, so that one which is no database is found out.
             _ => Ok("select count(*) from sqlite_schema"),

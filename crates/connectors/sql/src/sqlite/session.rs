@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bowline_connector::{StepContext, StepError};
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, OpenFlags};
 
 use super::config::SqliteConfig;
@@ -33,6 +34,8 @@ pub(crate) struct Opener {
 
 struct Settings {
     path: PathBuf,
+    /// Statements may name no other files.
+    confined: bool,
     config: SqliteConfig,
 }
 
@@ -58,9 +61,10 @@ impl Opener {
                 "`:memory:` would be another empty database for every session; give the path of a file",
             ));
         }
-        let path = ctx.base_dir.join(written);
+        let path = ctx.file("database", written)?;
+        let confined = ctx.confined;
         Ok(Self {
-            settings: Arc::new(Settings { path, config }),
+            settings: Arc::new(Settings { path, confined, config }),
         })
     }
 }
@@ -106,6 +110,11 @@ impl Settings {
         let flag = Arc::new(AtomicBool::new(false));
         self.configure(&mut connection, &flag)
             .map_err(|error| opening(&self.path, &error))?;
+        if self.confined {
+            connection
+                .authorizer(Some(within_the_file))
+                .map_err(|error| opening(&self.path, &error))?;
+        }
         for (index, sql) in self.config.init_statements.iter().enumerate() {
             connection
                 .execute_batch(sql)
@@ -135,6 +144,20 @@ impl Settings {
         // Reads the file's header, so that a file that is no database is found here and not in a step's statement.
         connection.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0))?;
         Ok(())
+    }
+}
+
+/// Refuses statements that would open or write another file than the one of the connection. `VACUUM` attaches a file
+/// without a name, and `VACUUM INTO` one with.
+fn within_the_file(asked: AuthContext<'_>) -> Authorization {
+    match asked.action {
+        AuthAction::Attach { filename } if !filename.is_empty() => Authorization::Deny,
+        // The name is not written but computed.
+        AuthAction::Unknown { code, .. } if code == rusqlite::ffi::SQLITE_ATTACH => Authorization::Deny,
+        AuthAction::Pragma { pragma_name, .. } if pragma_name.eq_ignore_ascii_case("temp_store_directory") => {
+            Authorization::Deny
+        }
+        _ => Authorization::Allow,
     }
 }
 

@@ -9,4 +9,6 @@ mod sessions;
 #[cfg(test)]
 mod statements;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod world;

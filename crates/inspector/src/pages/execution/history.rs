@@ -1,12 +1,12 @@
 //! Events as they were recorded.
 
-use bowline_host::{HistoryEvent, Page};
+use bowline_host::{Execution, HistoryEvent, Page};
 use maud::{Markup, html};
 
 use crate::parts::table::table;
 use crate::parts::{address, json, time};
 
-pub(super) fn history(id: &str, events: &Page<HistoryEvent>, from: u64) -> Markup {
+pub(super) fn history(execution: &Execution, events: &Page<HistoryEvent>, from: u64) -> Markup {
     let headings = [
         ("Number", false),
         ("When", false),
@@ -15,13 +15,16 @@ pub(super) fn history(id: &str, events: &Page<HistoryEvent>, from: u64) -> Marku
         ("Content", false),
     ];
     let rows: Vec<_> = events.items.iter().map(row).collect();
-    let own = address::execution(id);
+    let own = address::execution(&execution.summary.id);
+    // There is always a next number to ask for; whether it is there yet is another question.
+    let until = events.items.last().map_or(0, |event| event.seq + 1);
+    let next = events.next.as_ref().filter(|_| until < execution.history);
     html! {
         (table("History", &headings, &rows))
-        @if events.next.is_some() || from > 0 {
+        @if next.is_some() || from > 0 {
             nav.pages aria-label="Pages of the history" {
                 @if from > 0 { a.button.small href={ (own) "#history-title" } { "From the beginning" } }
-                @if let Some(next) = &events.next { a.button.small href={ (own) "?history=" (address::encoded(next)) "#history-title" } { "Later events" } }
+                @if let Some(next) = next { a.button.small href={ (own) "?history=" (address::encoded(next)) "#history-title" } { "Later events" } }
             }
         }
     }

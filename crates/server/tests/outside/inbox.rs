@@ -1,0 +1,137 @@
+//! The inbox: what is shown, verified again and played again, and what is forgotten.
+
+use serde_json::json;
+
+use crate::world::{Answer, World};
+
+fn hook(more: &str) -> String {
+    format!(
+        "
+name: hook
+triggers:
+  - id: it
+    type: webhook-trigger
+    config:
+      path: /webhooks/it
+      authentication: {{ type: signature, secret: \"${{env.SECRET}}\" }}
+{more}
+steps:
+  - set: {{ done: true }}
+output: \"${{input.n}}\"
+"
+    )
+}
+
+const DELIVERIES: &str = "/api/v1/webhooks/hook:it/deliveries";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_delivery_is_taken_when_its_secret_is_known() {
+    let world = World::new(&[("hook", &hook(""))], &[("SECRET", "first-secret")]).await;
+    let request = |world: &World| {
+        let request = world.signed("/webhooks/it", "second-secret", r#"{"n":5}"#);
+        request.header("Idempotency-Key", "k-1")
+    };
+    Answer::of(request(&world))
+        .await
+        .is_problem(401, "webhook.wrong-signature");
+    let list = world.get(&format!("{DELIVERIES}?refused=true")).await;
+    let id = list.body["items"][0]["id"].as_str().unwrap().to_owned();
+    let replay = format!("{DELIVERIES}/{id}/replay");
+    let refused = Answer::of(world.post(&replay)).await;
+    refused.is_problem(403, "delivery.refused");
+
+    let world = world.restart(&[("SECRET", "second-secret")]).await;
+    let taken = Answer::of(world.post(&replay)).await;
+    assert_eq!(world.output("default", taken.is(201).execution()).await, 5);
+    let left = world.get(&format!("{DELIVERIES}?refused=true")).await;
+    assert_eq!(left.body["items"], json!([]), "it is refused no more");
+    // And the sender's own retry is a second one.
+    let retried = Answer::of(request(&world)).await;
+    assert_eq!(retried.is(202).execution(), taken.execution());
+    assert_eq!(world.executions("default").await.len(), 1);
+
+    // One that was taken starts another when it is played again.
+    let first = taken.body["delivery"].as_str().unwrap();
+    let again = Answer::of(world.post(&format!("{DELIVERIES}/{first}/replay"))).await;
+    assert_ne!(again.is(201).execution(), taken.execution());
+    let newest = world.get(DELIVERIES).await;
+    assert_eq!(newest.body["items"][0]["replayOf"], first);
+    assert_eq!(world.executions("default").await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_verified_can_be_taken_on_somebodys_word() {
+    let world = World::new(&[("hook", &hook(""))], &[("SECRET", "first-secret")]).await;
+    Answer::of(world.signed("/webhooks/it", "no-secret", r#"{"n":7}"#))
+        .await
+        .is(401);
+    let list = world.get(&format!("{DELIVERIES}?refused=true")).await;
+    let replay = format!("{DELIVERIES}/{}/replay", list.body["items"][0]["id"].as_str().unwrap());
+    Answer::of(world.post(&replay))
+        .await
+        .is_problem(403, "delivery.refused");
+    let taken = Answer::of(world.post(&replay).json(&json!({ "unverified": true }))).await;
+    assert_eq!(world.output("default", taken.is(201).execution()).await, 7);
+    for missing in ["hook:it/deliveries/nothing", "other:it/deliveries/nothing"] {
+        let missing = world.get(&format!("/api/v1/webhooks/{missing}")).await;
+        missing.is_problem(404, "delivery.not-found");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_come_in_pages_newest_first() {
+    let world = World::new(&[("hook", &hook(""))], &[("SECRET", "first-secret")]).await;
+    let mut sent = Vec::new();
+    for n in 0..5 {
+        let answer = Answer::of(world.signed("/webhooks/it", "first-secret", &format!("{{\"n\":{n}}}"))).await;
+        sent.push(answer.is(202).body["delivery"].as_str().unwrap().to_owned());
+    }
+    sent.reverse();
+    let mut seen = Vec::new();
+    let mut path = format!("{DELIVERIES}?limit=2");
+    loop {
+        let page = world.get(&path).await;
+        let items = page.is(200).body["items"].as_array().unwrap();
+        seen.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        match page.body["next"].as_str() {
+            Some(next) => path = format!("{DELIVERIES}?limit=2&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_deliveries_do_not_pile_up() {
+    let world = World::new(&[("hook", &hook(""))], &[("SECRET", "first-secret")]).await;
+    let all = (0..60).map(|_| Answer::of(world.signed("/webhooks/it", "no-secret", "{}")));
+    for answer in futures_util::future::join_all(all).await {
+        answer.is(401);
+    }
+    let list = world.get(&format!("{DELIVERIES}?refused=true&limit=500")).await;
+    let kept = list.body["items"].as_array().unwrap().len();
+    assert!((1..60).contains(&kept), "{kept} of 60 within moments are kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_deliveries_are_forgotten_with_their_ids() {
+    let world = World::new(&[("hook", &hook("      keep: 0"))], &[("SECRET", "first-secret")]).await;
+    let send = |world: &World| {
+        let request = world.signed("/webhooks/it", "first-secret", r#"{"n":1}"#);
+        Answer::of(request.header("Idempotency-Key", "k"))
+    };
+    let first = send(&world).await.is(202).execution().to_owned();
+    // A server forgets when it begins, and once an hour.
+    let world = world.restart(&[]).await;
+    let forgotten = async {
+        loop {
+            let list = world.get(DELIVERIES).await;
+            if list.is(200).body["items"] == json!([]) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::world::LONG, forgotten).await.unwrap();
+    assert_ne!(send(&world).await.is(202).execution(), first);
+}

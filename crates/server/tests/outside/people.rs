@@ -1,0 +1,114 @@
+//! Links that people follow: looking changes nothing, and pressing a button decides.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::callbacks::token;
+use crate::world::{Answer, World};
+
+const ASKS: &str = "
+name: asks
+input: { type: object }
+steps:
+  - id: boss
+    approve:
+      who: [boss@example.com]
+      what: \"May <b>${input.name}</b> spend this?\"
+      form:
+        properties: { limit: { type: number, title: Limit } }
+        required: [limit]
+output: \"${boss}\"
+";
+
+const CONFIRMS: &str = "
+name: confirms
+steps:
+  - id: mail
+    callback: {}
+output: \"${mail}\"
+";
+
+async fn started(workflow: &str) -> (World, String, String) {
+    let world = World::new(&[("asks", ASKS), ("confirms", CONFIRMS)], &[]).await;
+    let body = json!({ "workflow": workflow, "input": { "name": "Ada" } });
+    let answer = Answer::of(world.post("/api/v1/executions").json(&body)).await;
+    let id = answer.is(201).body["id"].as_str().unwrap().to_owned();
+    let path = format!("/callbacks/{}", token(&world, &id).await);
+    (world, id, path)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_decided_by_its_form_only() {
+    let (world, id, path) = started("asks").await;
+    // A mail scanner that follows every link, in every way that does not change anything.
+    for query in ["", "?approved=true", "?approved=false"] {
+        for method in [Method::HEAD, Method::GET] {
+            let request = world.client.request(method, format!("{}{path}{query}", world.url));
+            let page = Answer::of(request).await;
+            page.is(200);
+            assert_eq!(page.headers["cache-control"], "no-store");
+            assert_eq!(page.headers["referrer-policy"], "no-referrer");
+            let policy = page.headers["content-security-policy"].to_str().unwrap();
+            assert!(
+                policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+                "{policy}"
+            );
+        }
+    }
+    let page = world.get(&path).await;
+    assert!(
+        page.text.contains("May &lt;b&gt;Ada&lt;/b&gt; spend this?"),
+        "{}",
+        page.text
+    );
+    assert!(page.text.contains("Approve") && page.text.contains("Reject") && page.text.contains("Limit"));
+    assert!(!page.text.contains("<script"));
+    let still = world.get(&format!("/api/v1/callbacks?execution={id}")).await;
+    assert_eq!(still.body["items"].as_array().unwrap().len(), 1, "nobody has decided");
+
+    let send = |fields: &[(&str, &str)]| Answer::of(world.post(&path).form(fields));
+    let unfit = send(&[("bowline-form", "1"), ("approved", "true"), ("limit", "")]).await;
+    unfit.is(422);
+    assert!(unfit.text.contains("limit"), "{}", unfit.text);
+    let json = Answer::of(world.post(&path).json(&json!({ "approved": true }))).await;
+    json.is_problem(422, "approval.form");
+
+    let decided = send(&[
+        ("bowline-form", "1"),
+        ("approved", "true"),
+        ("limit", "12.5"),
+        ("by", "Grace"),
+    ])
+    .await;
+    assert!(decided.is(200).text.contains("Thank you"), "{}", decided.text);
+    let output = world.output("default", &id).await;
+    assert_eq!(
+        (&output["approved"], &output["limit"], &output["by"]),
+        (&json!(true), &json!(12.5), &json!("Grace"))
+    );
+    let again = send(&[("bowline-form", "1"), ("approved", "false"), ("limit", "1")]).await;
+    assert!(!again.text.contains("Thank you"), "{}", again.text);
+    assert!(!world.get(&path).await.text.contains("<form"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_confirmed_with_what_stands_in_it() {
+    let (world, id, path) = started("confirms").await;
+    let link = format!("{path}?plan=gold&x=%3Cscript%3E");
+    let page = world.get(&link).await;
+    assert!(
+        page.is(200).text.contains("Confirm") && !page.text.contains("<script"),
+        "{}",
+        page.text
+    );
+    assert!(page.text.contains(r#"name="plan" value="gold""#), "{}", page.text);
+    let fields = [("bowline-form", "1"), ("plan", "gold"), ("x", "<script>")];
+    let confirmed = Answer::of(world.post(&path).form(&fields)).await;
+    assert!(confirmed.is(200).text.contains("Thank you"));
+    assert_eq!(
+        world.output("default", &id).await,
+        json!({ "plan": "gold", "x": "<script>" })
+    );
+    let page = world.get("/callbacks/bw_nothing").await;
+    assert!(page.is(404).text.contains("There is nothing here"), "{}", page.text);
+}

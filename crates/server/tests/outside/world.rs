@@ -1,0 +1,227 @@
+//! A server with workflows of a test's own, and everything that it logs.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use bowline_connector::Registry;
+use bowline_expression::Masker;
+use bowline_host::{Deploy, ExecutionSummary, Host, HostOptions, Search};
+use bowline_server::{App, Config, Server, Stop};
+use hmac::{Hmac, Mac};
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::Value;
+use sha2::Sha256;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// Longer than anything here takes.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// Everything that this process logs, at the finest level.
+static LOGS: LazyLock<Logs> = LazyLock::new(|| {
+    let logs = Logs::default();
+    let writer = logs.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    logs
+});
+
+#[derive(Clone, Default)]
+struct Logs(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// All that was logged so far.
+pub(crate) fn logged() -> String {
+    String::from_utf8_lossy(&LOGS.0.lock().unwrap()).into_owned()
+}
+
+pub(crate) struct World {
+    pub(crate) url: String,
+    pub(crate) client: Client,
+    pub(crate) app: App,
+    pub(crate) host: Host,
+    stop: Stop,
+    serves: JoinHandle<()>,
+    folder: Arc<TempDir>,
+    env: BTreeMap<String, String>,
+}
+
+impl World {
+    /// A server for these workflows, by name, with these variables.
+    pub(crate) async fn new(workflows: &[(&str, &str)], env: &[(&str, &str)]) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        std::fs::create_dir(folder.path().join("workflows")).unwrap();
+        for (name, text) in workflows {
+            let path = folder.path().join("workflows").join(format!("{name}.yaml"));
+            std::fs::write(path, text.trim_start()).unwrap();
+        }
+        let env = env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Self::open(folder, env).await
+    }
+
+    async fn open(folder: Arc<TempDir>, env: BTreeMap<String, String>) -> Self {
+        LazyLock::force(&LOGS);
+        let mut registry = Registry::default();
+        bowline_webhooks::register(&mut registry);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut options = HostOptions::new(folder.path().join("data"), Arc::new(registry), Masker::default());
+        options.workflows = Some(folder.path().join("workflows"));
+        options.env = env.clone();
+        options.public_url = Some(url.clone());
+        let host = Host::open(options).await.unwrap();
+        let stop = Stop::new();
+        let server = Server::new(Config::default(), host.clone(), listener, stop.clone()).unwrap();
+        let app = server.app().clone();
+        Self {
+            url,
+            client: Client::builder().no_proxy().timeout(LONG).build().unwrap(),
+            app,
+            host,
+            stop,
+            serves: tokio::spawn(server.run()),
+            folder,
+            env,
+        }
+    }
+
+    /// The same data folder under another server, perhaps with another variable.
+    pub(crate) async fn restart(mut self, change: &[(&str, &str)]) -> Self {
+        self.stop.stop();
+        tokio::time::timeout(LONG, &mut self.serves).await.unwrap().unwrap();
+        self.host.stop(Duration::from_secs(5)).await;
+        let mut env = self.env.clone();
+        for (name, value) in change {
+            env.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let folder = Arc::clone(&self.folder);
+        drop(self);
+        Self::open(folder, env).await
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url))
+    }
+
+    /// A request with the default signature under a secret.
+    pub(crate) fn signed(&self, path: &str, secret: &str, body: &str) -> RequestBuilder {
+        self.post(path)
+            .header("Content-Type", "application/json")
+            .header("X-Webhook-Signature", hmac(secret, body.as_bytes()))
+            .body(body.to_owned())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.client.get(format!("{}{path}", self.url))).await
+    }
+
+    /// Deploys a workflow for an organization.
+    pub(crate) async fn deploy(&self, organization: &str, name: &str, text: &str) {
+        let files = vec![(format!("{name}.yaml"), text.trim_start().to_owned())];
+        let deploy = Deploy {
+            files,
+            ..Deploy::default()
+        };
+        self.host.deploy(organization, deploy).await.unwrap();
+    }
+
+    /// All executions of an organization, newest first.
+    pub(crate) async fn executions(&self, organization: &str) -> Vec<ExecutionSummary> {
+        let search = Search {
+            limit: 500,
+            ..Search::default()
+        };
+        self.host.search(organization, &search).await.unwrap().items
+    }
+
+    /// The output of an execution, when it has ended.
+    pub(crate) async fn output(&self, organization: &str, id: &str) -> Value {
+        let ended = self.host.wait(organization, id, LONG).await.unwrap();
+        let ended = ended.unwrap_or_else(|| panic!("{id} has not ended"));
+        ended.output.unwrap_or_else(|| panic!("{id} failed: {:?}", ended.error))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.stop();
+    }
+}
+
+/// HMAC-SHA-256 in hexadecimal digits.
+pub(crate) fn hmac(secret: &str, text: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(text);
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Seconds since 1970, with an offset.
+pub(crate) fn now(offset: i64) -> i64 {
+    jiff::Timestamp::now().as_second() + offset
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        Self {
+            status,
+            headers,
+            text,
+            body,
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn is(&self, status: u16) -> &Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
+        self.is(status);
+        assert_eq!(self.body["code"], code, "{}", self.text);
+        self
+    }
+
+    pub(crate) fn execution(&self) -> &str {
+        self.body["execution"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{}", self.text))
+    }
+}

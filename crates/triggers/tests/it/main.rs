@@ -1,0 +1,7 @@
+//! Triggers on a real host: SQLite, the engine, workflows that run.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod directories;
+mod schedules;
+mod world;
