@@ -242,7 +242,7 @@ pub(crate) enum Command {
 
 /// Whose workflow a name means.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct OrganizationArgs {
+pub(crate) struct OfArgs {
     /// The organization whose workflows are meant.
     #[arg(long, value_name = "NAME", default_value = bowline_store::DEFAULT_ORGANIZATION)]
     pub(crate) organization: String,

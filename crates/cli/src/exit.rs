@@ -185,7 +185,9 @@ impl From<EngineError> for Failure {
             }
             // A thread that panicked drops what others wait for.
             EngineError::Stopped(_) if panics::seen() => Exit::Bug,
-            EngineError::Stopped(_) | EngineError::Blob(_) => Exit::Store,
+            EngineError::Stopped(_) | EngineError::Blob(_) | EngineError::Busy(_) | EngineError::TooManyKept(_) => {
+                Exit::Store
+            }
             EngineError::Definition(_)
             | EngineError::Unknown(_)
             | EngineError::Ended { .. }

@@ -167,7 +167,10 @@ mod tests {
         for path in ["../secret", "data/../../secret", "/etc/passwd", "/no-such-folder/x"] {
             let error = confined.file("database", path).unwrap_err();
             assert_eq!(error.code, "file.outside");
-            assert!(error.message.contains("database") && error.message.contains(path), "{error}");
+            assert!(
+                error.message.contains("database") && error.message.contains(path),
+                "{error}"
+            );
         }
     }
 

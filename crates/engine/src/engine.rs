@@ -24,6 +24,9 @@ pub enum EngineError {
     /// The store refused.
     #[error(transparent)]
     Store(Arc<StoreError>),
+    /// As many executions are in memory as may be, and none left it in time: nothing was started.
+    #[error("{0} executions are under way, as many as may be at once, and none of them made room in time")]
+    Busy(usize),
     /// An entry that was to be added is there: nothing was written.
     #[error("there is an entry {} in {space} already", key.replace('\0', "/"))]
     EntryExists {
@@ -65,6 +68,10 @@ pub enum EngineError {
         /// How many it may have.
         limit: usize,
     },
+    /// So much is kept that nobody waits for that this is not. Once some of it was taken, dropped or has expired, there is
+    /// room again.
+    #[error("the answer cannot be kept: {0}")]
+    TooManyKept(String),
     /// A token that this store did not make.
     #[error("this is not a callback token of this data folder")]
     BadToken,
@@ -291,7 +298,22 @@ impl Engine {
     pub async fn start(&self, request: StartRequest) -> Result<Handle, EngineError> {
         match &request.key {
             None => self.begin(request, Beginning::default()).await,
-            Some(_) => self.start_with_key(request).await,
+            Some(_) => self.start_with_key(request, None).await,
+        }
+    }
+
+    /// As [`Engine::start`], and waits for a place at most so long.
+    ///
+    /// # Errors
+    /// As [`Engine::start`]; [`EngineError::Busy`] where there was no place in that time: nothing was started.
+    pub async fn start_within(&self, request: StartRequest, patience: Duration) -> Result<Handle, EngineError> {
+        let beginning = Beginning {
+            patience: Some(patience),
+            ..Beginning::default()
+        };
+        match &request.key {
+            None => self.begin(request, beginning).await,
+            Some(_) => self.start_with_key(request, beginning.patience).await,
         }
     }
 
@@ -301,7 +323,12 @@ impl Engine {
             .program(&request.organization, request.definition)
             .map_err(EngineError::Definition)?;
         let input = self.env.externalize(request.input).await?;
-        let permit = self.env.place().await?;
+        let permit = match beginning.patience {
+            None => self.env.place().await?,
+            Some(patience) => tokio::time::timeout(patience, self.env.place())
+                .await
+                .map_err(|_| EngineError::Busy(self.env.options.max_in_flight))??,
+        };
         beginning.entries = request.with;
         beginning.trace = request.trace.map(Into::into);
         let id = request.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());

@@ -57,6 +57,8 @@ pub(crate) struct Env {
     pub(crate) wakes: Wakes,
     /// About how many callbacks are kept that nobody waited for: with none, nobody has to look.
     pub(crate) kept: AtomicUsize,
+    /// How much each organization has kept.
+    pub(crate) kept_of: crate::kept::KeptCounts,
     /// The number that the next kept callback gets.
     pub(crate) next_delivery: AtomicI64,
     /// What token texts are made with.
@@ -148,6 +150,7 @@ impl Env {
             readers: Semaphore::new(READERS),
             wakes: Wakes::new(),
             kept: AtomicUsize::new(kept),
+            kept_of: crate::kept::KeptCounts::default(),
             watchers: Mutex::default(),
             paused: RwLock::new(paused),
             organizations: Mutex::default(),
@@ -289,10 +292,7 @@ impl Env {
         let loaded = (Arc::new(definition), program);
         let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let of_organization = all.entry(organization.to_owned()).or_default();
-        Ok(of_organization
-            .entry(loaded.0.hash.clone())
-            .or_insert(loaded)
-            .clone())
+        Ok(of_organization.entry(loaded.0.hash.clone()).or_insert(loaded).clone())
     }
 
     /// As [`Env::stored_definition`], for callers that must not block.

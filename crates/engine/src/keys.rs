@@ -1,6 +1,7 @@
 //! Starting once only: by a key of the caller's own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bowline_core::{Input, Origin, Path};
 use bowline_store::{EntryWrite, ExecNo, StartKeyRow, Status, StoreError, Write};
@@ -70,6 +71,8 @@ pub(crate) struct Beginning {
     pub(crate) trace: Option<Path>,
     /// What is written with it.
     pub(crate) entries: Vec<EntryWrite>,
+    /// How long a place is waited for; none: until there is one.
+    pub(crate) patience: Option<Duration>,
 }
 
 pub(crate) struct ClaimedKey {
@@ -99,9 +102,17 @@ enum Decision {
 }
 
 impl Engine {
-    pub(crate) async fn start_with_key(&self, request: StartRequest) -> Result<Handle, EngineError> {
+    pub(crate) async fn start_with_key(
+        &self,
+        request: StartRequest,
+        patience: Option<Duration>,
+    ) -> Result<Handle, EngineError> {
         let Some(key) = request.key.clone() else {
-            return self.begin(request, Beginning::default()).await;
+            let beginning = Beginning {
+                patience,
+                ..Beginning::default()
+            };
+            return self.begin(request, beginning).await;
         };
         let input_hash = Bytes::copy_from_slice(&Sha256::digest(request.input.text().as_bytes()));
         let workflow = request.definition.workflow.clone();
@@ -138,6 +149,7 @@ impl Engine {
                     input_hash: input_hash.clone(),
                     replaces,
                 }),
+                patience,
                 ..Beginning::default()
             };
             match self.begin(request.clone(), beginning).await {

@@ -19,6 +19,7 @@ mod driver;
 mod engine;
 mod env;
 mod events;
+mod kept;
 mod keys;
 mod observe;
 mod options;

@@ -7,13 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bowline_core::mutants::{Mutant, on};
 use bowline_core::{Answer, Input, Path, Payload, Wait};
-use bowline_store::{
-    CallbackAddress, DEFAULT_ORGANIZATION, Delivery, DeliveryFilter, ExecNo, ExecutionRow, Status, WaitFilter,
-    WaitKind, WaitRow, WaitState, Write,
-};
-use bytes::Bytes;
+use bowline_store::{CallbackAddress, ExecNo, ExecutionRow, Status, WaitFilter, WaitKind, WaitRow, WaitState, Write};
 use serde::Serialize;
 
 use crate::driver::Delivered as Inside;
@@ -118,7 +113,7 @@ impl Engine {
 }
 
 /// Where a callback leads.
-enum Found {
+pub(crate) enum Found {
     Open(WaitRow),
     /// It is answered, or will not be waited for any more.
     Closed(WaitRow),
@@ -185,17 +180,7 @@ impl Env {
                         };
                     }
                 }
-                Found::Closed(wait) => {
-                    let row = self.blocking(move |env| env.store.execution_by_no(wait.exec)).await??;
-                    let row = row.ok_or_else(|| EngineError::Unknown(format!("number {}", wait.exec.0)))?;
-                    return Ok(match wait.state {
-                        WaitState::Cancelled => Delivered::Late {
-                            execution: row.id,
-                            status: row.status,
-                        },
-                        _ => Delivered::Duplicate { execution: row.id },
-                    });
-                }
+                Found::Closed(wait) => return self.closed(wait).await,
                 Found::Ended(row) => {
                     return Ok(Delivered::Late {
                         execution: row.id,
@@ -211,40 +196,40 @@ impl Env {
         }
     }
 
-    /// A wait has its answer: whatever else is kept for it was the same said again, and must not reach whoever waits
-    /// for the same reference next.
-    async fn forget_repetitions(self: &Arc<Self>, exec: ExecNo, tag: u64) -> Result<(), EngineError> {
-        if self.kept.load(Ordering::SeqCst) == 0 {
-            return Ok(());
-        }
-        let kept = self
-            .blocking(move |env| match env.store.wait(exec, tag)? {
-                Some(wait) => env.store.deliveries_for(exec, tag, &wait.name, wait.key.as_deref()),
-                None => Ok(Vec::new()),
-            })
-            .await??;
-        for delivery in kept {
-            self.forget(delivery.id).await?;
-        }
-        Ok(())
+    /// What is said of an answer to a wait that has had one, or is not waited for any more.
+    pub(crate) async fn closed(self: &Arc<Self>, wait: WaitRow) -> Result<Delivered, EngineError> {
+        let row = self.blocking(move |env| env.store.execution_by_no(wait.exec)).await??;
+        let row = row.ok_or_else(|| EngineError::Unknown(format!("number {}", wait.exec.0)))?;
+        Ok(match wait.state {
+            WaitState::Cancelled => Delivered::Late {
+                execution: row.id,
+                status: row.status,
+            },
+            _ => Delivered::Duplicate { execution: row.id },
+        })
     }
 
     /// Gives an answer to an open wait; none where it changed nothing.
-    async fn answer(self: &Arc<Self>, wait: WaitRow, answer: Answer) -> Result<Option<Delivered>, EngineError> {
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        wait: WaitRow,
+        answer: Answer,
+    ) -> Result<Option<Delivered>, EngineError> {
         let is_heartbeat = matches!(answer, Answer::Heartbeat);
-        let (exec, tag) = (wait.exec, wait.tag);
+        // Whatever else is kept for it was the same said again, and must not reach whoever waits for the same reference
+        // next.
+        let stale = if is_heartbeat {
+            Vec::new()
+        } else {
+            self.kept_for(&wait).await?
+        };
         let input = Input::WaitAnswered {
             path: wait.path.as_str().into(),
             answer,
         };
         let execution = self.id_of(wait.exec).await?;
-        Ok(match self.route(wait.exec, input).await? {
-            Routed::Recorded => {
-                if !is_heartbeat {
-                    self.forget_repetitions(exec, tag).await?;
-                }
-                Some(Delivered::Accepted { execution })
-            }
+        Ok(match self.route_answer(wait.exec, input, stale).await? {
+            Routed::Recorded => Some(Delivered::Accepted { execution }),
             // One that is waited for without a deadline for it says nothing new.
             Routed::Ignored if is_heartbeat => Some(Delivered::Accepted { execution }),
             Routed::Ignored => None,
@@ -253,13 +238,13 @@ impl Env {
         })
     }
 
-    async fn id_of(self: &Arc<Self>, exec: ExecNo) -> Result<String, EngineError> {
+    pub(crate) async fn id_of(self: &Arc<Self>, exec: ExecNo) -> Result<String, EngineError> {
         let row = self.blocking(move |env| env.store.execution_by_no(exec)).await??;
         row.map(|row| row.id)
             .ok_or_else(|| EngineError::Unknown(format!("number {}", exec.0)))
     }
 
-    async fn find(self: &Arc<Self>, address: &CallbackAddress) -> Result<Found, EngineError> {
+    pub(crate) async fn find(self: &Arc<Self>, address: &CallbackAddress) -> Result<Found, EngineError> {
         match address {
             CallbackAddress::Token(token) => {
                 let (exec, tag) = self.tokens.read(token).ok_or(EngineError::BadToken)?;
@@ -320,104 +305,6 @@ impl Env {
         }
     }
 
-    /// Keeps a callback that nobody waits for yet.
-    async fn keep(
-        self: &Arc<Self>,
-        address: &CallbackAddress,
-        early: Option<(ExecutionRow, u64)>,
-        answer: Answer,
-    ) -> Result<Delivered, EngineError> {
-        let now = self.options.clock.now();
-        let expires_at = now.saturating_add(i64::try_from(self.options.keep_callbacks.as_millis()).unwrap_or(i64::MAX));
-        let (name, key) = match address {
-            CallbackAddress::Key { name, key, .. } => (name.clone(), Some(key.clone())),
-            _ => (String::new(), None),
-        };
-        let organization = match (address, &early) {
-            (CallbackAddress::Key { organization, .. }, _) => organization.clone(),
-            (_, Some((row, _))) => row.organization.clone(),
-            _ => DEFAULT_ORGANIZATION.to_owned(),
-        };
-        let answer_text = serde_json::to_vec(&answer).map_err(|error| EngineError::Invalid(error.to_string()))?;
-        let id = self.next_delivery.fetch_add(1, Ordering::SeqCst);
-        let execution = early.as_ref().map(|(row, _)| row.id.clone());
-        let delivery = Delivery {
-            id,
-            organization,
-            exec: early.as_ref().map(|(row, _)| row.exec),
-            tag: early.as_ref().map(|(_, tag)| *tag),
-            name,
-            key,
-            answer: Bytes::from(answer_text),
-            received_at: now,
-            expires_at,
-        };
-        self.inbox.write(vec![Write::Keep(delivery)]).await?;
-        if !on(Mutant::LoseEarlyCallbacks) {
-            self.kept.fetch_add(1, Ordering::SeqCst);
-        }
-        // Somebody may have begun to wait in between, and not have seen it.
-        if let Found::Open(wait) = self.find(address).await? {
-            let taken = self.answer(wait, answer).await?;
-            if let Some(delivered) = taken {
-                self.forget(id).await?;
-                return Ok(delivered);
-            }
-        }
-        Ok(Delivered::Kept {
-            id,
-            execution,
-            expires_at,
-        })
-    }
-
-    async fn forget(self: &Arc<Self>, id: i64) -> Result<(), EngineError> {
-        // Not counted down: two may forget the same one. The audit counts.
-        self.inbox.write(vec![Write::DropDelivery(id)]).await
-    }
-
-    pub(crate) async fn deliver_kept(
-        self: &Arc<Self>,
-        id: i64,
-        to: Option<&CallbackAddress>,
-    ) -> Result<Delivered, EngineError> {
-        let filter = DeliveryFilter {
-            id: Some(id),
-            ..DeliveryFilter::default()
-        };
-        let kept = self.blocking(move |env| env.store.deliveries(&filter)).await??;
-        let kept = kept
-            .into_iter()
-            .next()
-            .ok_or_else(|| EngineError::Unknown(format!("kept callback {id}")))?;
-        let answer = read_answer(&kept)?;
-        let address = match (to, kept.exec, kept.tag, kept.key) {
-            (Some(to), ..) => to.clone(),
-            (None, Some(exec), Some(tag), _) => CallbackAddress::Token(self.tokens.token(exec.0, tag)),
-            (None, _, _, Some(key)) => CallbackAddress::Key {
-                organization: kept.organization,
-                name: kept.name,
-                key,
-            },
-            (None, ..) => return Err(EngineError::Invalid(format!("kept callback {id} leads nowhere"))),
-        };
-        if let Found::Open(wait) = self.find(&address).await?
-            && let Some(delivered) = self.answer(wait, answer).await?
-        {
-            self.forget(id).await?;
-            return Ok(delivered);
-        }
-        let execution = match kept.exec {
-            Some(exec) => Some(self.id_of(exec).await?),
-            None => None,
-        };
-        Ok(Delivered::Kept {
-            id,
-            execution,
-            expires_at: kept.expires_at,
-        })
-    }
-
     /// A wait was registered: whether what it waits for has come before.
     pub(crate) fn spawn_look_for_answers(
         self: &Arc<Self>,
@@ -453,38 +340,6 @@ impl Env {
         });
     }
 
-    async fn look_for_callback(
-        self: &Arc<Self>,
-        exec: ExecNo,
-        path: &Path,
-        tag: u64,
-        name: Option<Path>,
-        key: Option<String>,
-    ) -> Result<(), EngineError> {
-        let kept = self
-            .blocking(move |env| {
-                env.store
-                    .deliveries_for(exec, tag, name.as_deref().unwrap_or_default(), key.as_deref())
-            })
-            .await??;
-        for delivery in kept {
-            let answer = read_answer(&delivery)?;
-            let input = Input::WaitAnswered {
-                path: Arc::clone(path),
-                answer,
-            };
-            let routed = self.route(exec, input).await?;
-            // By token it is for this wait and no other; by reference another execution may have a use for it.
-            if delivery.exec.is_some() || routed == Routed::Recorded {
-                self.forget(delivery.id).await?;
-            }
-            if routed == Routed::Recorded {
-                return self.forget_repetitions(exec, tag).await;
-            }
-        }
-        Ok(())
-    }
-
     /// Brings together what a process that died has left apart: waits that were registered just before, and what
     /// had come for them earlier.
     pub(crate) fn spawn_bring_together(self: &Arc<Self>) {
@@ -503,24 +358,6 @@ impl Env {
                 Err(error) => tracing::warn!(%error, "what had come for executions that wait cannot be read"),
             }
         });
-    }
-
-    async fn bring_kept_to_waits(self: &Arc<Self>) -> Result<(), EngineError> {
-        let mut filter = DeliveryFilter::default();
-        loop {
-            let wanted = filter.clone();
-            let page = self.blocking(move |env| env.store.deliveries(&wanted)).await??;
-            let Some(last) = page.last() else { return Ok(()) };
-            filter.after = last.id;
-            for kept in page {
-                match self.deliver_kept(kept.id, None).await {
-                    // Its execution is gone, or has taken it meanwhile.
-                    Ok(_) | Err(EngineError::Unknown(_)) => {}
-                    Err(error @ EngineError::Stopped(_)) => return Err(error),
-                    Err(error) => tracing::warn!(%error, id = kept.id, "a kept callback cannot be delivered"),
-                }
-            }
-        }
     }
 
     /// A child has ended whose parent is not on the same driver.
@@ -556,9 +393,4 @@ impl Env {
             }
         });
     }
-}
-
-fn read_answer(kept: &Delivery) -> Result<Answer, EngineError> {
-    serde_json::from_slice(&kept.answer)
-        .map_err(|error| EngineError::Invalid(format!("kept callback {} cannot be read: {error}", kept.id)))
 }

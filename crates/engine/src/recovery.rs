@@ -263,7 +263,10 @@ impl Engine {
             .definition_of(&open.row.organization, &open.row.definition)
             .await?
             .map_err(EngineError::Definition)?;
-        let migration = env.programs.migrate(&open.row.organization, &old, onto).map_err(EngineError::Definition)?;
+        let migration = env
+            .programs
+            .migrate(&open.row.organization, &old, onto)
+            .map_err(EngineError::Definition)?;
         let records =
             read_journal(&open.journal).map_err(|error| refuse(format!("its journal cannot be read: {error}")))?;
         let kept = Origin::of(&open.row.id.as_str().into(), &records, String::new(), &|_| true).kept;

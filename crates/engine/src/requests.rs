@@ -109,6 +109,7 @@ async fn one(env: &Arc<Env>, request: Request) -> Result<Option<Stands>, EngineE
             error @ (EngineError::Unknown(_)
             | EngineError::Ended { .. }
             | EngineError::BadToken
+            | EngineError::TooManyKept(_)
             | EngineError::Invalid(_)
             | EngineError::TooLarge { .. }
             | EngineError::EntryExists { .. }

@@ -45,6 +45,17 @@ impl Env {
         self.route_any(exec, Delivered::Input(input)).await
     }
 
+    /// As [`Env::route`], for an answer that makes these kept ones stale: they are dropped in the commit that records it.
+    pub(crate) async fn route_answer(
+        self: &Arc<Self>,
+        exec: ExecNo,
+        input: Input,
+        stale: Vec<i64>,
+    ) -> Result<Routed, EngineError> {
+        let input = self.externalize_input(input).await?;
+        self.route_any(exec, Delivered::Answer { input, stale }).await
+    }
+
     pub(crate) async fn route_any(self: &Arc<Self>, exec: ExecNo, what: Delivered) -> Result<Routed, EngineError> {
         loop {
             let change = self.owners.change();

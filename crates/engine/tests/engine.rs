@@ -332,6 +332,9 @@ async fn places_in_flight_are_bounded_and_a_gentle_stop_lets_steps_finish() {
         futures_util::poll!(third.as_mut()).is_pending(),
         "the third waits for a place"
     );
+    let patience = Duration::from_millis(1);
+    let busy = engine.start_within(request("hang", "x"), patience).await.unwrap_err();
+    assert!(matches!(busy, EngineError::Busy(2)), "{busy}");
     while world.running.load(Ordering::SeqCst) < 2 {
         tokio::task::yield_now().await;
     }

@@ -46,6 +46,22 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// For what others ask at any time, and what nobody records: queries, and the expressions of triggers. Half a second,
+    /// 500,000 steps, arrays of 100,000 items, texts of 4 MiB. So one evaluation holds at most what it can build in that
+    /// time: below 300 MB for the worst that is known.
+    #[must_use]
+    pub fn from_outside() -> Self {
+        Self {
+            time: Duration::from_millis(500),
+            steps: 500_000,
+            string_bytes: 4 << 20,
+            array_items: 100_000,
+            ..Self::default()
+        }
+    }
+}
+
 /// Everything an evaluation sees besides its values: the same moment gives the same result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Moment {

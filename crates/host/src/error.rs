@@ -210,9 +210,14 @@ impl From<EngineError> for HostError {
             EngineError::Definition(error) => of_step(ErrorKind::Refused, "definition.refused", &error),
             EngineError::Stopped(_) => Self::new(ErrorKind::Unavailable, "host.stopping", text)
                 .hint("try again in a moment: what was acknowledged is kept"),
+            EngineError::Busy(_) => {
+                Self::new(ErrorKind::Unavailable, "host.busy", text).hint("try again in a moment; nothing was started")
+            }
             EngineError::Unknown(id) => Self::no_execution(&id),
             EngineError::Ended { .. } => Self::new(ErrorKind::Gone, "execution.ended", text),
             EngineError::TooLarge { .. } => Self::new(ErrorKind::TooLarge, "answer.too-large", text),
+            EngineError::TooManyKept(_) => Self::new(ErrorKind::Unavailable, "callback.too-many-kept", text)
+                .hint("see which answers are kept, and drop those that nobody will wait for"),
             EngineError::BadToken => Self::not_found("callback.bad-token", text)
                 .hint("use the token as it was sent; it is for one data folder"),
             EngineError::Blob(_) => Self::internal("blob.failed", &text),

@@ -97,6 +97,8 @@ impl Feed {
 
 impl Observer for Feed {
     fn committed(&self, committed: Committed<'_>) {
+        // Who is told of an end does not find that lists hear of it later.
+        self.touch(committed.organization);
         if self.0.followers.load(Ordering::SeqCst) > 0 {
             let followed = self.0.followed.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(sender) = followed.get(committed.id) {
@@ -109,7 +111,6 @@ impl Observer for Feed {
                 });
             }
         }
-        self.touch(committed.organization);
     }
 }
 

@@ -105,15 +105,14 @@ impl Programs for FlowPrograms {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(plan.name.clone(), shape);
-        Ok(Arc::new(FlowProgram::new(
-            plan,
-            own.runtime,
-            bundle.folder,
-        )))
+        Ok(Arc::new(FlowProgram::new(plan, own.runtime, bundle.folder)))
     }
 
     fn migrate(&self, _: &str, old: &Definition, new: &Definition) -> Result<Migration, StepError> {
-        let ((_, old), (_, new)) = (read(old, self.organizations.registry())?, read(new, self.organizations.registry())?);
+        let ((_, old), (_, new)) = (
+            read(old, self.organizations.registry())?,
+            read(new, self.organizations.registry())?,
+        );
         Ok(migration(Arc::new(bowline_flow::diff(&old, &new))))
     }
 

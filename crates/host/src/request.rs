@@ -19,8 +19,11 @@ pub struct Start {
     pub input: Value,
     /// Makes starting it idempotent.
     pub key: Option<StartKey>,
-    /// Its id; none makes a new one.
+    /// Its id, made at random by the program that asks; none makes a new one.
     pub id: Option<String>,
+    /// In place of `id`: one that somebody outside has chosen. In organizations other than `default` the execution's id is
+    /// this with the organization's name before it (`acme~order-7`), so that nobody can take or find another's.
+    pub chosen_id: Option<String>,
     /// Entries that are written in the very commit that starts it, or not at all.
     pub with: Vec<EntryWrite>,
     /// The W3C `traceparent` of whoever starts it.

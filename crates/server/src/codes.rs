@@ -41,6 +41,10 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "Nobody waits for this, and signs of life are not kept.",
     ),
     ("callback.not-kept", "No answer is kept under this number."),
+    (
+        "callback.too-many-kept",
+        "So many answers that nobody waits for are kept that this one is not. Send it again later.",
+    ),
     ("connection.not-found", "The workflow has no connection of this name."),
     ("connection.untestable", "Connections of this type cannot be tested."),
     ("credentials.expired", "The API key, or this secret of it, has expired."),
@@ -105,6 +109,10 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "execution.unfinished",
         "The execution has not ended, or somebody still waits for it.",
     ),
+    (
+        "host.busy",
+        "As many executions are under way as may be. Try again in a moment; nothing was started.",
+    ),
     ("host.stopping", "The server is stopping. Try again in a moment."),
     ("inbox.cursor", "The cursor is not one that a page of this list gave."),
     (
@@ -120,6 +128,10 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "The path takes other methods; the header `Allow` names them.",
     ),
     ("path.not-found", "Nothing is at this path."),
+    (
+        "query.busy",
+        "Too many queries are being answered. Try again in a moment.",
+    ),
     ("query.invalid", "The expression of the query is wrong."),
     (
         "rate.address",
@@ -145,6 +157,10 @@ pub(crate) const CODES: &[(&str, &str)] = &[
     (
         "request.method",
         "The path takes other methods; the header `Allow` names them.",
+    ),
+    (
+        "request.no-room",
+        "Too many large bodies of webhooks and callbacks are on their way. Send it again in a few seconds.",
     ),
     ("request.too-large", "The body is larger than the server takes."),
     (

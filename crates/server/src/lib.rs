@@ -106,13 +106,10 @@ impl Server {
 
     /// Answers until the `stop` it was made with is told; then lets requests under way end.
     pub async fn run(self) {
-        let grace = self.app.config.stop_grace.duration();
-        let stop = self.app.stop.clone();
-        let limits = self.app.config.connections.clone();
-        guard::tidy(&self.app);
-        let triggers = self.app.triggers.clone();
-        accept::serve(self.listener, self.router, &limits, &stop, grace).await;
-        triggers.stop().await;
+        let app = self.app;
+        guard::tidy(&app);
+        accept::serve(self.listener, self.router, &app.config, &app.stop).await;
+        app.triggers.stop().await;
     }
 }
 

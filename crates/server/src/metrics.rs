@@ -73,7 +73,8 @@ async fn count(FromState(app): FromState<App>, request: Request, next: Next) -> 
     response
 }
 
-/// Those of another organization than the default one see what is theirs, and nothing of the process.
+/// Those of another organization than the default one see what is theirs, and nothing of the process; those of the default
+/// one that too, and figures of other organizations with the scope organizations only.
 async fn show(FromState(app): FromState<App>, caller: Caller) -> Response {
     let figures = app.metrics.figures();
     for (count, number) in app.outside.counts() {
@@ -81,8 +82,31 @@ async fn show(FromState(app): FromState<App>, caller: Caller) -> Response {
     }
     figures.now(app.host.engine().in_flight(), app.streams.count());
     let text = match caller.organization.as_str() {
-        DEFAULT_ORGANIZATION => figures.text(),
+        DEFAULT_ORGANIZATION if caller.scopes.contains(&Scope::Organizations) => figures.text(),
+        DEFAULT_ORGANIZATION => without_others(&figures.text()),
         organization => figures.text_of(organization),
     };
     ([(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], text).into_response()
+}
+
+/// Without the lines of other organizations than the default one. A quote within a label is escaped, so a name cannot look
+/// like a label.
+fn without_others(text: &str) -> String {
+    let own = format!("organization=\"{DEFAULT_ORGANIZATION}\"");
+    let stays = |line: &&str| line.starts_with('#') || !line.contains("organization=\"") || line.contains(&own);
+    text.lines().filter(stays).flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_others_are_left_out() {
+        let text = "# TYPE a counter\na{organization=\"default\",workflow=\"x\"} 1\n\
+                    a{organization=\"acme\",workflow=\"organization=\\\"default\\\"\"} 2\nprocess_threads 3\n# EOF\n";
+        let left = without_others(text);
+        assert!(left.contains("} 1\n") && left.contains("process_threads 3\n") && left.ends_with("# EOF\n"));
+        assert!(!left.contains("acme"), "{left}");
+    }
 }

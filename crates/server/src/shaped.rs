@@ -1,25 +1,51 @@
 //! What a `respond` step said, as an answer over HTTP.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use crate::problem::Problem;
 
-/// Headers that are the server's own to say.
+/// Headers that are the server's own to say: those of the connection, and those by which one answer changes what a
+/// browser does with everything else at this address, the inspector too.
 const OURS: &[&str] = &[
+    "alt-svc",
+    "clear-site-data",
     "connection",
     "content-length",
+    "content-security-policy",
+    "content-security-policy-report-only",
     "keep-alive",
+    "nel",
+    "origin-agent-cluster",
     "proxy-authenticate",
     "proxy-connection",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-content-type-options",
 ];
+
+/// A document is an origin of its own: no script of it, and no page that it frames, is one of the inspector's.
+const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox allow-forms");
+
+/// Says of an answer whose content is somebody else's that a browser must not take it for a page of this server.
+/// What has a policy already keeps it.
+pub(crate) fn sandboxed(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(SANDBOX);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
 
 /// The answer: text as it is, everything else as JSON, unless its headers name another type. One that cannot be sent
 /// (status 99, a header with a line break) is told as a fault.
@@ -55,7 +81,7 @@ pub fn response(said: bowline_host::Response) -> Response {
         *response.body_mut() = Body::empty();
         response.headers_mut().remove(CONTENT_LENGTH);
     }
-    response
+    sandboxed(response)
 }
 
 #[cfg(test)]
@@ -86,5 +112,29 @@ mod tests {
         assert_eq!(said(json!({ "headers": { "a": "b\r\nc" } })).status(), 500);
         let answer = said(json!({ "headers": { "Transfer-Encoding": "chunked" } }));
         assert!(!answer.headers().contains_key("transfer-encoding"));
+    }
+
+    #[test]
+    fn an_answer_is_no_page_of_this_server() {
+        let answer = said(json!({
+            "headers": {
+                "Content-Type": "text/html",
+                "Content-Security-Policy": "script-src *",
+                "Set-Cookie": "bowline_session=mine",
+                "Service-Worker-Allowed": "/",
+                "Clear-Site-Data": "*",
+                "Strict-Transport-Security": "max-age=31536000",
+                "X-Content-Type-Options": "none",
+            },
+            "body": "<script>fetch('/ui')</script>",
+        }));
+        let mut names: Vec<_> = answer.headers().keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            ["content-security-policy", "content-type", "x-content-type-options"]
+        );
+        assert_eq!(answer.headers()["content-security-policy"], "sandbox allow-forms");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     }
 }

@@ -54,7 +54,7 @@ impl App {
     ) -> Result<Self, ServeError> {
         Ok(Self(Arc::new(Shared {
             guard: guard::State::new(&config, &host)?,
-            outside: outside::State::new(&config, &host)?,
+            outside: outside::State::new(&config, &host, &stop)?,
             inspector: inspector::State::new(&config, &host)?,
             metrics: metrics::State::new(&config, &host)?,
             triggers: Triggers::start(&host, Clock::System, Vec::new()),

@@ -1,5 +1,7 @@
 //! Who may send to an endpoint.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderName;
@@ -145,6 +147,14 @@ impl Authentication {
         matches!(self, Self::Signature(_) | Self::None {})
     }
 
+    /// How long a signature of now counts, on both sides of its time; nothing where none has a time.
+    pub(crate) fn counts_for(&self) -> Duration {
+        match self {
+            Self::Signature(signature) if signature.signs_time() => 2 * signature.tolerance(),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// A header and a query parameter that hold a credential and must be kept nowhere.
     pub fn hidden(&self) -> (Option<&str>, Option<&str>) {
         match self {
@@ -205,7 +215,7 @@ impl Authentication {
             // Signatures say themselves where the sender's id stands.
             Ok(Verified {
                 id: request.header_if(ID_HEADER).map(ToOwned::to_owned),
-                signed_at: None,
+                ..Verified::default()
             })
         } else {
             Err(Refusal::new(Reason::WrongCredentials, "the credentials are wrong"))

@@ -154,9 +154,10 @@ impl Config {
         self.max_body_bytes.unwrap_or(DEFAULT_BODY_BYTES)
     }
 
-    /// How long deliveries are kept.
+    /// How long deliveries are kept: as long as their signatures count, at least, so that none of them counts twice.
     pub fn keep(&self) -> Duration {
-        self.keep.map_or(DEFAULT_KEEP, Millis::duration)
+        let keep = self.keep.map_or(DEFAULT_KEEP, Millis::duration);
+        keep.max(self.authentication.counts_for())
     }
 
     /// How long a request waits for a response.
@@ -211,13 +212,22 @@ const RESERVED: [&str; 10] = [
     "favicon.ico",
 ];
 
+/// What tokens of callbacks begin with: `/callbacks/bw_...` leads to what an execution waits for, and never to an endpoint.
+pub const TOKEN_PREFIX: &str = "bw_";
+
 /// What is wrong with a path of a trigger.
 ///
 /// # Errors
 /// What, in words.
-pub(crate) fn check_path(path: &str) -> Result<(), String> {
+pub fn check_path(path: &str) -> Result<(), String> {
     check_form(path)?;
     let first = path.split('/').nth(1).unwrap_or_default();
+    if first.contains('{') {
+        return Err(format!(
+            "path: {path} begins with a parameter, so it would take the server's own paths too; begin it with a name, such \
+             as /webhooks{path}"
+        ));
+    }
     if RESERVED.contains(&first) || first.is_empty() {
         return Err(format!(
             "path: {path} is the server's own; take one below /webhooks, such as /webhooks/orders"
@@ -226,7 +236,26 @@ pub(crate) fn check_path(path: &str) -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn check_form(path: &str) -> Result<(), String> {
+/// What is wrong with a path of a named callback endpoint.
+///
+/// # Errors
+/// What, in words.
+pub fn check_callback_path(path: &str) -> Result<(), String> {
+    let Some(rest) = path.strip_prefix("/callbacks/").filter(|rest| !rest.is_empty()) else {
+        return check_path(path);
+    };
+    check_form(path)?;
+    let second = rest.split('/').next().unwrap_or_default();
+    if second.contains('{') || second.starts_with(TOKEN_PREFIX) {
+        return Err(format!(
+            "path: {path} would take the addresses of callbacks by token, /callbacks/{TOKEN_PREFIX}...; take a path such as \
+             /callbacks/valuation"
+        ));
+    }
+    Ok(())
+}
+
+fn check_form(path: &str) -> Result<(), String> {
     if !path.starts_with('/') || path.contains(['?', '#', ' ']) || path.contains("//") {
         return Err(format!(
             "path: {path:?} is not a path such as /webhooks/orders or /webhooks/{{shop}}/orders"
@@ -295,10 +324,36 @@ impl CallbackConfig {
     /// One text for each thing, naming the field.
     pub fn check(&self, name: &str) -> Result<(), Vec<String>> {
         let mut problems = Vec::new();
-        let path = self.path(name);
-        let is_own = path.strip_prefix("/callbacks/").is_some_and(|rest| !rest.is_empty());
-        problems.extend(if is_own { check_form(&path) } else { check_path(&path) }.err());
+        problems.extend(check_callback_path(&self.path(name)).err());
         problems.extend(self.authentication.check().err().into_iter().flatten());
         if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_takes_what_is_the_servers_or_anothers_wait() {
+        for path in ["/webhooks/x", "/webhooks/{shop}/{*rest}", "/x"] {
+            assert_eq!(check_path(path), Ok(()), "{path}");
+        }
+        for path in ["/{a}/{b}", "/{*all}", "/a{b}/c", "/callbacks/x", "/ui", "/"] {
+            assert!(check_path(path).is_err(), "{path}");
+        }
+        for path in ["/callbacks/valuation", "/callbacks/valuation/{id}", "/webhooks/x"] {
+            assert_eq!(check_callback_path(path), Ok(()), "{path}");
+        }
+        for path in [
+            "/callbacks/{t}",
+            "/callbacks/{*t}",
+            "/callbacks/bw_x",
+            "/{a}/{b}",
+            "/callbacks/",
+            "/callbacks",
+        ] {
+            assert!(check_callback_path(path).is_err(), "{path}");
+        }
     }
 }

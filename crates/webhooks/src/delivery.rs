@@ -61,6 +61,9 @@ pub struct Delivery {
     /// The sender's own id of it, or what the trigger's `key` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_id: Option<String>,
+    /// A hash of what was signed, by which the same request is known when it comes again; none where the id is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
     /// The delivery that was played again to make this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<String>,
@@ -136,6 +139,17 @@ impl Fate {
             Self::Challenge => "challenge",
         }
     }
+}
+
+/// Longest id of a sender that is kept as it is, in bytes.
+const LONGEST_ID: usize = 200;
+
+/// An id of a sender, or a key, as it is kept: a longer one than any sender needs is its hash.
+pub fn kept_id(id: String) -> String {
+    if id.len() <= LONGEST_ID {
+        return id;
+    }
+    format!("sha256:{}", mac::sha256_hex(id.as_bytes()))
 }
 
 /// Headers as they are kept: what is a credential is masked.
@@ -262,9 +276,18 @@ mod tests {
             from: None,
             authentication: "none".into(),
             source_id: None,
+            proof: None,
             replay_of: None,
             fate: Fate::Filtered,
         }
+    }
+
+    #[test]
+    fn ids_have_a_length() {
+        assert_eq!(kept_id("evt_1".into()), "evt_1");
+        let long = kept_id("a".repeat(1 << 20));
+        assert_eq!(long.len(), 71);
+        assert_ne!(long, kept_id("a".repeat((1 << 20) + 1)));
     }
 
     #[test]

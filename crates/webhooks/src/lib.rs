@@ -26,14 +26,14 @@ mod window;
 pub use authentication::{ApiKey, Authentication, BasicCredentials, BearerCredentials, KeyLocation};
 pub use config::{
     CallbackConfig, Challenge, Config, DEFAULT_BODY_BYTES, DEFAULT_KEEP, DEFAULT_WAIT, KIND, Methods, Respond,
-    Validation,
+    TOKEN_PREFIX, Validation, check_callback_path, check_path,
 };
-pub use delivery::{Delivery, Fate, INLINE_BODY, KeptBody, kept_headers, kept_url};
+pub use delivery::{Delivery, Fate, INLINE_BODY, KeptBody, kept_headers, kept_id, kept_url};
 pub use endpoint::{Endpoint, too_large};
 pub use mac::{Algorithm, Encoding};
 pub use refusal::{Misfit, Reason, Refusal};
 pub use request::Received;
-pub use scheme::{Scheme, SecretEncoding, Signature, Verified};
+pub use scheme::{KnownBy, Scheme, SecretEncoding, Signature, Verified};
 pub use secrets::{Dated, Secrets};
 pub use table::{Found, Table};
 pub use window::DEFAULT_TOLERANCE;

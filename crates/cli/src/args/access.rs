@@ -13,11 +13,13 @@ pub(crate) enum KeysCommand {
     #[command(after_help = "Example: bowline keys create 'deployment pipeline' --role deployer --expires 90d")]
     Create(KeyCreateArgs),
     /// List the API keys of an organization.
+    #[command(after_help = "Example: bowline keys list --json")]
     List(KeyListArgs),
     /// Give a key another secret and print it. The one before is accepted for a while too, so that nobody is shut out.
     #[command(after_help = "Example: bowline keys rotate 3f9c2a7d51e0b846 --overlap 2h")]
     Rotate(KeyRotateArgs),
     /// Revoke a key, for good.
+    #[command(after_help = "Example: bowline keys revoke 3f9c2a7d51e0b846")]
     Revoke(KeyRevokeArgs),
 }
 
@@ -28,10 +30,13 @@ pub(crate) enum OrganizationsCommand {
     #[command(after_help = "Example: bowline organizations create acme --title 'Acme Corporation'")]
     Create(OrganizationCreateArgs),
     /// List the organizations.
+    #[command(after_help = "Example: bowline organizations list --json")]
     List(OrganizationListArgs),
     /// Refuse the keys and tokens of an organization. Its executions go on.
+    #[command(after_help = "Example: bowline organizations disable acme")]
     Disable(OrganizationArgs),
     /// Accept the keys and tokens of an organization again.
+    #[command(after_help = "Example: bowline organizations enable acme")]
     Enable(OrganizationArgs),
 }
 

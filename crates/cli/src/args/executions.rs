@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use bowline_store::Status;
 
-use super::{DataArgs, EngineArgs, OrganizationArgs};
+use super::{DataArgs, EngineArgs, OfArgs};
 
 /// What there is to do with executions.
 #[derive(Debug, Subcommand)]
@@ -77,7 +77,7 @@ pub(crate) struct ListArgs {
     pub(crate) workflow: Option<String>,
 
     #[command(flatten)]
-    pub(crate) of: OrganizationArgs,
+    pub(crate) of: OfArgs,
 
     /// At most so many.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -160,7 +160,7 @@ pub(crate) struct PauseArgs {
     pub(crate) workflow: Option<String>,
 
     #[command(flatten)]
-    pub(crate) of: OrganizationArgs,
+    pub(crate) of: OfArgs,
 
     #[command(flatten)]
     pub(crate) data: DataArgs,
@@ -247,7 +247,7 @@ pub(crate) struct PruneArgs {
     pub(crate) workflow: Option<String>,
 
     #[command(flatten)]
-    pub(crate) of: OrganizationArgs,
+    pub(crate) of: OfArgs,
 
     /// Delete nothing; say how many would be.
     #[arg(long)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{DataArgs, OrganizationArgs};
+use super::{DataArgs, OfArgs};
 
 /// `bowline diff`.
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub(crate) struct DiffArgs {
     pub(crate) new: String,
 
     #[command(flatten)]
-    pub(crate) of: OrganizationArgs,
+    pub(crate) of: OfArgs,
 
     #[command(flatten)]
     pub(crate) data: DataArgs,

@@ -111,3 +111,65 @@ fn what_a_rust_program_runs_is_left_to_it() {
         engine.stop(std::time::Duration::ZERO).await;
     });
 }
+
+#[test]
+fn a_name_means_a_workflow_of_one_organization() {
+    let folder = Folder::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (engine, _) = engine(&folder);
+        for (organization, id) in [("default", "d-1"), ("acme", "a-1")] {
+            let request = StartRequest {
+                id: Some(id.into()),
+                organization: organization.into(),
+                ..StartRequest::new(definition(), Payload::of(&json!({})).unwrap())
+            };
+            engine.start(request).await.unwrap();
+        }
+        engine.cancel("a-1", "enough").await.unwrap();
+        engine.watch("a-1").await.unwrap().outcome().await.unwrap();
+        engine.stop(std::time::Duration::ZERO).await;
+    });
+    assert_eq!(folder.ids(), ["d-1"]);
+    let theirs = folder.json(&["executions", "list", "--organization", "acme", "--json"]);
+    assert_eq!((theirs.as_array().unwrap().len(), &theirs[0]["id"]), (1, &json!("a-1")));
+    let prune = |organization: &str| {
+        let ended = folder.run(&[
+            "executions",
+            "prune",
+            "--keep",
+            "0",
+            "--workflow",
+            "registration",
+            "--organization",
+            organization,
+            "--dry-run",
+        ]);
+        (ended.code, ended.stderr)
+    };
+    assert!(
+        prune("default").1.contains("0 finished executions would"),
+        "{:?}",
+        prune("default")
+    );
+    assert!(
+        prune("acme").1.contains("1 finished execution would"),
+        "{:?}",
+        prune("acme")
+    );
+    assert_eq!(prune("nobody").0, Some(2));
+    let pause = |organization: &str| {
+        let what = ["executions", "pause", "--workflow", "registration", "--organization"];
+        folder.run(&[what.as_slice(), &[organization]].concat()).code
+    };
+    assert_eq!((pause("nobody"), pause("acme")), (Some(2), Some(0)));
+    runtime.block_on(async {
+        let (_engine, store) = engine(&folder);
+        assert_eq!(store.paused_workflows("acme").unwrap(), ["registration"]);
+        assert!(store.paused_workflows("default").unwrap().is_empty());
+    });
+}

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bowline_core::{Input, Outcome, Path, Payload, Program, Record};
-use bowline_store::{Definition, ExecNo, OpenExecution, StoreError};
+use bowline_store::{Definition, ExecNo, OpenExecution, StoreError, Write};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -121,6 +121,11 @@ pub(crate) struct Deliver {
 #[derive(Clone)]
 pub(crate) enum Delivered {
     Input(Input),
+    /// An answer, and the numbers of kept ones that go with it.
+    Answer {
+        input: Input,
+        stale: Vec<i64>,
+    },
     /// A child that another driver has had.
     ChildEnded {
         child: Path,
@@ -317,8 +322,13 @@ impl Driver {
         let Deliver { exec, what, told } = deliver;
         let known = self.executions.contains_key(&exec);
         if known {
+            let mut first = Vec::new();
             let input = match what {
                 Delivered::Input(input) => Some(input),
+                Delivered::Answer { input, stale } => {
+                    first.extend(stale.into_iter().map(Write::DropDelivery));
+                    Some(input)
+                }
                 Delivered::ChildEnded { child, outcome } => self
                     .executions
                     .get_mut(&exec)
@@ -333,7 +343,8 @@ impl Driver {
                 .map(status_of);
             let before = self.awaiting(exec);
             if let Some(input) = input {
-                self.input(exec, input);
+                let now = self.io.env.options.clock.now();
+                self.input_with(exec, input, now, first);
             }
             let Some(running) = self.executions.get_mut(&exec) else {
                 return;
@@ -381,6 +392,11 @@ impl Driver {
     }
 
     fn input_at(&mut self, exec: ExecNo, input: Input, now: i64) {
+        self.input_with(exec, input, now, Vec::new());
+    }
+
+    /// With what is written beside it, if anything is recorded.
+    fn input_with(&mut self, exec: ExecNo, input: Input, now: i64, first: Vec<Write>) {
         let Some(running) = self.executions.get_mut(&exec) else {
             return;
         };
@@ -394,7 +410,7 @@ impl Driver {
         if !batch.events.is_empty() {
             // What the program took for the time, which a clock that was set back is not.
             let at = running.execution.now();
-            self.io.record(exec, running, batch, at, Vec::new());
+            self.io.record(exec, running, batch, at, first);
         } else if running.awaiting.is_empty() && running.execution.outcome().is_none() {
             // An attempt that nobody waits for any more may have been all that kept it here.
             self.io.rest(exec, running);

@@ -339,6 +339,34 @@ async fn what_was_said_twice_before_anybody_waited_answers_one_execution_only() 
 }
 
 #[tokio::test]
+async fn what_is_said_again_before_anybody_waits_is_kept_once_and_only_so_many_others_are() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let engine = open(&store, &world);
+    let kept = |told: Delivered| match told {
+        Delivered::Kept { id, .. } => id,
+        other => panic!("{other:?}"),
+    };
+    let first = kept(engine.deliver(&reference("K-2"), ok("1")).await.unwrap());
+    for _ in 0..5 {
+        assert_eq!(kept(engine.deliver(&reference("K-2"), ok("1")).await.unwrap()), first);
+    }
+    assert_eq!(store.deliveries(&DeliveryFilter::default()).unwrap().len(), 1);
+    for number in 2..=16 {
+        kept(
+            engine
+                .deliver(&reference("K-2"), ok(&number.to_string()))
+                .await
+                .unwrap(),
+        );
+    }
+    let refused = engine.deliver(&reference("K-2"), ok("17")).await.unwrap_err();
+    assert!(matches!(refused, EngineError::TooManyKept(_)), "{refused}");
+    // Nobody else is in the way of it.
+    kept(engine.deliver(&reference("K-3"), ok("17")).await.unwrap());
+    assert_eq!(store.deliveries(&DeliveryFilter::default()).unwrap().len(), 17);
+}
+
+#[tokio::test]
 async fn what_nobody_answered_in_time_is_late_and_no_repetition() {
     let (store, world) = (MemoryStore::new(), World::default());
     let engine = open(&store, &world);

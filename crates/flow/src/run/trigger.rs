@@ -1,7 +1,7 @@
 //! What triggers and callback endpoints say, evaluated: outside of any execution, before one starts.
 
 use bowline_core::{ErrorKind, StepError};
-use bowline_expression::{Binding, Moment, Rendered, Scope, Template};
+use bowline_expression::{Binding, Limits, Moment, Rendered, Scope, Template};
 use serde_json::{Map, Value, json};
 
 use super::errors;
@@ -36,7 +36,8 @@ impl<'a> Outside<'a> {
         let moment = Moment {
             now_ms: now.as_millisecond(),
             seed: now.as_nanosecond().unsigned_abs() as u64,
-            limits: self.settings.limits.clone(),
+            // Whoever sends something has it evaluated, as often as they like.
+            limits: Limits::from_outside(),
         };
         template
             .render(self, &moment)

@@ -17,7 +17,7 @@ use crate::{
 const VERSIONS: usize = 100;
 
 impl Host {
-    pub(crate) fn summary(&self, name: &str, known: &Known, paused: bool) -> WorkflowSummary {
+    pub(crate) fn summary(name: &str, known: &Known, paused: bool) -> WorkflowSummary {
         let current = known.current();
         let plan = known.active.as_ref().map(|active| Arc::clone(&active.plan));
         WorkflowSummary {
@@ -64,7 +64,7 @@ impl Host {
             .map_err(|error| HostError::internal("definition.unreadable", &error))?;
         let plan = programs::read(&definition, &self.0.registry).ok().map(|(_, plan)| plan);
         Ok(Workflow {
-            summary: self.summary(name, &known, paused.iter().any(|paused| paused == name)),
+            summary: Self::summary(name, &known, paused.iter().any(|paused| paused == name)),
             current: known.current == Some(deployment.version),
             deployment: deployment.clone(),
             source_text: bundle.main.text,

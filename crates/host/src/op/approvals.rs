@@ -87,7 +87,7 @@ impl Host {
     }
 
     /// An answer that does not fit the form would fail the step, so it is not taken.
-    fn refuse_unfit_answer(&self, wait: &WaitRow, answer: &Value) -> Result<(), HostError> {
+    pub(crate) fn refuse_unfit_answer(&self, wait: &WaitRow, answer: &Value) -> Result<(), HostError> {
         let form = about(wait).remove("form").unwrap_or_default();
         if form.is_null() {
             return Ok(());

@@ -86,7 +86,11 @@ impl Host {
             .map_err(|error| HostError::internal("definition.unreadable", &error))?
             .folder;
         let began = Instant::now();
-        let (runtime, plan, wanted) = (self.0.organizations.of(organization).runtime, active.plan.clone(), name.to_owned());
+        let (runtime, plan, wanted) = (
+            self.0.organizations.of(organization).runtime,
+            active.plan.clone(),
+            name.to_owned(),
+        );
         // Building one may read files.
         let context = tokio::task::spawn_blocking(move || runtime.connection_context(&plan, &wanted, folder)).await;
         let tested = match context.map_err(|error| HostError::task(&error))? {
@@ -125,7 +129,12 @@ impl Host {
 
     /// Where a connection leads. What comes of `env` is a secret, and stays masked.
     fn target(&self, organization: &str, connection: &ConnectionPlan) -> Option<String> {
-        let written = self.0.organizations.of(organization).runtime.shown_connection(connection)?;
+        let written = self
+            .0
+            .organizations
+            .of(organization)
+            .runtime
+            .shown_connection(connection)?;
         let found = TARGETS
             .iter()
             .find_map(|field| written.get(field).and_then(Value::as_str))?;

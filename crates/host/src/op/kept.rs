@@ -1,10 +1,11 @@
 //! Callbacks: answers from outside, and those that are kept because nobody waits for them yet.
 
 use bowline_core::Answer;
-use bowline_store::{CallbackAddress, Delivery, DeliveryFilter, ExecNo};
+use bowline_store::{CallbackAddress, Delivery, DeliveryFilter, ExecNo, WaitFilter, WaitKind, WaitRow, WaitState};
 
+use crate::answers::is_approval;
 use crate::time::rfc3339;
-use crate::{Delivered, Host, HostError, KeptCallback, Page};
+use crate::{Addressed, Delivered, Host, HostError, KeptCallback, Page};
 
 /// Answers of a page where nothing is said, and at most.
 const DEFAULT: usize = 100;
@@ -28,6 +29,85 @@ impl Host {
     ) -> Result<Delivered, HostError> {
         let address = self.own(organization, address).await?;
         Ok(self.0.engine.deliver(&address, answer).await?.into())
+    }
+
+    /// Who waits at this address now. As with [`Host::deliver`], a key is looked for in this organization.
+    ///
+    /// # Errors
+    /// As [`Host::deliver`].
+    pub async fn addressed(&self, organization: &str, address: &CallbackAddress) -> Result<Addressed, HostError> {
+        Ok(match self.wait_at(organization, address).await? {
+            Some(wait) if is_approval(&wait) => Addressed::Approval,
+            Some(_) => Addressed::Callback,
+            None => Addressed::Nobody,
+        })
+    }
+
+    /// As [`Host::deliver`]; an answer to an approval has to fit its form, as one of [`Host::approve`] has.
+    ///
+    /// # Errors
+    /// As [`Host::deliver`]; `approval.form`.
+    pub async fn deliver_checked(
+        &self,
+        organization: &str,
+        address: &CallbackAddress,
+        answer: Answer,
+    ) -> Result<Delivered, HostError> {
+        if let Answer::Succeeded { output, .. } = &answer
+            && let Some(wait) = self.wait_at(organization, address).await?.filter(is_approval)
+        {
+            self.refuse_unfit_answer(&wait, &output.parse().unwrap_or_default())?;
+        }
+        self.deliver(organization, address, answer).await
+    }
+
+    /// The open wait that an address leads to.
+    async fn wait_at(&self, organization: &str, address: &CallbackAddress) -> Result<Option<WaitRow>, HostError> {
+        let address = self.own(organization, address).await?;
+        let open = WaitFilter {
+            organization: Some(organization.into()),
+            kind: Some(WaitKind::Callback),
+            state: Some(WaitState::Open),
+            limit: usize::MAX,
+            ..WaitFilter::default()
+        };
+        match address {
+            CallbackAddress::Token(token) => {
+                let Some((exec, tag)) = self.0.tokens.read(&token) else {
+                    return Err(bad_token());
+                };
+                self.wait_of(open, ExecNo(exec), move |wait| wait.tag == tag).await
+            }
+            CallbackAddress::Path { execution, path } => {
+                let exec = self.row(organization, &execution).await?.exec;
+                self.wait_of(open, exec, move |wait| wait.path == path).await
+            }
+            CallbackAddress::Key { name, key, .. } => {
+                let filter = WaitFilter {
+                    name: Some(name),
+                    key: Some(key),
+                    limit: 1,
+                    ..open
+                };
+                Ok(self.read(move |store| store.waits(&filter)).await?.pop())
+            }
+            // It goes where it was sent.
+            CallbackAddress::Kept(_) => Ok(None),
+        }
+    }
+
+    async fn wait_of(
+        &self,
+        open: WaitFilter,
+        exec: ExecNo,
+        fits: impl Fn(&WaitRow) -> bool + Send + 'static,
+    ) -> Result<Option<WaitRow>, HostError> {
+        let filter = WaitFilter {
+            exec: Some(exec),
+            ..open
+        };
+        self.read(move |store| Ok(store.waits(&filter)?.into_iter().find(|wait| fits(wait))))
+            .await
     }
 
     /// The organization of the execution that a callback token leads to. Whoever has the token may answer, so a

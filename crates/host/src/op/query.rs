@@ -2,13 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bowline_expression::{Binding, Expression, Limits, Moment};
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
 use crate::records::records;
 use crate::replay::{Replayer, replay};
 use crate::{ErrorKind, Host, HostError, error};
+
+/// So many queries are answered at once; each may take a processor and memory.
+static PLACES: Semaphore = Semaphore::const_new(2);
+
+/// How long one waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Host {
     /// The state of an execution (`steps`, `variables`, `errors`), or what an expression makes of it. Nothing is
@@ -16,10 +24,19 @@ impl Host {
     ///
     /// # Errors
     /// `execution.not-found`; `query.invalid` where the expression is wrong; `execution.stuck` where the journal does
-    /// not fit the definition.
+    /// not fit the definition; `query.busy` where too many ask at once.
     pub async fn query(&self, organization: &str, id: &str, expression: Option<&str>) -> Result<Value, HostError> {
         let expression = expression.map(compile).transpose()?;
         let row = self.row(organization, id).await?;
+        // It is never closed.
+        let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, PLACES.acquire()).await else {
+            return Err(HostError::new(
+                ErrorKind::Unavailable,
+                "query.busy",
+                "too many queries are being answered",
+            )
+            .hint("try again in a moment"));
+        };
         let definition = self.definition(&row.definition).await?;
         let (row, mut records) = self
             .read(move |store| {
@@ -39,6 +56,8 @@ impl Host {
         );
         let (store, now) = (Arc::clone(&self.0.store), self.0.clock.now());
         let mut found = tokio::task::spawn_blocking(move || {
+            // Kept also where nobody waits for the answer any more: the work is done all the same.
+            let _place = place;
             let program = replayer
                 .program(&definition)
                 .map_err(|error| error::of_step(ErrorKind::Refused, "definition.refused", &error))?;
@@ -97,7 +116,7 @@ fn evaluate(expression: &Expression, state: Map<String, Value>, now_ms: i64) -> 
         .collect();
     let moment = Moment {
         now_ms,
-        limits: Limits::default(),
+        limits: Limits::from_outside(),
         ..Moment::default()
     };
     let found = expression

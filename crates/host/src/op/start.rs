@@ -1,21 +1,30 @@
 //! Starting executions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bowline_core::Payload;
 use bowline_engine::StartRequest;
 use bowline_flow::{Plan, check_input};
-use bowline_store::Definition;
+use bowline_store::{DEFAULT_ORGANIZATION, Definition};
 use serde_json::Value;
 
 use crate::deploy::Active;
 use crate::{ErrorKind, Host, HostError, Problem, Start, Started, programs};
 
+/// How long a start waits where as many executions are in memory as may be. Whoever asks can ask again; one that waited
+/// for longer would hold a connection and its body all the time.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Stands between an organization and an id that was chosen in it. Nobody else's ids have it.
+const OWNED: char = '~';
+
 impl Host {
-    /// Starts an execution, and returns when that is durable. Waits while too many are in memory.
+    /// Starts an execution, and returns when that is durable. Waits for 5 seconds at most while as many are in memory as
+    /// may be.
     ///
     /// # Errors
-    /// `workflow.not-found`; `input.invalid` with what is wrong where the input does not fit; `start-key.taken`,
+    /// `host.busy` where there was no room in that time, and nothing was started; `workflow.not-found`; `input.invalid` with what is wrong where the input does not fit; `start-key.taken`,
     /// `execution.exists` and `entry.exists` where it contradicts what is there.
     pub async fn start(&self, organization: &str, start: Start) -> Result<Started, HostError> {
         let (definition, plan) = match (self.0.deployments.current(organization, &start.workflow), start.version) {
@@ -27,29 +36,26 @@ impl Host {
             (_, Some(version)) => self.version(organization, &start.workflow, version).await?,
         };
         self.refuse_unfit(&plan, &start.input)?;
-        if start
-            .id
-            .as_deref()
-            .is_some_and(|id| id.trim().is_empty() || id.len() > 200 || id.chars().any(|c| c.is_control() || c == '/'))
-        {
-            return Err(HostError::invalid(
-                "execution.bad-id",
-                "the id is empty, longer than 200 bytes, or has a slash or control characters",
-            ));
-        }
+        let id = match start.chosen_id {
+            Some(chosen) => Some(owned(organization, &chosen)?),
+            None => start.id,
+        };
         let input = Payload::of(&start.input).map_err(|error| HostError::internal("input.unwritable", &error))?;
         let handle = self
             .0
             .engine
-            .start(StartRequest {
-                id: start.id,
-                definition,
-                input,
-                key: start.key,
-                organization: organization.into(),
-                with: start.with,
-                trace: start.trace.or_else(|| self.0.trace.as_ref()?()),
-            })
+            .start_within(
+                StartRequest {
+                    id,
+                    definition,
+                    input,
+                    key: start.key,
+                    organization: organization.into(),
+                    with: start.with,
+                    trace: start.trace.or_else(|| self.0.trace.as_ref()?()),
+                },
+                PATIENCE,
+            )
             .await?;
         Ok(Started {
             id: handle.id().to_owned(),
@@ -115,6 +121,22 @@ impl Host {
             .current(organization, workflow)
             .ok_or_else(|| self.not_startable(organization, workflow))
     }
+}
+
+/// The id that a choice becomes. Ids are the data folder's, so those of other organizations than the default one have
+/// its name before them: no choice can meet one of somebody else's, or tell that it is there.
+fn owned(organization: &str, chosen: &str) -> Result<String, HostError> {
+    let is_bad = |c: char| c.is_control() || c == '/' || c == OWNED;
+    if chosen.trim().is_empty() || chosen.len() > 200 || chosen.chars().any(is_bad) {
+        return Err(HostError::invalid(
+            "execution.bad-id",
+            "the id is empty, longer than 200 bytes, or has a slash, a `~` or control characters",
+        ));
+    }
+    if organization == DEFAULT_ORGANIZATION {
+        return Ok(chosen.to_owned());
+    }
+    Ok(format!("{organization}{OWNED}{chosen}"))
 }
 
 /// There is no such version.

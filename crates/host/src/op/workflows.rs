@@ -90,7 +90,7 @@ impl Host {
             table
                 .iter()
                 .filter(|((owner, _), _)| **owner == *organization)
-                .map(|((_, name), known)| self.summary(name, known, paused.iter().any(|paused| **paused == **name)))
+                .map(|((_, name), known)| Self::summary(name, known, paused.iter().any(|paused| **paused == **name)))
                 .collect()
         }))
     }

@@ -15,6 +15,6 @@ pub use deployment::{
 pub use execution::{
     Can, Ended, ErrorView, Execution, ExecutionSummary, HistoryEvent, Omitted, Page, Response, Status,
 };
-pub use outside::{Approval, Delivered, KeptCallback, OpenCallback};
+pub use outside::{Addressed, Approval, Delivered, KeptCallback, OpenCallback};
 pub use step::{AttemptState, AttemptView, ChildRef, StepDetail, StepState, StepView, WaitsFor};
 pub use why::{Blocker, Why};

@@ -94,6 +94,17 @@ pub struct OpenCallback {
     pub token: Option<String>,
 }
 
+/// Who waits at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressed {
+    /// A person is asked to approve something.
+    Approval,
+    /// Another system's answer is waited for.
+    Callback,
+    /// Nobody does now; somebody may later.
+    Nobody,
+}
+
 /// An answer that came and that nobody waits for.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use bowline_host::{
-    Answer, CallbackAddress, Decision, ErrorKind, HostError, Rerun, Resume, Retry, Signal, Start, StartKey, Status,
-    StepState, Waiting, Which,
+    Answer, CallbackAddress, DEFAULT_ORGANIZATION, Decision, ErrorKind, HostError, Rerun, Resume, Retry, Signal, Start,
+    StartKey, Status, StepState, Waiting, Which,
 };
 use serde_json::json;
 
-use crate::world::{SECRET, THEM, US, World};
+use crate::world::{SECRET, THEM, US, World, files};
 
 const HELLO: &str = "
 name: hello
@@ -97,9 +97,12 @@ async fn an_input_that_does_not_fit_starts_nothing() {
         .unwrap_err();
     assert_eq!((error.kind, error.code), (ErrorKind::Invalid, "input.invalid"));
     assert!(error.problems[0].message.contains("input.name"), "{error}");
-    let mut odd = Start::new("hello", json!({ "name": "x" }));
-    odd.id = Some("a/b".into());
-    assert_eq!(world.host.start(US, odd).await.unwrap_err().code, "execution.bad-id");
+    for odd in ["a/b", "rival~a", " ", "a\nb"] {
+        let mut start = Start::new("hello", json!({ "name": "x" }));
+        start.chosen_id = Some(odd.into());
+        let refused = world.host.start(US, start).await.unwrap_err();
+        assert_eq!(refused.code, "execution.bad-id", "{odd}");
+    }
     assert!(
         world
             .host
@@ -108,6 +111,54 @@ async fn an_input_that_does_not_fit_starts_nothing() {
             .unwrap()
             .items
             .is_empty()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_that_was_chosen_is_the_organizations_own() {
+    let world = World::new().await;
+    for organization in [US, THEM, DEFAULT_ORGANIZATION] {
+        world
+            .host
+            .deploy(organization, files(&[("hello.yaml", HELLO)]))
+            .await
+            .unwrap();
+    }
+    let chosen = || Start {
+        chosen_id: Some("order-7".into()),
+        ..Start::new("hello", json!({ "name": "x" }))
+    };
+    for (organization, id) in [
+        (DEFAULT_ORGANIZATION, "order-7"),
+        (US, "acme~order-7"),
+        (THEM, "rival~order-7"),
+    ] {
+        let started = world.host.start(organization, chosen()).await.unwrap();
+        assert_eq!((started.id.as_str(), started.created), (id, true));
+        assert_eq!(world.host.execution(organization, id).await.unwrap().summary.id, id);
+        let again = world.host.start(organization, chosen()).await.unwrap_err();
+        assert_eq!(again.code, "execution.exists");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expression_of_somebody_is_bounded() {
+    let world = World::new().await;
+    world.deploy("hello", HELLO).await;
+    let id = world.run("hello", json!({ "name": "Ada" })).await.0;
+    let began = std::time::Instant::now();
+    for endless in [
+        "$map([1..1000000], function($x) { [1..1000000] })",
+        "$map([1..90000], function($x) { [1..90000] })",
+        "($f := function($n) { $n < 0 ? 0 : $f($n + 1) }; $f(1))",
+    ] {
+        let refused = world.host.query(US, &id, Some(endless)).await.unwrap_err();
+        assert_eq!(refused.code, "query.invalid", "{endless}");
+    }
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
     );
 }
 

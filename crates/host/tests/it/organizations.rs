@@ -16,7 +16,9 @@ steps: [ { id: a, type: do, config: { fail: no-mark, unless: \"${env.MARK}\" } }
 ";
 
 fn with_env(home: &std::path::Path, env: &[(&str, &str)], credentials: Value) -> HostOptions {
-    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let env = env
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     HostOptions {
         env: env.collect(),
         credentials,
@@ -38,7 +40,9 @@ async fn a_variable_of_the_process_is_not_there_for_another_organization() {
     let env = [("MARK", mark.to_str().unwrap())];
     let host = Host::open(with_env(home.path(), &env, Value::Null)).await.unwrap();
     for organization in [DEFAULT, US] {
-        host.deploy(organization, files(&[("marked.yaml", MARKED)])).await.unwrap();
+        host.deploy(organization, files(&[("marked.yaml", MARKED)]))
+            .await
+            .unwrap();
     }
     assert_eq!(run(&host, DEFAULT, "marked").await.status, Status::Succeeded);
 
@@ -61,7 +65,10 @@ async fn one_definition_runs_in_each_organization_with_its_own_variables() {
     let home = tempfile::tempdir().unwrap();
     let mark = home.path().join("mark");
     std::fs::write(&mark, "").unwrap();
-    let env = [("MARK", "/nowhere/at/all"), ("BOWLINE_ORG_ACME__MARK", mark.to_str().unwrap())];
+    let env = [
+        ("MARK", "/nowhere/at/all"),
+        ("BOWLINE_ORG_ACME__MARK", mark.to_str().unwrap()),
+    ];
     let host = Host::open(with_env(home.path(), &env, Value::Null)).await.unwrap();
     let deployed = host.deploy(US, files(&[("marked.yaml", MARKED)])).await.unwrap();
     let hash = &deployed.deployments[0].hash;
@@ -98,8 +105,14 @@ async fn credentials_of_an_organization_are_below_its_name() {
     }
     assert_eq!(run(&host, US, "marked").await.status, Status::Succeeded);
     for (organization, workflow) in [(DEFAULT, "marked"), (DEFAULT, "peeks"), (US, "peeks")] {
-        let refused = host.start(organization, Start::new(workflow, json!({}))).await.unwrap_err();
-        assert!(refused.message.contains("credentials."), "{organization} {workflow}: {refused}");
+        let refused = host
+            .start(organization, Start::new(workflow, json!({})))
+            .await
+            .unwrap_err();
+        assert!(
+            refused.message.contains("credentials."),
+            "{organization} {workflow}: {refused}"
+        );
     }
     host.stop(PATIENCE).await;
 }
@@ -118,9 +131,14 @@ async fn files_of_the_server_are_out_of_reach() {
     }
     let folder = home.path().canonicalize().unwrap().join("data/files/acme/orders.db");
     let ended = run(&host, US, "own").await;
-    let found = ended.output.and_then(|output| output.as_str().map(std::path::PathBuf::from));
+    let found = ended
+        .output
+        .and_then(|output| output.as_str().map(std::path::PathBuf::from));
     let found = found.expect("a path");
-    assert_eq!(found.parent().unwrap().canonicalize().unwrap(), folder.parent().unwrap());
+    assert_eq!(
+        found.parent().unwrap().canonicalize().unwrap(),
+        folder.parent().unwrap()
+    );
     let refused = run(&host, US, "up").await;
     assert_eq!(refused.error.map(|error| error.code).as_deref(), Some("file.outside"));
     // Whoever runs the server is `default`.

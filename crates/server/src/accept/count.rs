@@ -4,10 +4,16 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ipnet::IpNet;
+
+/// Connections of one address where nothing else is said.
+const MOST: usize = 1_000;
+
 /// Counts connections by address.
 #[derive(Clone)]
 pub(super) struct Addresses {
-    most: usize,
+    most: Option<usize>,
+    proxies: Arc<[IpNet]>,
     counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
@@ -18,21 +24,24 @@ pub(super) struct Counted {
 }
 
 impl Addresses {
-    /// At most so many of one address; 0 means no bound.
-    pub(super) fn new(most: usize) -> Self {
+    /// At most so many of one address; 0 means no bound. Without a number there is none for this machine and proxies.
+    pub(super) fn new(most: Option<usize>, proxies: &[IpNet]) -> Self {
         Self {
             most,
+            proxies: proxies.into(),
             counts: Arc::default(),
         }
     }
 
     /// Counts one more; none where the address has as many as it may.
     pub(super) fn enter(&self, address: IpAddr) -> Option<Counted> {
+        let is_many = address.to_canonical().is_loopback() || self.proxies.iter().any(|net| net.contains(&address));
+        let most = self.most.unwrap_or(if is_many { 0 } else { MOST });
         let address = whose(address);
-        if self.most > 0 {
+        if most > 0 {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
             let count = counts.entry(address).or_default();
-            if *count >= self.most {
+            if *count >= most {
                 return None;
             }
             *count += 1;
@@ -57,9 +66,6 @@ pub(crate) fn whose(address: IpAddr) -> IpAddr {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if self.all.most == 0 {
-            return;
-        }
         let mut counts = self.all.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.address) {
             *count -= 1;
@@ -76,7 +82,7 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_and_no_more_until_one_leaves() {
-        let addresses = Addresses::new(2);
+        let addresses = Addresses::new(Some(2), &[]);
         let one: IpAddr = "192.0.2.1".parse().unwrap();
         let first = addresses.enter(one);
         let second = addresses.enter("::ffff:192.0.2.1".parse().unwrap());
@@ -90,8 +96,21 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_is_said_only_those_that_are_many_have_no_bound() {
+        let addresses = Addresses::new(None, &["10.0.0.0/8".parse().unwrap()]);
+        let most = |address: &str| {
+            let address: IpAddr = address.parse().unwrap();
+            let all: Vec<_> = (0..=MOST).map_while(|_| addresses.enter(address)).collect();
+            all.len()
+        };
+        assert_eq!(most("192.0.2.1"), MOST);
+        assert_eq!(most("127.0.0.1"), MOST + 1);
+        assert_eq!(most("10.1.2.3"), MOST + 1);
+    }
+
+    #[test]
     fn a_network_of_ipv6_counts_as_one() {
-        let addresses = Addresses::new(1);
+        let addresses = Addresses::new(Some(1), &[]);
         let first = addresses.enter("2001:db8:1:2::3".parse().unwrap());
         assert!(first.is_some());
         assert!(addresses.enter("2001:db8:1:2:ffff::9".parse().unwrap()).is_none());

@@ -49,10 +49,11 @@ pub fn listener(config: &Config) -> Result<TcpListener, ServeError> {
 }
 
 /// Serves connections until `stop`, then lets requests under way end for at most `grace`.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: &Connections, stop: &Stop, grace: Duration) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Config, stop: &Stop) {
+    let (limits, grace) = (&config.connections, config.stop_grace.duration());
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.max.clamp(1, Semaphore::MAX_PERMITS)));
-    let addresses = Addresses::new(limits.per_address);
+    let addresses = Addresses::new(limits.per_address, &config.limits.proxies);
     loop {
         let next = async {
             // Without a place nothing is accepted: the kernel keeps those who come.

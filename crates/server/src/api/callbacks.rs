@@ -5,14 +5,14 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bowline_core::{Payload, StepError};
-use bowline_host::{Answer, CallbackAddress, Delivered, KeptCallback, OpenCallback, Page, Waiting};
+use bowline_host::{Addressed, Answer, CallbackAddress, Delivered, KeptCallback, OpenCallback, Page, Waiting};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::App;
 use crate::extract::{At, Json as Body, MaybeJson, Params};
-use crate::guard::{Caller, Role, Rule, Scope};
+use crate::guard::{Caller, Role, Rule, Scope, refused};
 use crate::problem::Problem;
 use crate::route::{Api, Operation};
 
@@ -23,7 +23,7 @@ struct Query {
     /// Those of this execution.
     #[serde(default)]
     execution: Option<String>,
-    /// With the tokens that lead to them; for operators and above.
+    /// With the tokens that lead to them; for operators and above. Those of approvals need the scope approvals.
     #[serde(default)]
     tokens: bool,
     /// `next` of the page before.
@@ -127,7 +127,10 @@ pub(super) fn add(api: &mut Api) {
     );
     api.add(
         deliver
-            .description("What nobody waits for yet is kept, and delivered to the first wait that it fits.")
+            .description(
+                "What nobody waits for yet is kept, and delivered to the first wait that it fits. An approval, and a step \
+                 that nothing waits for yet, is answered with the scope approvals only.",
+            )
             .body::<Delivery>(json!({ "name": "valuation", "reference": "V-17", "body": { "value": 350_000 } }))
             .answers::<Delivered>(200, "The execution has recorded it, or had before")
             .answers::<Delivered>(202, "It is kept")
@@ -190,7 +193,33 @@ async fn list_(
         limit: super::limit(query.limit)?,
         tokens: query.tokens,
     };
-    Ok(Json(app.host.callbacks(&caller.organization, &waiting).await?))
+    let mut page = app.host.callbacks(&caller.organization, &waiting).await?;
+    if may_decide(&caller).is_err() {
+        for wait in page.items.iter_mut().filter(|wait| wait.approval) {
+            wait.token = None;
+        }
+    }
+    Ok(Json(page))
+}
+
+/// Who answers an approval decides it.
+fn may_decide(caller: &Caller) -> Result<(), Problem> {
+    caller
+        .may(Role::Operator, Scope::Approvals)
+        .map_err(|denied| refused(&denied))
+}
+
+/// Refuses to decide approvals with the scope of callbacks alone, or to leave an answer at a step that may turn out to be
+/// one.
+pub(crate) async fn refuse_approvals(app: &App, caller: &Caller, address: &CallbackAddress) -> Result<(), Problem> {
+    if may_decide(caller).is_ok() {
+        return Ok(());
+    }
+    match app.host.addressed(&caller.organization, address).await? {
+        Addressed::Approval => may_decide(caller),
+        Addressed::Nobody if matches!(address, CallbackAddress::Path { .. }) => may_decide(caller),
+        Addressed::Callback | Addressed::Nobody => Ok(()),
+    }
 }
 
 /// The status that an outcome has, for who may see what became of it.
@@ -220,7 +249,8 @@ fn outcome(delivered: Delivered) -> Result<Response, Problem> {
 
 async fn deliver_(State(app): State<App>, caller: Caller, Body(body): Body<Delivery>) -> Result<Response, Problem> {
     let (address, answer) = body.read(&caller.organization)?;
-    outcome(app.host.deliver(&caller.organization, &address, answer).await?)
+    refuse_approvals(&app, &caller, &address).await?;
+    outcome(app.host.deliver_checked(&caller.organization, &address, answer).await?)
 }
 
 impl DeliveredError {
@@ -287,6 +317,9 @@ async fn deliver_kept_(
         execution: to.execution,
         path: to.path,
     });
+    if let Some(address) = &address {
+        refuse_approvals(&app, &caller, address).await?;
+    }
     let delivered = app
         .host
         .deliver_kept(&caller.organization, id, address.as_ref())

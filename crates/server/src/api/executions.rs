@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bowline_connector::Millis;
 use bowline_host::{Ended, Execution, ExecutionSummary, HistoryEvent, Page, Start, Started, StepDetail, Which, Why};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -41,7 +42,8 @@ struct NewExecution {
     /// The input. Default: `{}`.
     #[serde(default = "empty")]
     input: Value,
-    /// The id of the new execution. Default: a new UUID. One that exists is refused with 409.
+    /// The id of the new execution. Default: a new UUID. One that exists is refused with 409. In organizations other than
+    /// `default` it gets the organization's name before it, such as `acme~order-7`: the answer has the whole id.
     #[serde(default)]
     id: Option<String>,
 }
@@ -271,9 +273,12 @@ pub(super) fn add(api: &mut Api) {
     api.add(why.answers::<Why>(200, "The answer").problems(&[404]), why_);
 }
 
+/// What stands in an address as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// Where to see an execution.
 pub(crate) fn place(id: &str) -> String {
-    format!("/api/v1/executions/{id}")
+    format!("/api/v1/executions/{}", utf8_percent_encode(id, PLAIN))
 }
 
 fn located(status: StatusCode, started: &Started) -> Response {
@@ -312,7 +317,8 @@ async fn start_(
         version: body.version,
         input: body.input,
         key: idempotency::start_key(&headers)?,
-        id: body.id,
+        id: None,
+        chosen_id: body.id,
         with: vec![note.write()?],
         trace: trace(&headers),
     };
@@ -345,7 +351,11 @@ async fn start_(
 
 /// The caller's trace, if it is one.
 pub(crate) fn trace(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
+    let text = headers
+        .get("traceparent")?
+        .to_str()
+        .ok()
+        .filter(|text| text.len() <= 256)?;
     let parts: Vec<&str> = text.split('-').collect();
     let is_hex = |part: &str, length: usize| part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     let fits = matches!(parts.as_slice(), [version, trace, span, flags, ..]

@@ -4,9 +4,9 @@
 mod actions;
 mod approvals;
 mod audit;
-mod callbacks;
+pub(crate) mod callbacks;
 mod connections;
-mod executions;
+pub(crate) mod executions;
 mod keys;
 mod organizations;
 mod schedules;

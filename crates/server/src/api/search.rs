@@ -55,7 +55,11 @@ pub(super) fn read(query: &str) -> Result<Search, Problem> {
                     .hint("write the path of a field in the brackets: input[customer.id]=ada"));
             }
             Some((path, list)) => list.push((path, decoded(value)?)),
-            None => rest.push(pair),
+            None => {
+                // What is no UTF-8 would be read with other characters in its place.
+                decoded(value)?;
+                rest.push(pair);
+            }
         }
     }
     let uri: Uri = format!("/?{}", rest.join("&"))

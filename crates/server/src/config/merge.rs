@@ -269,13 +269,17 @@ impl Sources {
 /// Settings that are paths: in a file they begin at the file's folder.
 const PATHS: &[&str] = &["workflows", "data", "credentials", "envFile"];
 
-/// The name that is most like one that does not exist.
+/// The name that is most like one that does not exist, if a third of it at most is different.
 fn nearest(name: &str, settings: &[Setting]) -> String {
+    let own = name.trim_start_matches(PREFIX);
     settings
         .iter()
-        .map(|setting| (strsim::damerau_levenshtein(name, &setting.variable), &setting.variable))
+        .map(|setting| {
+            let other = setting.variable.trim_start_matches(PREFIX);
+            (strsim::damerau_levenshtein(own, other), &setting.variable)
+        })
         .min()
-        .filter(|(distance, _)| *distance <= 4)
+        .filter(|(distance, _)| distance * 3 <= own.len())
         .map_or_else(
             || "; `bowline config reference` lists them".to_owned(),
             |(_, other)| format!("; is {other} meant?"),

@@ -63,8 +63,12 @@ pub struct Config {
 pub struct Connections {
     /// So many at once. Others wait in the queue of the operating system.
     pub max: usize,
-    /// So many at once from one address; more are closed. 0 means no bound, which is right behind a proxy.
-    pub per_address: usize,
+    /// So many at once from one address; more are closed. 0 means no bound. Default: 1,000, and no bound for this machine
+    /// and for the addresses in `limits.proxies`, through which many come.
+    pub per_address: Option<usize>,
+    /// So many bytes may the bodies of webhooks and callbacks have in memory together while they come in and are taken;
+    /// beyond it those of more than 16 KiB are refused with 503.
+    pub body_bytes: u64,
     /// How long a request may take to send its headers. A connection without a request is closed after this too.
     pub header_timeout: Millis,
     /// So many bytes of request line and headers; more are refused with 431.
@@ -132,7 +136,8 @@ impl Default for Connections {
     fn default() -> Self {
         Self {
             max: 20_000,
-            per_address: 0,
+            per_address: None,
+            body_bytes: 256 << 20,
             header_timeout: Millis(Duration::from_secs(30)),
             header_bytes: 16 * 1024,
             headers: 100,

@@ -36,8 +36,8 @@ pub struct Limits {
     pub address_rate: u32,
     /// So many requests from one address may come at once before `addressRate` counts.
     pub address_burst: u32,
-    /// Wrong credentials from one address a second; after more than that all of its requests with credentials are refused
-    /// with 429 for a while. 0 means no limit.
+    /// Wrong credentials from one address a second; after more than that wrong ones from it are refused with 429 for a
+    /// while, in place of 401. 0 means no limit.
     pub failure_rate: u32,
     /// So many wrong credentials from one address may come at once before `failureRate` counts.
     pub failure_burst: u32,

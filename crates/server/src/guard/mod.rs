@@ -9,6 +9,7 @@ mod limits;
 pub mod origin;
 mod rule;
 pub mod session;
+mod standing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State as FromState};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use bowline_access::{Access, AccessError, Audit, Denied, Kind, Outcome, RecordError, Recorder};
@@ -37,6 +38,7 @@ use self::body::{Fate, Pace, Paced};
 use self::limits::Rates;
 use self::origin::Client;
 use self::rule::Known;
+use self::standing::{Presented, Standing};
 use crate::config::Config;
 use crate::problem::Problem;
 use crate::{App, ServeError};
@@ -94,8 +96,18 @@ pub fn may_listen(app: &App, address: IpAddr) -> Result<bool, ServeError> {
         .access
         .is_configured_now()
         .map_err(|error| ServeError::Config(error.to_string()))?;
-    if is_configured || address.to_canonical().is_loopback() {
-        return Ok(is_configured);
+    if is_configured {
+        return Ok(true);
+    }
+    if address.to_canonical().is_loopback() {
+        let is_alone = origin::is_for_this_machine(&app.config);
+        if !is_alone {
+            tracing::warn!(
+                "there is no API key, and `publicUrl` or `limits.proxies` says that others reach this server: nobody is \
+                 let in to the API and the inspector; make a key with `bowline keys create`"
+            );
+        }
+        return Ok(!is_alone);
     }
     Err(ServeError::Config(format!(
         "the server does not listen on {address}, where others can reach it, as long as there is no API key and no JWT \
@@ -137,11 +149,19 @@ async fn check(FromState(app): FromState<App>, request: Request, next: Next) -> 
     }
 }
 
+/// The address of whoever sent a request: of its connection, or what a proxy that is believed says.
+pub(crate) fn sender(app: &App, request: &Request) -> Option<IpAddr> {
+    let peer = origin::peer(request.extensions())?;
+    Some(origin::client(peer, request.headers(), &app.config.limits.proxies))
+}
+
 /// What is to be done after the answer.
 struct Admitted {
     fate: Fate,
     /// The line of the audit log, where the request may change something.
     note: Option<Note>,
+    /// What lets the caller read on, where the answer may be a stream.
+    standing: Option<Standing>,
     is_guarded: bool,
 }
 
@@ -188,8 +208,14 @@ async fn admit(app: &App, mut request: Request) -> Result<(Admitted, Request), P
     };
     let is_guarded = guarded.is_some();
     let mut note = None;
+    let mut standing = None;
     if let Some((action, role, scope)) = guarded {
-        let (caller, form) = identify(app, request.method(), request.headers(), peer, whose).await?;
+        // A proxy may say nothing of itself. Browsers and programs do not speak HTTP/1.0, and where others are to reach the
+        // server, being on this machine proves nothing.
+        let is_direct = request.version() != Version::HTTP_10 && origin::is_for_this_machine(&app.config);
+        let presented = Presented::of(peer, request.headers(), is_direct);
+        let is_page = request.uri().path().starts_with("/ui/");
+        let (caller, form) = identify(app, &presented, request.method(), request.headers(), is_page, whose).await?;
         let who = format!("{}\u{0}{}", caller.home, caller.key.as_deref().unwrap_or(&caller.name));
         app.guard.rates.callers.take(&who).map_err(|wait| {
             too_many(
@@ -213,6 +239,12 @@ async fn admit(app: &App, mut request: Request) -> Result<(Admitted, Request), P
             return Err(refused(&denied));
         }
         note = is_change.then(|| line.clone());
+        standing = (request.method() == Method::GET).then(|| Standing {
+            access: app.guard.access.clone(),
+            presented,
+            role,
+            scope,
+        });
         let extensions = request.extensions_mut();
         extensions.insert(Caller(caller));
         extensions.insert(line);
@@ -222,7 +254,12 @@ async fn admit(app: &App, mut request: Request) -> Result<(Admitted, Request), P
     let fate = Fate::default();
     let of_body = fate.clone();
     let request = request.map(|body| Body::new(Paced::new(body, pace, of_body)));
-    let admitted = Admitted { fate, note, is_guarded };
+    let admitted = Admitted {
+        fate,
+        note,
+        standing,
+        is_guarded,
+    };
     Ok((admitted, request))
 }
 
@@ -240,70 +277,57 @@ fn may(caller: &bowline_access::Caller, role: Role, scope: Scope) -> Result<(), 
 /// Who sends a request, and what forms of that one carry.
 async fn identify(
     app: &App,
+    presented: &Presented,
     method: &Method,
     headers: &HeaderMap,
-    peer: IpAddr,
+    is_page: bool,
     whose: IpAddr,
 ) -> Result<(bowline_access::Caller, FormToken), Problem> {
     let access = &app.guard.access;
-    let authorization = match headers.get(AUTHORIZATION).map(HeaderValue::to_str) {
-        None => None,
-        Some(Ok(text)) => Some(text),
-        Some(Err(_)) => return Err(refused(&Denied::Malformed("it is not text"))),
+    let session = presented.session.as_deref();
+    let form = match session.filter(|_| !headers.contains_key(AUTHORIZATION)) {
+        Some(session) => bowline_access::form_token(session),
+        None => bowline_access::form_token(&app.guard.forms),
     };
-    let session = session::sent(headers);
-    if authorization.is_some() || session.is_some() {
-        app.guard.rates.failures.check(&whose).map_err(|wait| {
-            too_many(
-                "rate.failures",
-                "too many wrong credentials have come from this address",
-                wait,
-            )
-        })?;
-    }
-    let mut form = bowline_access::form_token(&app.guard.forms);
-    let found = match (authorization, session) {
-        (None, Some(session)) => {
-            form = bowline_access::form_token(session);
-            match access.by_session(session).await {
-                // Where nobody needs a key, an old cookie does no harm.
-                Err(Denied::SessionEnded) => access
-                    .authenticate(None, origin::is_loopback(peer, headers))
-                    .await
-                    .map_err(|denied| match denied {
-                        Denied::Missing => Denied::SessionEnded,
-                        other => other,
-                    }),
-                other => other,
-            }
-        }
-        _ => {
-            access
-                .authenticate(authorization, origin::is_loopback(peer, headers))
-                .await
-        }
+    let caller = match presented.caller(access).await {
+        Ok(caller) => caller,
+        Err(denied) => return Err(wrong(app, whose, &denied)),
     };
-    let caller = found.map_err(|denied| {
-        if matches!(denied, Denied::UnknownKey | Denied::Token(_)) {
-            app.guard.rates.failures.note(whose);
-        }
-        refused(&denied)
+    not_foreign(&caller, method, headers, is_page)?;
+    let caller = presented.acting(access, caller).await.map_err(|denied| match denied {
+        Denied::Malformed(why) => Problem::invalid(why),
+        other => refused(&other),
     })?;
-    not_foreign(&caller, method, headers)?;
-    let caller = match headers.get(ORGANIZATION).map(HeaderValue::to_str) {
-        None => caller,
-        Some(Ok(name)) => access
-            .acting_in(caller, name)
-            .await
-            .map_err(|denied| refused(&denied))?,
-        Some(Err(_)) => return Err(Problem::invalid("the header Bowline-Organization is not text")),
-    };
     Ok((caller, FormToken(form)))
 }
 
+/// Why somebody is not let in, as an answer. Wrong credentials count, and those of an address that has sent too many are
+/// not told apart from others any more. Right ones are let in all the same: others may share the address.
+fn wrong(app: &App, whose: IpAddr, denied: &Denied) -> Problem {
+    if matches!(denied, Denied::UnknownKey | Denied::Token(_)) {
+        let failures = &app.guard.rates.failures;
+        if let Err(wait) = failures.check(&whose) {
+            return too_many(
+                "rate.failures",
+                "too many wrong credentials have come from this address",
+                wait,
+            );
+        }
+        failures.note(whose);
+    }
+    refused(denied)
+}
+
 /// A browser sends cookies, and reaches this machine, whoever's page asks it to.
-fn not_foreign(caller: &bowline_access::Caller, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+/// A link to a page of the inspector may stand anywhere: whose page it stands on sees nothing of what opens.
+fn not_foreign(
+    caller: &bowline_access::Caller,
+    method: &Method,
+    headers: &HeaderMap,
+    is_page: bool,
+) -> Result<(), Problem> {
     let is_bad = match caller.kind {
+        _ if is_page && *method == Method::GET && origin::is_followed_link(headers) => false,
         Kind::Key | Kind::Jwt => false,
         Kind::Loopback => origin::is_foreign(headers),
         Kind::Session => origin::is_foreign(headers) || (!is_safe(method) && !origin::is_from_own_page(headers)),
@@ -349,6 +373,9 @@ async fn settle(app: &App, admitted: Admitted, mut response: Response) -> Respon
         if outcome != Outcome::Done || !note.taken.load(Ordering::Acquire) {
             finish(note, outcome, status).await;
         }
+    }
+    if let Some(standing) = admitted.standing {
+        response = standing.watch(&app.config, response);
     }
     with_headers(response, admitted.is_guarded)
 }

@@ -5,14 +5,20 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use axum::http::header::{FORWARDED, HOST, ORIGIN, VIA};
-use axum::http::{Extensions, HeaderMap, HeaderName};
+use axum::http::{Extensions, HeaderMap, HeaderName, Uri};
 use ipnet::IpNet;
+
+use crate::config::Config;
 
 /// What a proxy says about the client.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What a browser says about the page that sends a request.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// How it wants what it asks for, and as what.
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Headers that say that somebody stands between.
 const BETWEEN: [HeaderName; 7] = [
@@ -63,6 +69,23 @@ pub(super) fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> Ip
 /// made its own name point here.
 pub(super) fn is_loopback(peer: IpAddr, headers: &HeaderMap) -> bool {
     peer.is_loopback() && !BETWEEN.iter().any(|name| headers.contains_key(name)) && host(headers).is_some_and(is_here)
+}
+
+/// Whether the server is meant for programs on this machine alone: no proxy is configured, and it is known under no other
+/// name. A proxy that says nothing of itself would otherwise make everybody one who is on this machine.
+pub(super) fn is_for_this_machine(config: &Config) -> bool {
+    let is_known_elsewhere = config.public_url.as_deref().is_some_and(|url| {
+        let host = url.parse::<Uri>().ok().and_then(|url| url.host().map(str::to_owned));
+        let host = host.as_deref().map(|host| host.trim_matches(['[', ']']));
+        !host.is_some_and(is_here)
+    });
+    config.limits.proxies.is_empty() && !is_known_elsewhere
+}
+
+/// Whether a browser says that somebody has followed a link, so that what opens is a page of its own.
+pub(super) fn is_followed_link(headers: &HeaderMap) -> bool {
+    headers.get(FETCH_MODE).is_some_and(|mode| mode == "navigate")
+        && headers.get(FETCH_DEST).is_some_and(|dest| dest == "document")
 }
 
 /// The host that a request is for, without the port.
@@ -165,6 +188,25 @@ mod tests {
         for name in ["x-forwarded-for", "forwarded", "via", "x-real-ip"] {
             let headers = headers(&[("host", "localhost"), (name, "1")]);
             assert!(!is_loopback(ip("127.0.0.1"), &headers), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_server_for_others_lets_nobody_in_for_being_here() {
+        let with = |url: Option<&str>, proxies: &[&str]| {
+            let mut config = Config {
+                public_url: url.map(str::to_owned),
+                ..Config::default()
+            };
+            config.limits.proxies = proxies.iter().map(|net| net.parse().unwrap()).collect();
+            is_for_this_machine(&config)
+        };
+        for here in ["http://127.0.0.1:8080", "http://localhost:8080/", "http://[::1]:8080"] {
+            assert!(with(Some(here), &[]), "{here}");
+        }
+        assert!(with(None, &[]) && !with(None, &["10.0.0.0/8"]));
+        for elsewhere in ["https://flows.example", "http://10.0.0.1", "nonsense here"] {
+            assert!(!with(Some(elsewhere), &[]), "{elsewhere}");
         }
     }
 

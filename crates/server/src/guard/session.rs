@@ -1,5 +1,7 @@
 //! Sessions of browsers: the cookie, and what forms carry.
 
+use std::net::IpAddr;
+
 use axum::extract::FromRequestParts;
 use axum::http::header::COOKIE;
 use axum::http::request::Parts;
@@ -76,6 +78,17 @@ pub async fn begin(app: &App, key: &str) -> Result<HeaderValue, Problem> {
         .await
         .map_err(|denied| super::refused(&denied))?;
     cookie(app, &made.token, made.seconds)
+}
+
+/// As [`begin`], for somebody of whom nothing else is known: wrong keys from one address count as they do elsewhere.
+///
+/// # Errors
+/// Why the key is not accepted; too many wrong ones have come from there.
+pub async fn attempt(app: &App, client: IpAddr, key: &str) -> Result<HeaderValue, Problem> {
+    match app.guard.access.log_in(key).await {
+        Ok(made) => cookie(app, &made.token, made.seconds),
+        Err(denied) => Err(super::wrong(app, crate::accept::whose(client), &denied)),
+    }
 }
 
 /// Ends the session of a request: the `Set-Cookie` of the answer.

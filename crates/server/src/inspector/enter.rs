@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::answer;
 use super::form::{self, Sent};
 use crate::App;
+use crate::guard::origin::Client;
 use crate::guard::{Role, Routes, Rule, Scope, origin, session};
 use crate::problem::Problem;
 
@@ -45,13 +46,22 @@ async fn begin(State(app): State<App>, request: Request) -> Result<Response, Pro
             "the form was sent by a page of another origin",
         ));
     }
+    let client = request
+        .extensions()
+        .get::<Client>()
+        .copied()
+        .ok_or_else(|| Problem::internal(&"a request without an address has come in"))?;
     let fields = form::read(request, &app).await?;
     let text = |name: &str| fields.get(name).map_or("", |text| text.trim());
     let next = own(text("next"));
-    match session::begin(&app, text("key")).await {
+    match session::attempt(&app, client.0, text("key")).await {
         Ok(cookie) => answer::redirect_with(&next, cookie),
         Err(problem) if problem.status.is_server_error() => Err(problem),
-        Err(problem) => Ok(answer::page(pages::login::page(&next, "", Some(&problem.detail)))),
+        Err(problem) => {
+            let mut page = answer::page(pages::login::page(&next, "", Some(&problem.detail)));
+            *page.status_mut() = problem.status;
+            Ok(page)
+        }
     }
 }
 

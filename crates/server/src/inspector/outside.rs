@@ -15,6 +15,7 @@ use super::answer;
 use super::form::Sent;
 use super::visitor::Visitor;
 use crate::App;
+use crate::api::callbacks::refuse_approvals;
 use crate::guard::{self, Role, Routes, Rule, Scope};
 use crate::problem::Problem;
 
@@ -75,7 +76,11 @@ async fn deliver(State(app): State<App>, sent: Sent) -> Result<Response, Problem
         path: sent.text("path").to_owned(),
     };
     let answer = answer_of(body, sent.text("outcome") == "failed")?;
-    let delivered = app.host.deliver(sent.visitor.organization(), &address, answer).await?;
+    refuse_approvals(&app, sent.visitor.caller(), &address).await?;
+    let delivered = app
+        .host
+        .deliver_checked(sent.visitor.organization(), &address, answer)
+        .await?;
     back(outcome(&delivered))
 }
 
@@ -99,6 +104,9 @@ async fn deliver_kept(State(app): State<App>, Path(id): Path<i64>, sent: Sent) -
         (None, None) => None,
         _ => return Err(Problem::invalid("name both the execution and the step, or neither")),
     };
+    if let Some(to) = &to {
+        refuse_approvals(&app, sent.visitor.caller(), to).await?;
+    }
     let delivered = app
         .host
         .deliver_kept(sent.visitor.organization(), id, to.as_ref())

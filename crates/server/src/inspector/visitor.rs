@@ -24,6 +24,11 @@ impl Visitor {
         &self.caller.organization
     }
 
+    /// Who they are.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Their name, as the audit log has it.
     pub(super) fn name(&self) -> &str {
         &self.caller.name

@@ -66,6 +66,15 @@ pub(super) fn too_slow() -> Problem {
     )
 }
 
+pub(super) fn no_room() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "request.no-room",
+        "too many large bodies are on their way at this moment; send it again",
+    )
+    .retry_after(5)
+}
+
 pub(super) fn broken() -> Problem {
     Problem::invalid("the body broke off")
 }
@@ -118,13 +127,12 @@ pub(super) fn ended(ended: Ended) -> Response {
         let body = ended.output.unwrap_or_default().to_string();
         (StatusCode::OK, [(CONTENT_TYPE, "application/json")], body).into_response()
     } else {
-        let (code, message) = ended
-            .error
-            .map_or_else(Default::default, |error| (error.code, error.message));
+        // Why is for those who may see the execution: what an error says can be an address or a row of a table. A
+        // workflow that wants to tell its callers more has a `respond` step.
         let problem = Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "execution.failed",
-            format!("the workflow ended without a result: {message} [{code}]"),
+            format!("the workflow ended without a result; its execution is {id}"),
         );
         problem.into_response()
     };

@@ -35,10 +35,11 @@ pub(super) async fn take_token(inner: &Arc<Inner>, token: &str, address: Address
             return answer::method_not_allowed(&methods);
         }
     }
-    let incoming = match incoming::read(request, DEFAULT_BODY_BYTES).await {
+    let incoming = match incoming::read(request, DEFAULT_BODY_BYTES, &inner.bodies).await {
         Ok(incoming) => incoming,
         Err(NoBody::TooLarge(_)) => return large(DEFAULT_BODY_BYTES).into_response(),
         Err(NoBody::TooSlow) => return answer::too_slow().into_response(),
+        Err(NoBody::NoRoom) => return answer::no_room().into_response(),
         Err(NoBody::Broken) => return answer::broken().into_response(),
     };
     if person::is_form(&incoming) {
@@ -195,13 +196,20 @@ pub(super) async fn take_named(
     };
     let address = address.called(config.url.as_deref());
     let method = request.method().clone();
-    let (incoming, whole) = match incoming::read(request, config.body_limit()).await {
+    let (incoming, whole) = match incoming::read(request, config.body_limit(), &inner.bodies).await {
         Ok(incoming) => (incoming, true),
         Err(NoBody::TooLarge(headers)) => {
             let body = axum::body::Bytes::new();
-            (Incoming { method, headers, body }, false)
+            let incoming = Incoming {
+                method,
+                headers,
+                body,
+                _share: None,
+            };
+            (incoming, false)
         }
         Err(NoBody::TooSlow) => return answer::too_slow().into_response(),
+        Err(NoBody::NoRoom) => return answer::no_room().into_response(),
         Err(NoBody::Broken) => return answer::broken().into_response(),
     };
     let delivery = delivery(config, &address, &incoming, params);
@@ -329,6 +337,7 @@ fn delivery(
         from: address.from.clone(),
         authentication: config.authentication.name().to_owned(),
         source_id: None,
+        proof: None,
         replay_of: None,
         fate: Fate::Filtered,
     }

@@ -239,7 +239,7 @@ impl State {
             },
             _ => Verified {
                 id: old.source_id.clone(),
-                signed_at: None,
+                ..Verified::default()
             },
         };
         let was_refused = matches!(old.fate, Fate::Refused { .. });

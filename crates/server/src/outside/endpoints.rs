@@ -2,13 +2,14 @@
 //!
 //! Made anew when something was deployed, by the first request after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::Method;
 use bowline_flow::plan::{CallbackEndpoint, Trigger};
 use bowline_host::Active;
-use bowline_webhooks::{CallbackConfig, Endpoint, KIND, Table};
+use bowline_webhooks::{CallbackConfig, Endpoint, KIND, Table, check_callback_path, check_path};
 use serde_json::Value;
 use tokio::sync::watch::Receiver;
 
@@ -27,7 +28,7 @@ pub(super) struct Webhook {
 
 /// A named callback endpoint.
 pub(super) struct Callback {
-    /// A workflow that shares it; its settings are those of the process.
+    /// A workflow that shares it; its settings are those of its organization.
     pub(super) active: Active,
     pub(super) named: CallbackEndpoint,
     /// `callback:<name>`.
@@ -118,7 +119,7 @@ impl Endpoints {
 fn build(from: Arc<Vec<Active>>) -> Built {
     let mut table = Table::default();
     let mut all = Vec::new();
-    let mut channels = BTreeSet::new();
+    let mut channels = BTreeMap::new();
     for active in from.iter() {
         for trigger in active.plan.triggers.iter().filter(|trigger| trigger.kind == KIND) {
             let webhook = Arc::new(webhook(active, trigger));
@@ -135,8 +136,20 @@ fn build(from: Arc<Vec<Active>>) -> Built {
         }
         for (name, named) in &active.plan.callbacks {
             // Workflows of a folder share them.
-            if !channels.insert((Arc::clone(&active.organization), name.clone())) {
-                continue;
+            match channels.entry((Arc::clone(&active.organization), name.clone())) {
+                Entry::Vacant(free) => drop(free.insert(all.len())),
+                Entry::Occupied(first) => {
+                    if let Some((_, Target::Callback(first), problems)) = all.get_mut(*first.get())
+                        && settings(&first.named) != settings(named)
+                    {
+                        problems.push(format!(
+                            "the workflows {} and {} declare callbacks.{name} with different settings; those of {} count. \
+                             Deploy both with the same ones",
+                            first.active.workflow, active.workflow, first.active.workflow
+                        ));
+                    }
+                    continue;
+                }
             }
             let callback = Arc::new(callback(active, name, named));
             let methods = match &callback.config {
@@ -169,7 +182,9 @@ fn webhook(active: &Active, trigger: &Trigger) -> Webhook {
     let endpoint = config.and_then(|config| Endpoint::new(&config));
     let path = match &endpoint {
         Ok(endpoint) => endpoint.config.path.clone(),
-        Err(_) => written_path(&trigger.config.source()).unwrap_or_default(),
+        Err(_) => written_path(&trigger.config.source())
+            .filter(|path| check_path(path).is_ok())
+            .unwrap_or_default(),
     };
     Webhook {
         id: format!("{}:{}", active.workflow, trigger.id),
@@ -178,6 +193,24 @@ fn webhook(active: &Active, trigger: &Trigger) -> Webhook {
         path,
         endpoint,
     }
+}
+
+/// What makes two declarations of a callback endpoint the same.
+fn settings(named: &CallbackEndpoint) -> Vec<(&'static str, Value)> {
+    let mut all = vec![
+        ("config", named.config.source()),
+        ("correlate", named.correlate.source()),
+    ];
+    if let Some(success) = &named.success {
+        all.push(("success", success.source()));
+    }
+    if let Some(failure) = &named.failure {
+        all.push(("error", failure.error.source()));
+        if let Some(message) = &failure.message {
+            all.push(("message", message.source()));
+        }
+    }
+    all
 }
 
 fn callback(active: &Active, name: &str, named: &CallbackEndpoint) -> Callback {
@@ -192,7 +225,9 @@ fn callback(active: &Active, name: &str, named: &CallbackEndpoint) -> Callback {
         });
     let path = match &config {
         Ok(config) => config.path(name),
-        Err(_) => written_path(&named.config.source()).unwrap_or_else(|| format!("/callbacks/{name}")),
+        Err(_) => written_path(&named.config.source())
+            .filter(|path| check_callback_path(path).is_ok())
+            .unwrap_or_else(|| format!("/callbacks/{name}")),
     };
     Callback {
         active: active.clone(),

@@ -5,9 +5,10 @@
 //! | `inbox` | organization, endpoint, delivery | a [`Delivery`] that was taken |
 //! | `inbox-refused` | the same | one that was refused: few, and their bodies small |
 //! | `inbox-source` | organization, endpoint, the sender's id | the [`First`] delivery of that id |
+//! | `inbox-signed` | organization, endpoint, hash of what was signed | the [`First`] delivery that was signed so |
 //!
-//! A delivery is written in the commit of its execution's start. The entry of the sender's id is *added*, so a second
-//! delivery of the same id cannot start anything, whatever comes between.
+//! A delivery is written in the commit of its execution's start. The entries of the sender's id and of what was signed
+//! are *added*, so a second delivery of the same cannot start anything, whatever comes between.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tokio::sync::Mutex;
 pub(super) const TAKEN: &str = "inbox";
 pub(super) const REFUSED: &str = "inbox-refused";
 pub(super) const SOURCE: &str = "inbox-source";
+pub(super) const SIGNED: &str = "inbox-signed";
 
 /// So many refused deliveries are kept of an endpoint; older ones go.
 const MOST_REFUSED: usize = 100;
@@ -53,23 +55,33 @@ pub(super) fn bytes_of(value: &impl Serialize) -> Result<Bytes, HostError> {
 pub(super) fn taken(organization: &str, endpoint: &str, delivery: &Delivery) -> Result<Vec<EntryWrite>, HostError> {
     let place = key(&[organization, endpoint, &delivery.id]);
     let mut writes = vec![EntryWrite::Put(Entry::new(TAKEN, place, bytes_of(delivery)?))];
-    if let Some(id) = &delivery.source_id {
+    // One that is played again is meant to be done again, so what it is known by does not stand in its way.
+    if delivery.replay_of.is_none() {
         let execution = match &delivery.fate {
             bowline_webhooks::Fate::Started { execution, .. } => Some(execution.clone()),
             _ => None,
         };
-        let first = First {
+        let first = bytes_of(&First {
             delivery: delivery.id.clone(),
             execution,
-        };
-        let place = key(&[organization, endpoint, id]);
-        writes.push(EntryWrite::Add(Entry::new(SOURCE, place, bytes_of(&first)?)));
+        })?;
+        for (space, known) in known_by(delivery) {
+            let place = key(&[organization, endpoint, known]);
+            writes.push(EntryWrite::Add(Entry::new(space, place, first.clone())));
+        }
     }
     if let KeptBody::Blob(blob) = &delivery.body {
         let place = key(&[blob.id.as_str(), organization, endpoint, &delivery.id]);
         writes.push(EntryWrite::Put(Entry::new(KEPT_BLOBS, place, Bytes::new())));
     }
     Ok(writes)
+}
+
+/// By what a second delivery is known.
+fn known_by(delivery: &Delivery) -> impl Iterator<Item = (&'static str, &str)> {
+    let id = delivery.source_id.as_deref().map(|id| (SOURCE, id));
+    id.into_iter()
+        .chain(delivery.proof.as_deref().map(|proof| (SIGNED, proof)))
 }
 
 /// What is forgotten with a delivery.
@@ -80,8 +92,8 @@ pub(super) fn forgotten(organization: &str, endpoint: &str, delivery: &Delivery)
     };
     let mut writes = vec![remove(TAKEN, key(&[organization, endpoint, &delivery.id]))];
     // One that was played again has the sender's id of the first, which is that one's to forget.
-    if let (Some(id), None) = (&delivery.source_id, &delivery.replay_of) {
-        writes.push(remove(SOURCE, key(&[organization, endpoint, id])));
+    if delivery.replay_of.is_none() {
+        writes.extend(known_by(delivery).map(|(space, known)| remove(space, key(&[organization, endpoint, known]))));
     }
     if let KeptBody::Blob(blob) = &delivery.body {
         writes.push(remove(
@@ -150,15 +162,25 @@ pub(super) async fn read<T: Send + 'static>(
     Ok(done?)
 }
 
-/// The first delivery of a sender's id.
+/// The first delivery of what this one is known by.
 pub(super) async fn first(
     host: &Host,
     organization: &str,
     endpoint: &str,
-    id: &str,
+    delivery: &Delivery,
 ) -> Result<Option<First>, HostError> {
-    let place = key(&[organization, endpoint, id]);
-    let found = read(host, move |store| store.entry(SOURCE, &place)).await?;
+    let places: Vec<_> = known_by(delivery)
+        .map(|(space, known)| (space, key(&[organization, endpoint, known])))
+        .collect();
+    let found = read(host, move |store| {
+        for (space, place) in &places {
+            if let Some(value) = store.entry(space, place)? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    })
+    .await?;
     Ok(found.and_then(|value| serde_json::from_slice(&value).ok()))
 }
 

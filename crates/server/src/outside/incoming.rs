@@ -1,10 +1,12 @@
 //! A request from outside as it comes in: where it went, from where, and its body within bounds.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, HOST};
 use axum::http::{HeaderMap, Method};
 use futures_util::StreamExt;
@@ -32,7 +34,7 @@ pub(super) struct Address {
 impl Address {
     /// The address of a request. What the client says in `Forwarded` headers is not believed: a signature over an
     /// address is only worth something where the address is ours to say.
-    pub(super) fn of(request: &Request, public_url: Option<&str>) -> Self {
+    pub(super) fn of(request: &Request, from: Option<IpAddr>, public_url: Option<&str>) -> Self {
         let uri = request.uri();
         let path_and_query = uri
             .path_and_query()
@@ -48,10 +50,7 @@ impl Address {
             url: format!("{origin}{path_and_query}"),
             path: uri.path().to_owned(),
             path_and_query,
-            from: request
-                .extensions()
-                .get::<ConnectInfo<SocketAddr>>()
-                .map(|ConnectInfo(from)| from.ip().to_string()),
+            from: from.map(|from| from.to_string()),
             at: jiff::Timestamp::now().as_millisecond(),
         }
     }
@@ -72,11 +71,65 @@ impl Address {
     }
 }
 
+/// A body may have so many bytes without a share of the budget: what is small comes through when others have used it up.
+const FREE: u64 = 16 << 10;
+
+/// Bytes that bodies may have in memory together, while nobody knows yet whether their senders may send.
+#[derive(Clone)]
+pub(super) struct Budget(Arc<AtomicU64>);
+
+impl Budget {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(bytes)))
+    }
+
+    fn share(&self) -> Share {
+        Share {
+            budget: self.clone(),
+            bytes: 0,
+            taken: 0,
+        }
+    }
+}
+
+/// What one body has of the budget, until this is dropped.
+pub(super) struct Share {
+    budget: Budget,
+    /// Of the body.
+    bytes: u64,
+    /// Of the budget.
+    taken: u64,
+}
+
+impl Share {
+    /// Takes as much as `more` bytes of body need; false where there is not so much left.
+    fn grow(&mut self, more: u64) -> bool {
+        let bytes = self.bytes + more;
+        let wanted = bytes.saturating_sub(FREE) - self.taken;
+        let left = &self.budget.0;
+        let take = |left: u64| left.checked_sub(wanted);
+        if left.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_err() {
+            return false;
+        }
+        self.bytes = bytes;
+        self.taken += wanted;
+        true
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.0.fetch_add(self.taken, Ordering::AcqRel);
+    }
+}
+
 /// A request whose body is here.
 pub(super) struct Incoming {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// What the body has of the budget. None where there is no body.
+    pub(super) _share: Option<Share>,
 }
 
 /// Why a body is not here.
@@ -87,10 +140,13 @@ pub(super) enum NoBody {
     TooSlow,
     /// The sender went away.
     Broken,
+    /// Bodies of others take all the room there is.
+    NoRoom,
 }
 
 /// Reads the body of a request, `limit` bytes at most.
-pub(super) async fn read(request: Request, limit: u64) -> Result<Incoming, NoBody> {
+pub(super) async fn read(request: Request, limit: u64, budget: &Budget) -> Result<Incoming, NoBody> {
+    let mut share = budget.share();
     let (parts, body) = request.into_parts();
     let announced = parts
         .headers
@@ -100,13 +156,14 @@ pub(super) async fn read(request: Request, limit: u64) -> Result<Incoming, NoBod
         drain(body.into_data_stream(), 0).await;
         Ok(None)
     } else {
-        gather(body, limit).await
+        gather(body, limit, &mut share).await
     };
     match gathered {
         Ok(Some(body)) => Ok(Incoming {
             method: parts.method,
             headers: parts.headers,
             body,
+            _share: Some(share),
         }),
         Ok(None) => Err(NoBody::TooLarge(parts.headers)),
         Err(why) => Err(why),
@@ -114,7 +171,7 @@ pub(super) async fn read(request: Request, limit: u64) -> Result<Incoming, NoBod
 }
 
 /// None where there is more than the limit.
-async fn gather(body: Body, limit: u64) -> Result<Option<Bytes>, NoBody> {
+async fn gather(body: Body, limit: u64, share: &mut Share) -> Result<Option<Bytes>, NoBody> {
     let mut stream = body.into_data_stream();
     let gathering = async {
         let mut first = Bytes::new();
@@ -124,6 +181,9 @@ async fn gather(body: Body, limit: u64) -> Result<Option<Bytes>, NoBody> {
             let length = first.len().max(all.len()) as u64;
             if length + piece.len() as u64 > limit {
                 return Ok(None);
+            }
+            if !share.grow(piece.len() as u64) {
+                return Err(NoBody::NoRoom);
             }
             // Most bodies come in one piece, which then need not be copied.
             if length == 0 {
@@ -160,4 +220,31 @@ async fn drain(mut stream: axum::body::BodyDataStream, before: u64) {
     };
     // Whoever is slow with what nobody wants is left alone with it.
     let _ended = tokio::time::timeout(Duration::from_secs(2), draining).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(bytes: u64) -> Request {
+        Request::new(Body::from(vec![b'x'; bytes as usize]))
+    }
+
+    #[tokio::test]
+    async fn bodies_share_a_budget_and_small_ones_need_none() {
+        let budget = Budget::new(10_000);
+        let first = read(request(FREE + 6_000), 1 << 20, &budget).await.ok().unwrap();
+        let second = read(request(FREE + 6_000), 1 << 20, &budget).await;
+        assert!(matches!(second, Err(NoBody::NoRoom)));
+        let small = read(request(FREE), 1 << 20, &budget).await;
+        assert!(small.is_ok());
+        drop(first);
+        let third = read(request(FREE + 10_000), 1 << 20, &budget).await;
+        assert!(third.is_ok());
+        drop(third);
+        // One that is refused for its size gives back what it had.
+        let large = read(request(FREE + 9_000), FREE + 8_000, &budget).await;
+        assert!(matches!(large, Err(NoBody::TooLarge(_))));
+        assert_eq!(budget.0.load(Ordering::Acquire), 10_000);
+    }
 }

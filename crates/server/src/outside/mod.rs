@@ -16,6 +16,7 @@ mod prune;
 mod webhook;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Request, State as Shared};
@@ -26,11 +27,11 @@ use bowline_host::{DEFAULT_ORGANIZATION, Host};
 pub use self::desk::{DeliverySummary, DeliveryView, EndpointView, KeptBodyView, Replay, Replayed};
 use self::endpoints::{Endpoints, Target};
 use self::inbox::Quarantine;
-use self::incoming::Address;
+use self::incoming::{Address, Budget};
 use crate::config::Config;
 use crate::guard::Routes;
 use crate::problem::Problem;
-use crate::{App, ServeError};
+use crate::{App, ServeError, Stop, guard, shaped};
 
 /// What this part keeps.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ struct Inner {
     tokens: TokenKey,
     quarantine: Quarantine,
     counts: Mutex<BTreeMap<Count, u64>>,
+    bodies: Budget,
+    stop: Stop,
 }
 
 /// Requests of one endpoint that had one outcome.
@@ -61,7 +64,7 @@ impl State {
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn new(config: &Config, host: &Host) -> Result<Self, ServeError> {
+    pub fn new(config: &Config, host: &Host, stop: &Stop) -> Result<Self, ServeError> {
         let key = host
             .store()
             .token_key()
@@ -76,6 +79,8 @@ impl State {
             tokens: TokenKey::new(key),
             quarantine: Quarantine::default(),
             counts: Mutex::default(),
+            bodies: Budget::new(config.connections.body_bytes),
+            stop: stop.clone(),
         }));
         prune::spawn(&state.0);
         Ok(state)
@@ -107,11 +112,22 @@ pub fn routes() -> Routes {
 
 /// What answers where no route is.
 pub async fn fallback(Shared(app): Shared<App>, request: Request) -> Response {
-    let inner = &app.outside.0;
+    // Whatever a sender or a workflow says stands at the address of the inspector.
+    let from = guard::sender(&app, &request);
+    shaped::sandboxed(lead(&app.outside.0, from, request).await)
+}
+
+async fn lead(inner: &Arc<Inner>, from: Option<IpAddr>, request: Request) -> Response {
     let (organization, path) = split(request.uri().path());
     let (organization, path) = (organization.to_owned(), path.to_owned());
+    let address = Address::of(&request, from, inner.public_url.as_deref());
+    // Before the endpoints: no path of a workflow may catch what is meant for another's wait.
+    if let Some(token) = path.strip_prefix("/callbacks/")
+        && is_token(token)
+    {
+        return callback::take_token(inner, token, address, request).await;
+    }
     let built = inner.endpoints.current();
-    let address = Address::of(&request, inner.public_url.as_deref());
     match built.find(&organization, &path, request.method()) {
         endpoints::Found::Webhook(webhook, params) => webhook::take(inner, &webhook, params, address, request).await,
         endpoints::Found::Callback(endpoint, params) => {
@@ -130,6 +146,11 @@ pub async fn fallback(Shared(app): Shared<App>, request: Request) -> Response {
             _ => Problem::not_found("path.not-found", "nothing is at this path").into_response(),
         },
     }
+}
+
+/// Whether a text has the form of a token; no endpoint has a path of it.
+fn is_token(text: &str) -> bool {
+    text.starts_with(bowline_webhooks::TOKEN_PREFIX) && !text.contains('/')
 }
 
 /// The organization that a path names, and the rest of it.

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method};
+use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use bowline_flow::plan::Selected;
 use bowline_host::{ErrorKind, Host, HostError, Start};
 use bowline_webhooks::body::{self, BodyError};
 use bowline_webhooks::{
     Delivery, Endpoint, Fate, INLINE_BODY, KeptBody, Misfit, Reason, Received, Refusal, Respond, Verified,
-    kept_headers, kept_url, too_large,
+    kept_headers, kept_id, kept_url, too_large,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::endpoints::Webhook;
 use super::incoming::{self, Address, Incoming, NoBody};
 use super::{Inner, answer, inbox};
+use crate::api::executions::trace;
 use crate::problem::Problem;
 
 /// Why a delivery did not start anything.
@@ -77,13 +78,20 @@ pub(super) async fn take(
     let address = address.called(endpoint.config.url.as_deref());
     let limit = endpoint.config.body_limit();
     let method = request.method().clone();
-    let (incoming, whole) = match incoming::read(request, limit).await {
+    let (incoming, whole) = match incoming::read(request, limit, &inner.bodies).await {
         Ok(incoming) => (incoming, true),
         Err(NoBody::TooLarge(headers)) => {
             let body = Bytes::new();
-            (Incoming { method, headers, body }, false)
+            let incoming = Incoming {
+                method,
+                headers,
+                body,
+                _share: None,
+            };
+            (incoming, false)
         }
         Err(NoBody::TooSlow) => return answer::too_slow().into_response(),
+        Err(NoBody::NoRoom) => return answer::no_room().into_response(),
         Err(NoBody::Broken) => return answer::broken().into_response(),
     };
     let received = Received {
@@ -102,13 +110,17 @@ pub(super) async fn take(
     let mut delivery = delivery(endpoint, &address, &incoming, params);
     let taken = match verified {
         Ok(verified) => {
-            let trace = traceparent(&incoming.headers);
+            let trace = trace(&incoming.headers);
             start(inner, webhook, endpoint, &mut delivery, &incoming.body, verified, trace).await
         }
         Err(refusal) => Err(refusal.into()),
     };
     match taken {
-        Ok(taken) => respond(inner, webhook, endpoint, taken).await,
+        Ok(taken) => {
+            // What it was made of need not stay in memory while its sender waits.
+            drop((incoming, delivery));
+            respond(inner, webhook, endpoint, taken).await
+        }
         Err(Untaken::Refused(refusal)) => {
             inner.count(organization, &webhook.id, refusal.reason.name());
             tracing::info!(
@@ -186,15 +198,10 @@ pub(super) fn delivery(
         from: address.from.clone(),
         authentication: authentication.name().to_owned(),
         source_id: None,
+        proof: None,
         replay_of: None,
         fate: Fate::Filtered,
     }
-}
-
-/// The W3C trace that a sender says its request belongs to.
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
-    (text.len() <= 256).then(|| text.to_owned())
 }
 
 /// Starts the execution of a verified delivery, once, and keeps the delivery in the same commit.
@@ -210,7 +217,8 @@ pub(super) async fn start(
     let host = &inner.host;
     let active = &webhook.active;
     let organization = &*active.organization;
-    delivery.source_id.clone_from(&verified.id);
+    delivery.source_id = verified.id.clone().map(kept_id);
+    delivery.proof.clone_from(&verified.proof);
     let content_type = delivery.header("content-type").map(ToOwned::to_owned);
     let value = match body::read(content_type.as_deref(), raw, Some(host.blobs())).await {
         Ok(value) => value,
@@ -225,8 +233,8 @@ pub(super) async fn start(
         Selected::Start { input, key } => (Some(input), key),
         Selected::Filtered => (None, None),
     };
-    if key.is_some() && delivery.replay_of.is_none() {
-        delivery.source_id = key;
+    if let (Some(key), None) = (key, &delivery.replay_of) {
+        delivery.source_id = Some(kept_id(key));
     }
     delivery.body = inbox::keep_body(host, raw, content_type.as_deref()).await?;
     let execution = Uuid::now_v7().to_string();
@@ -238,11 +246,7 @@ pub(super) async fn start(
         },
         None => Fate::Filtered,
     };
-    let mut with = inbox::taken(organization, &webhook.id, delivery)?;
-    if delivery.replay_of.is_some() {
-        // It is meant to be done again, so the sender's id does not stand in its way.
-        with.retain(|write| write.place().0 != inbox::SOURCE);
-    }
+    let with = inbox::taken(organization, &webhook.id, delivery)?;
     let done = match input {
         None => host.engine().record(Vec::new(), with).await.map_err(HostError::from),
         Some(input) => {
@@ -277,11 +281,10 @@ fn not_kept(error: &bowline_core::BlobError) -> HostError {
     )
 }
 
-/// What the first delivery of this sender's id led to.
+/// What the first delivery of what this one is known by led to.
 async fn again(inner: &Inner, webhook: &Webhook, delivery: &Delivery) -> Result<Taken, Untaken> {
     let organization = &*webhook.active.organization;
-    let id = delivery.source_id.as_deref().unwrap_or_default();
-    let first = inbox::first(&inner.host, organization, &webhook.id, id).await?;
+    let first = inbox::first(&inner.host, organization, &webhook.id, delivery).await?;
     match first {
         Some(inbox::First {
             delivery,
@@ -368,7 +371,12 @@ async fn respond(inner: &Inner, webhook: &Webhook, endpoint: &Endpoint, taken: T
         return answer::accepted(&execution, &delivery);
     }
     let waits_for_end = endpoint.config.respond == Respond::Result;
-    match wait(&inner.host, organization, &execution, limit, waits_for_end).await {
+    let ended = tokio::select! {
+        ended = wait(&inner.host, organization, &execution, limit, waits_for_end) => ended,
+        // The server ends, and who waits is not left without an answer.
+        () = inner.stop.stopped() => None,
+    };
+    match ended {
         Some(ended) => answer::ended(ended),
         // It was taken durably, whatever keeps us from waiting.
         None => answer::accepted(&execution, &delivery),

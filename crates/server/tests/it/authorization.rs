@@ -1,8 +1,12 @@
 //! Every route × role × organization × kind of credentials, as the OpenAPI document says. A route that says nothing fails.
 
+use std::time::Duration;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use bowline_access::{Audit, MadeKey, NewKey, Role, Scope};
+use bowline_connector::Millis;
+use bowline_host::Start;
 use bowline_server::{Config, Server, Stop};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -10,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::running::{Answer, Running, folder, host};
+use crate::running::{Answer, LONG, Running, folder, host};
 
 /// An operation of the document.
 #[derive(Debug)]
@@ -402,4 +406,113 @@ async fn keys_do_not_grow() {
     ask(json!({ "name": "a", "role": "viewer", "expiresIn": "1d", "expiresAt": "2100-01-01T00:00:00Z" }))
         .await
         .is(400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_hold_of_a_key_that_may_do_more() {
+    let server = Running::new().await;
+    let above = key(&server, "default", Role::Admin, Some(Scope::ALL.to_vec())).await;
+    let usual = key(&server, "default", Role::Admin, None).await;
+    let keys = key(&server, "default", Role::Admin, Some(vec![Scope::Keys])).await;
+    let send = async |method: Method, of: &str, what: &str, by: &str| {
+        let path = format!("/api/v1/keys/{of}{what}");
+        Answer::of(
+            server
+                .request(method, &path)
+                .header("authorization", format!("Bearer {by}")),
+        )
+        .await
+    };
+    for (of, by) in [(&above, &usual), (&above, &keys), (&usual, &keys)] {
+        for (method, what) in [(Method::POST, "/rotate"), (Method::DELETE, "")] {
+            let refused = send(method, &of.key.id, what, &by.text).await;
+            refused.is_problem(403, "access.forbidden");
+            assert!(!refused.text.contains("bwk_"), "{}", refused.text);
+        }
+    }
+    send(Method::POST, &keys.key.id, "/rotate", &usual.text).await.is(200);
+    send(Method::POST, &usual.key.id, "/rotate", &above.text).await.is(200);
+    send(Method::POST, &above.key.id, "/rotate", &above.text).await.is(200);
+    send(Method::DELETE, &usual.key.id, "", &above.text).await.is(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_what_lets_its_reader_in() {
+    let mut config = Config::default();
+    config.events.heartbeat = Millis(Duration::from_millis(20));
+    let server = Running::with(config).await;
+    let reader = key(&server, "default", Role::Viewer, None).await;
+    let started = server
+        .host
+        .start("default", Start::new("patient", json!({})))
+        .await
+        .unwrap();
+    let mut streams = Vec::new();
+    for path in [
+        "/api/v1/executions/events".to_owned(),
+        format!("/api/v1/executions/{}/events", started.id),
+        "/ui/live/executions".to_owned(),
+    ] {
+        let request = server.request(Method::GET, &path);
+        let stream = request
+            .header("authorization", format!("Bearer {}", reader.text))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(stream.status(), 200, "{path}");
+        streams.push(stream);
+    }
+    let note = Audit::command("default", "test", "", Value::Null);
+    server
+        .app
+        .guard
+        .access
+        .revoke_key("default", &reader.key.id, note)
+        .await
+        .unwrap();
+    for stream in streams {
+        tokio::time::timeout(LONG, stream.text()).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn approvals_are_decided_with_their_own_scope() {
+    let server = Running::new().await;
+    let asked = server.start("asks", json!({ "name": "ada" })).await;
+    server
+        .until(&format!("/api/v1/approvals?execution={asked}"), |page| {
+            page["items"][0].is_object()
+        })
+        .await;
+    let open = "/api/v1/callbacks?tokens=true";
+    let token = server.get(open).await.body["items"][0]["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let few = key(&server, "default", Role::Operator, Some(vec![Scope::Callbacks])).await;
+    let send = async |method: Method, path: &str, body: Value, by: &str| {
+        let request = server
+            .request(method, path)
+            .header("authorization", format!("Bearer {by}"));
+        Answer::of(if body.is_null() { request } else { request.json(&body) }).await
+    };
+    let listed = send(Method::GET, open, Value::Null, &few.text).await;
+    assert!(listed.is(200).body["items"][0]["token"].is_null(), "{}", listed.text);
+    let body = json!({ "approved": true });
+    let answers = [
+        json!({ "execution": asked, "path": "boss", "body": body }),
+        json!({ "execution": asked, "path": "later", "body": body }),
+        json!({ "token": token, "body": body }),
+    ];
+    for answer in answers {
+        send(Method::POST, "/api/v1/callbacks", answer, &few.text)
+            .await
+            .is_problem(403, "access.forbidden");
+    }
+    let both = vec![Scope::Callbacks, Scope::Approvals];
+    let both = key(&server, "default", Role::Operator, Some(both)).await;
+    let answer = json!({ "token": token, "body": body });
+    send(Method::POST, "/api/v1/callbacks", answer, &both.text)
+        .await
+        .is(200);
 }

@@ -77,7 +77,7 @@ async fn a_client_that_takes_nothing_is_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_has_only_so_many_connections() {
     let mut config = Config::default();
-    config.connections.per_address = 2;
+    config.connections.per_address = Some(2);
     let server = Running::with(config).await;
     let mut first = TcpStream::connect(server.address).await.unwrap();
     let mut second = TcpStream::connect(server.address).await.unwrap();

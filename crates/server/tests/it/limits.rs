@@ -127,6 +127,17 @@ async fn an_address_that_asks_too_often_or_guesses_is_told_to_wait() {
         statuses.starts_with(&[401, 401, 401]) && statuses.contains(&429),
         "{statuses:?}"
     );
+    // Others behind the same address are not shut out by it.
+    ask(&good.text).await.is(200);
+    let login = async |text: &str| {
+        let request = server.request(Method::POST, "/ui/login");
+        Answer::of(request.form(&[("key", text)])).await.status.as_u16()
+    };
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        statuses.push(login(&wrong).await);
+    }
+    assert!(statuses.contains(&429) && !statuses.contains(&200), "{statuses:?}");
 
     let mut config = Config::default();
     config.limits.address_rate = 1;

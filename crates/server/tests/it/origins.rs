@@ -5,6 +5,8 @@ use bowline_server::guard::session;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::authorization::key;
 use crate::running::{Answer, Running};
@@ -23,6 +25,16 @@ async fn with(server: &Running, method: Method, headers: &[(&str, &str)]) -> Ans
         request
     })
     .await
+}
+
+/// What a request of HTTP/1.0 is answered with.
+async fn old(server: &Running) -> String {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("GET {EXECUTIONS} HTTP/1.0\r\nHost: {}\r\n\r\n", server.address);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,6 +62,21 @@ async fn without_keys_only_this_machine_is_let_in() {
         .await
         .is(403);
     with(&server, Method::GET, &[("host", "evil.test")]).await.is(401);
+    // A link somewhere that leads to a page here.
+    let link = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+    ];
+    for (path, status) in [("/ui/executions", 200), (EXECUTIONS, 403)] {
+        let request = server.request(Method::GET, path);
+        let request = link
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value));
+        Answer::of(request).await.is(status);
+    }
+    // A proxy on this machine that says nothing of itself.
+    assert!(old(&server).await.starts_with("HTTP/1.0 401"));
     // An old cookie does no harm.
     let cookie = format!("bowline_session={}", "0".repeat(64));
     with(&server, Method::GET, &[("cookie", &cookie)]).await.is(200);

@@ -181,3 +181,71 @@ async fn a_named_endpoint_refuses_what_is_not_proven() {
         .await
         .is(404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_path_of_a_workflow_catches_a_token() {
+    let world = world().await;
+    let catcher = |path: &str| {
+        format!(
+            "
+name: catcher
+triggers:
+  - {{ type: webhook-trigger, config: {{ path: \"{path}\", authentication: {{ type: none }} }} }}
+steps:
+  - set: {{ done: true }}
+"
+        )
+    };
+    for path in ["/{a}/{b}", "/{*all}", "/callbacks/{token}"] {
+        // What is deployed all the same takes nothing.
+        world.deploy("default", "catcher", &catcher(path)).await;
+        let id = start(&world, path).await;
+        let path = format!("/callbacks/{}", token(&world, &id).await);
+        let told = Answer::of(world.post(&path).json(&json!({ "value": 7 }))).await;
+        assert_eq!(told.is(200).body["outcome"], "accepted");
+        assert_eq!(world.output("default", &id).await["value"], 7);
+        let elsewhere = Answer::of(world.post("/some/where").body("{}")).await;
+        elsewhere.is_problem(404, "path.not-found");
+    }
+    let list = world.get("/api/v1/webhooks").await;
+    assert!(
+        list.is(200).text.contains("takes") || list.text.contains("the server's own"),
+        "{}",
+        list.text
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_settings_of_one_endpoint_are_told() {
+    let world = world().await;
+    let file = |name: &str, text: &str| (format!("{name}.yaml"), text.trim_start().to_owned());
+    let deploy = |name: &'static str, shared: String| {
+        let files = vec![file("bowline", &shared), file(name, &CALLS.replace("calls", name))];
+        let deploy = bowline_host::Deploy {
+            files,
+            ..bowline_host::Deploy::default()
+        };
+        world.host.deploy("acme", deploy)
+    };
+    let problems = || async {
+        let all = world.app.outside.endpoints("acme");
+        all.iter()
+            .find(|one| one.id == "callback:valuation")
+            .unwrap()
+            .problems
+            .clone()
+    };
+    deploy("one", SHARED.to_owned()).await.unwrap();
+    deploy("two", SHARED.to_owned()).await.unwrap();
+    assert!(
+        !problems()
+            .await
+            .iter()
+            .any(|problem| problem.contains("different settings"))
+    );
+    deploy("two", SHARED.replace("${env.VALUATION}", "${env.OTHER}"))
+        .await
+        .unwrap();
+    let told = problems().await;
+    assert!(told.iter().any(|problem| problem.contains("one and two")), "{told:?}");
+}

@@ -72,6 +72,9 @@ async fn an_approval_is_decided_by_its_form_only() {
     assert!(unfit.text.contains("limit"), "{}", unfit.text);
     let json = Answer::of(world.post(&path).json(&json!({ "approved": true }))).await;
     json.is_problem(422, "approval.form");
+    let by_hand = json!({ "execution": id, "path": "boss", "body": { "approved": true } });
+    let by_hand = Answer::of(world.post("/api/v1/callbacks").json(&by_hand)).await;
+    by_hand.is_problem(422, "approval.form");
 
     let decided = send(&[
         ("bowline-form", "1"),

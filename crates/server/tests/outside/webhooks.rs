@@ -3,7 +3,7 @@
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 
-use crate::world::{Answer, World, hmac};
+use crate::world::{Answer, World, hmac, now};
 
 const ORDERS: &str = "
 name: order-created
@@ -215,7 +215,120 @@ output: \"${{input.n + 1}}\"
     assert!(send("/webhooks/long").await.is(202).body["execution"].is_string());
     let bad = send("/webhooks/bad").await;
     bad.is_problem(500, "execution.failed");
-    assert!(bad.text.contains("no.good"), "{}", bad.text);
+    // Why is nobody's business who can only send: it may be an address or a row of a table.
+    assert!(
+        !bad.text.contains("no.good") && !bad.text.contains("it is not"),
+        "{}",
+        bad.text
+    );
+    let execution = bad.headers["bowline-execution"].to_str().unwrap();
+    assert!(bad.text.contains(execution), "{}", bad.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_when_the_server_stops_is_answered() {
+    let workflow = "
+name: long
+triggers:
+  - { type: webhook-trigger, config: { path: /webhooks/long, authentication: { type: none }, respond: result, wait: 1h } }
+steps:
+  - { id: word, waitFor: { signal: word } }
+";
+    let world = World::new(&[("long", workflow)], &[]).await;
+    let sent = tokio::spawn(Answer::of(world.post("/webhooks/long").json(&json!({}))));
+    let mut list = world.host.feed().list("default");
+    while world.executions("default").await.is_empty() {
+        list.changed().await;
+    }
+    let world = world.restart(&[]).await;
+    let answer = sent.await.unwrap();
+    assert_eq!(answer.is(202).execution(), world.executions("default").await[0].id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_request_counts_once_under_whatever_id() {
+    let workflow = |name: &str, more: &str| {
+        format!(
+            "
+name: {name}
+triggers:
+  - type: webhook-trigger
+    config:
+      path: /webhooks/{name}
+      authentication: {{ type: signature, secret: \"${{env.WEBHOOK_SECRET}}\", {more} }}
+steps:
+  - set: {{ done: true }}
+"
+        )
+    };
+    let world = World::new(
+        &[
+            ("timed", &workflow("timed", "timestampHeader: X-Time")),
+            ("github", &workflow("github", "scheme: github")),
+            ("by-id", &workflow("by-id", "scheme: github, knownBy: id")),
+        ],
+        &[("WEBHOOK_SECRET", SECRET)],
+    )
+    .await;
+    let time = now(0).to_string();
+    let timed = |id: &'static str| {
+        let request = world.post("/webhooks/timed").body("{}").header("X-Time", &time);
+        let request = request.header("X-Webhook-Signature", hmac(SECRET, format!("{time}.{{}}").as_bytes()));
+        Answer::of(if id.is_empty() {
+            request
+        } else {
+            request.header("Idempotency-Key", id)
+        })
+    };
+    let github = |path: &'static str, id: &'static str| {
+        let request = world.post(path).body("{}").header("X-GitHub-Delivery", id);
+        Answer::of(request.header("X-Hub-Signature-256", format!("sha256={}", hmac(SECRET, b"{}"))))
+    };
+    let first = timed("a").await;
+    for id in ["a", "b", ""] {
+        assert_eq!(timed(id).await.is(202).body, first.body, "{id}");
+    }
+    let first = github("/webhooks/github", "a").await;
+    assert_eq!(github("/webhooks/github", "b").await.is(202).body, first.body);
+    let first = github("/webhooks/by-id", "a").await;
+    assert_ne!(
+        github("/webhooks/by-id", "b").await.is(202).execution(),
+        first.execution()
+    );
+    assert_eq!(world.executions("default").await.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_no_page_of_the_inspector() {
+    let world = World::new(
+        &[(
+            "page",
+            "
+name: page
+triggers:
+  - { type: webhook-trigger, config: { path: /webhooks/page, method: GET, authentication: { type: none }, respond: step } }
+steps:
+  - respond:
+      headers: { content-type: text/html, set-cookie: bowline_session=mine, service-worker-allowed: / }
+      body: <script>fetch('/api/v1/keys')</script>
+",
+        )],
+        &[],
+    )
+    .await;
+    let page = world.get("/webhooks/page").await;
+    assert_eq!(page.is(200).headers["content-type"], "text/html");
+    assert_eq!(page.headers["content-security-policy"], "sandbox allow-forms");
+    for dropped in ["set-cookie", "service-worker-allowed"] {
+        assert!(!page.headers.contains_key(dropped), "{dropped}");
+    }
+    assert!(
+        world
+            .get("/nothing")
+            .await
+            .headers
+            .contains_key("content-security-policy")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

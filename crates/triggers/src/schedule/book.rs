@@ -120,6 +120,10 @@ impl Schedules {
         let live = self.live(organization, name);
         let is_new = {
             let _one = live.one.lock().await;
+            if live.stop.is_cancelled() {
+                // It was deleted in this very moment.
+                return Err(told(Trouble::Changed));
+            }
             let now = self.0.clock.now();
             match live.keeper.load().await.map_err(told)? {
                 Some((row, _)) if row.owner != Owner::Api && !row.gone => return Err(is_trigger(&row)),
@@ -168,14 +172,20 @@ impl Schedules {
         }
         let live = self.live(organization, name);
         let _one = live.one.lock().await;
-        live.stop.cancel();
-        let remove = |space: &'static str, key: String| EntryWrite::Remove {
-            space: space.into(),
-            key,
-        };
         // The row first: a ledger without one is nobody's, and a schedule with half a ledger would be somebody's.
-        let row = remove(row::SPACE, row::row_key(organization, name));
+        let row = EntryWrite::Remove {
+            space: row::SPACE.into(),
+            key: row::row_key(organization, name),
+        };
         self.0.place.record(vec![row]).await.map_err(told)?;
+        live.stop.cancel();
+        let forgotten = self.forget_ledger(organization, name).await;
+        // Whoever makes one of this name from now on begins anew.
+        held(&self.0.live).remove(&(organization.to_owned(), name.to_owned()));
+        forgotten.map_err(told)
+    }
+
+    async fn forget_ledger(&self, organization: &str, name: &str) -> Result<(), Trouble> {
         loop {
             let range = EntryRange {
                 space: ledger::SPACE.into(),
@@ -183,15 +193,16 @@ impl Schedules {
                 limit: 1000,
                 ..EntryRange::default()
             };
-            let fires = self.0.place.entries(range).await.map_err(told)?;
+            let fires = self.0.place.entries(range).await?;
             if fires.is_empty() {
-                break;
+                return Ok(());
             }
-            let fires = fires.into_iter().map(|(key, _)| remove(ledger::SPACE, key)).collect();
-            self.0.place.record(fires).await.map_err(told)?;
+            let fires = fires.into_iter().map(|(key, _)| EntryWrite::Remove {
+                space: ledger::SPACE.into(),
+                key,
+            });
+            self.0.place.record(fires.collect()).await?;
         }
-        held(&self.0.live).remove(&(organization.to_owned(), name.to_owned()));
-        Ok(())
     }
 
     /// Lets a schedule start nothing until it is told otherwise. What it has started goes on. Again: changes the note.

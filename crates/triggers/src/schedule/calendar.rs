@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 use super::config::{OneOrMany, ScheduleConfig};
 use super::cron::ZonedCron;
 
-/// How many times in a row may be left out by `exclude` before the schedule counts as never due.
-const EXCLUDED_IN_A_ROW: usize = 100_000;
+/// How many times in a row may be left out by `exclude`, whole minutes, hours and days counting as one, before the
+/// schedule counts as never due.
+const EXCLUDED_IN_A_ROW: usize = 1_000_000;
 
 /// When a schedule is due.
 #[derive(Clone, Debug)]
@@ -42,13 +43,13 @@ impl Calendar {
             ));
             TimeZone::UTC
         });
-        let mut crons = |texts: &[String]| -> Vec<ZonedCron> {
-            let read = texts.iter().map(|text| ZonedCron::parse(text, zone.clone()));
+        let mut crons = |texts: &[String], parse: fn(&str, TimeZone) -> Result<ZonedCron, String>| -> Vec<ZonedCron> {
+            let read = texts.iter().map(|text| parse(text, zone.clone()));
             read.filter_map(|cron| cron.map_err(|error| problems.push(error)).ok())
                 .collect()
         };
-        let cron = crons(config.cron.as_ref().map_or(&[], OneOrMany::all));
-        let exclude = crons(&config.exclude);
+        let cron = crons(config.cron.as_ref().map_or(&[], OneOrMany::all), ZonedCron::parse);
+        let exclude = crons(&config.exclude, ZonedCron::parse_exclusion);
         let mut moment = |field: &str, text: &str| {
             moment(text, &zone)
                 .map_err(|error| problems.push(format!("`{field}: {text}` {error}")))
@@ -121,10 +122,10 @@ impl Calendar {
             if self.end.is_some_and(|end| due > end) {
                 return None;
             }
-            if !self.excluded(due) {
-                return Some(due);
+            match self.excluded_until(due) {
+                None => return Some(due),
+                Some(until) => after = until,
             }
-            after = due;
         }
         None
     }
@@ -189,9 +190,11 @@ impl Calendar {
         [crons, every, at].into_iter().flatten().min()
     }
 
-    fn excluded(&self, due: i64) -> bool {
-        !self.exclude.is_empty()
-            && Timestamp::from_millisecond(due).is_ok_and(|due| self.exclude.iter().any(|cron| cron.matches(due)))
+    /// Where a time is left out, up to when everything is.
+    fn excluded_until(&self, due: i64) -> Option<i64> {
+        let at = Timestamp::from_millisecond(due).ok()?;
+        let until = self.exclude.iter().filter_map(|cron| cron.named_until(at)).max()?;
+        Some(until.as_millisecond().max(due))
     }
 }
 
@@ -280,6 +283,32 @@ mod tests {
         assert_eq!(
             texts(&calendar, "2026-12-23T00:00:00Z", 2),
             ["2026-12-23T08:00:00Z", "2026-12-28T08:00:00Z"]
+        );
+    }
+
+    #[test]
+    fn a_long_exclusion_ends() {
+        let weekdays = calendar(json!({"cron": "* * * * * *", "exclude": ["* * * * SAT,SUN"]}));
+        assert_eq!(
+            texts(&weekdays, "2026-11-20T23:59:57Z", 4),
+            [
+                "2026-11-20T23:59:58Z",
+                "2026-11-20T23:59:59Z",
+                "2026-11-23T00:00:00Z",
+                "2026-11-23T00:00:01Z"
+            ]
+        );
+        let hours = calendar(
+            json!({"every": "1s", "exclude": ["* 0-22 * * *", "30-59 * * * * *"], "timezone": "Asia/Kathmandu"}),
+        );
+        assert_eq!(
+            texts(&hours, "2026-11-20T18:14:29Z", 2),
+            ["2026-11-21T17:15:00Z", "2026-11-21T17:15:01Z"]
+        );
+        // Everything is left out.
+        assert_eq!(
+            calendar(json!({"every": "1h", "exclude": ["* * * * *"], "end": "2030-01-01T00:00:00Z"})).next(0),
+            None
         );
     }
 

@@ -59,6 +59,48 @@ impl ZonedCron {
         Ok(Self { cron, zone, every_hour })
     }
 
+    /// Reads an expression of what is left out: one of five fields means all seconds of its minutes.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub(crate) fn parse_exclusion(text: &str, zone: TimeZone) -> Result<Self, String> {
+        let fields = text.split_whitespace().count();
+        let whole = if fields == 5 {
+            format!("* {text}")
+        } else {
+            text.to_owned()
+        };
+        Self::parse(&whole, zone).map_err(|error| error.replace(&format!("`{whole}`"), &format!("`{text}`")))
+    }
+
+    /// Where the expression names a moment, the last second of the minute, hour or day that it names as a whole with it:
+    /// everything up to there is named too.
+    pub(crate) fn named_until(&self, at: Timestamp) -> Option<Timestamp> {
+        let local = self.zone.to_datetime(at);
+        if !self.cron.is_time_matching(&local).unwrap_or(false) {
+            return None;
+        }
+        let pattern = &self.cron.pattern;
+        let all = [
+            pattern.seconds.values().len() == 60,
+            pattern.minutes.values().len() == 60,
+            pattern.hours.values().len() == 24,
+        ];
+        let left = match all {
+            [true, true, true] => (23 - i64::from(local.hour())) * 3600 + (59 - i64::from(local.minute())) * 60,
+            [true, true, false] => (59 - i64::from(local.minute())) * 60,
+            [true, ..] => 0,
+            _ => return Some(at),
+        } + (59 - i64::from(local.second()));
+        // Where the clocks change in between, the civil time is not what was counted: then only the moment itself.
+        let until = at.checked_add(SignedDuration::from_secs(left)).ok()?;
+        Some(if self.zone.to_offset(until) == self.zone.to_offset(at) {
+            until
+        } else {
+            at
+        })
+    }
+
     /// In words, in English.
     pub(crate) fn describe(&self) -> String {
         self.cron.describe()

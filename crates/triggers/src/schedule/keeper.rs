@@ -16,7 +16,7 @@ use super::calendar::{self, Calendar};
 use super::config::Overlap;
 use super::decide::{self, Todo};
 use super::ledger::{self, By, Fate, Fire};
-use super::row::{self, Last, Paused, Row, Waiting};
+use super::row::{self, Last, Owner, Paused, Row, Waiting};
 use crate::place::{Begin, Place, Trouble};
 
 /// How many decisions in a row may find the row changed before somebody hears of it.
@@ -320,6 +320,10 @@ impl Keeper {
         bytes: Bytes,
         select: Option<&Select>,
     ) -> Result<Fire, Trouble> {
+        if select.is_none() && row.owner != Owner::Api {
+            // Only the trigger knows what to start with, and it does not run yet, or cannot.
+            return Err(Trouble::Later("the trigger of the workflow does not run".to_owned()));
+        }
         let now = self.clock.now();
         let id = waiting.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
         let values = self.values(&row, &waiting, now);

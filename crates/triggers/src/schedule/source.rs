@@ -53,7 +53,7 @@ impl ScheduleSource {
     }
 
     /// Makes the row say what the workflow says.
-    async fn adopt(&self, live: &Live, bound: &Bound) -> Result<(), Trouble> {
+    async fn adopt(&self, live: &Live, bound: &Arc<Bound>) -> Result<(), Trouble> {
         let config = ScheduleConfig::read(&bound.config).map_err(Trouble::Refused)?;
         Calendar::read(&config).map_err(|all| Trouble::Refused(all.join("; ")))?;
         let _one = live.one().lock().await;
@@ -80,10 +80,13 @@ impl ScheduleSource {
             (row, bytes)
         } else {
             // What was due under the old configuration has its fate under that one.
-            keeper.turn(None).await.or_else(|trouble| match trouble {
-                Trouble::Refused(_) => Ok(Turn::default()),
-                other => Err(other),
-            })?;
+            keeper
+                .turn(Some(&select(bound)))
+                .await
+                .or_else(|trouble| match trouble {
+                    Trouble::Refused(_) => Ok(Turn::default()),
+                    other => Err(other),
+                })?;
             keeper.existing().await?
         };
         if row.gone || row.config != config {

@@ -238,8 +238,16 @@ mod tests {
 
     #[test]
     fn an_organization_keeps_to_its_own_folder() {
-        let keeps = |config: Value| DirectoryConfig::read(&config).unwrap().0.keep_to(Path::new("/files/acme"));
-        assert_eq!(keeps(json!({"path": "/files/acme/in", "after": {"move": "/files/acme/done"}})), Ok(()));
+        let keeps = |config: Value| {
+            DirectoryConfig::read(&config)
+                .unwrap()
+                .0
+                .keep_to(Path::new("/files/acme"))
+        };
+        assert_eq!(
+            keeps(json!({"path": "/files/acme/in", "after": {"move": "/files/acme/done"}})),
+            Ok(())
+        );
         for config in [
             json!({"path": "/etc"}),
             json!({"path": "/files/acme-north"}),

@@ -18,6 +18,25 @@ pub(crate) struct Walk {
     pub(crate) unread: Vec<String>,
     /// There is no such directory.
     pub(crate) missing: bool,
+    /// Which directory it is; none where it is not there, or the system does not tell.
+    pub(crate) root: Option<Identity>,
+}
+
+/// Which directory it is that stands at a path: the numbers of its file system and of itself.
+pub(crate) type Identity = (u64, u64);
+
+/// Which directory it is.
+#[cfg(unix)]
+pub(crate) fn identity(folder: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(folder)
+        .ok()
+        .map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn identity(_: &Path) -> Option<Identity> {
+    None
 }
 
 /// What a file looks like; none where it is not there, or no file.
@@ -43,7 +62,10 @@ fn look_of(metadata: &Metadata) -> Look {
 
 /// Finds all files that a configuration is about.
 pub(crate) fn walk(config: &DirectoryConfig, names: &Names) -> Walk {
-    let mut walk = Walk::default();
+    let mut walk = Walk {
+        root: identity(&config.path),
+        ..Walk::default()
+    };
     let mut folders = vec![(config.path.clone(), 0)];
     while let Some((folder, level)) = folders.pop() {
         let entries = match fs::read_dir(&folder) {

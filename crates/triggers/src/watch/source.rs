@@ -1,16 +1,20 @@
 //! Directory watchers as triggers of workflows.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bowline_connector::TriggerType;
 use bowline_engine::Clock;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::KIND;
-use super::config::DirectoryConfig;
+use super::config::{DirectoryConfig, FileEvent};
+use super::seen::Seen;
 use super::watcher::Watcher;
 use crate::place::Trouble;
+use crate::schedule::calendar;
 use crate::source::{Bound, Source};
 
 /// What templates of a watcher read as `trigger`.
@@ -33,6 +37,24 @@ pub fn kind() -> TriggerType {
     TriggerType::of::<DirectoryConfig>(KIND)
         .about("Starts the workflow for files that come, change or go in a directory, also for what happened while the server was down. The workflow gets the path and a hash, not the content.")
         .fields(FIELDS)
+}
+
+/// What templates read as `trigger`.
+pub(super) fn values(config: &DirectoryConfig, path: &Path, event: FileEvent, seen: &Seen, now: i64) -> Value {
+    let text = |path: Option<&Path>| path.map(|path| path.to_string_lossy().into_owned());
+    let modified: i128 = seen.modified.parse().unwrap_or_default();
+    json!({
+        "type": KIND,
+        "event": event,
+        "path": text(Some(path)),
+        "name": text(path.file_name().map(Path::new)),
+        "folder": text(path.parent()),
+        "relativePath": text(path.strip_prefix(&config.path).ok()),
+        "size": seen.size,
+        "modifiedAt": calendar::text(i64::try_from(modified / 1_000_000).unwrap_or_default()),
+        "sha256": seen.sha256,
+        "detectedAt": calendar::text(now),
+    })
 }
 
 /// Runs directory watchers.

@@ -13,18 +13,16 @@ use bowline_store::{Entry, EntryRange, EntryWrite};
 use bytes::Bytes;
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
-use super::KIND;
 use super::after::{self, Done};
 use super::config::{DirectoryConfig, Existing, FileEvent, Names};
 use super::files;
 use super::seen::{self, Seen};
+use super::source;
 use super::stability::{Stability, Verdict};
 use crate::place::{Ended, Trouble};
-use crate::schedule::calendar;
 use crate::source::{Bound, Delivery, Taken};
 
 /// What could not be done now is tried again after this.
@@ -37,6 +35,8 @@ pub(crate) struct Watcher {
     config: Arc<DirectoryConfig>,
     names: Arc<Names>,
     clock: Clock,
+    /// Which directory it is that the known files were in.
+    root: Option<files::Identity>,
     /// What is stored, by path.
     known: BTreeMap<PathBuf, Bytes>,
     stability: Stability,
@@ -62,6 +62,7 @@ impl Watcher {
             config: Arc::new(config),
             names: Arc::new(names),
             clock,
+            root: None,
             known: BTreeMap::new(),
             stability: Stability::default(),
             pending: BTreeMap::new(),
@@ -87,7 +88,9 @@ impl Watcher {
                 is_first = false;
                 let path = seen::path_of(&key);
                 // The mark that there was a first time.
-                if !path.as_os_str().is_empty() {
+                if path.as_os_str().is_empty() {
+                    self.root = serde_json::from_slice(&value).unwrap_or_default();
+                } else {
                     self.known.insert(path, value);
                 }
             }
@@ -96,9 +99,7 @@ impl Watcher {
             if self.config.existing == Existing::Ignore {
                 self.note_existing().await?;
             }
-            let key = seen::seen_key(&self.bound.organization, &self.name, Path::new(""));
-            let mark = EntryWrite::Put(Entry::new(seen::SPACE, key, Bytes::from_static(b"{}")));
-            self.bound.place().record(vec![mark]).await?;
+            self.mark(None).await?;
         }
         let waits: Vec<_> = self
             .known
@@ -108,6 +109,17 @@ impl Watcher {
         for (path, seen) in waits {
             self.follow(path, &seen);
         }
+        Ok(())
+    }
+
+    /// Notes that there was a first time, and which directory it is.
+    async fn mark(&mut self, root: Option<files::Identity>) -> Result<(), Trouble> {
+        let key = seen::seen_key(&self.bound.organization, &self.name, Path::new(""));
+        // It has nothing that JSON has not.
+        let value = serde_json::to_vec(&root).unwrap_or_default();
+        let mark = EntryWrite::Put(Entry::new(seen::SPACE, key, value));
+        self.bound.place().record(vec![mark]).await?;
+        self.root = root;
         Ok(())
     }
 
@@ -239,7 +251,19 @@ impl Watcher {
             }
             found.insert(path);
         }
-        if walk.unread.is_empty() {
+        // Where a file system is not mounted, its place is another directory, and mostly empty.
+        let is_other = self.root.is_some() && walk.root != self.root;
+        let is_away = is_other && !self.known.is_empty() && !found.iter().any(|path| self.known.contains_key(path));
+        if walk.root.is_some() && walk.root != self.root && !is_away {
+            self.mark(walk.root).await?;
+        }
+        if is_away && walk.unread.is_empty() {
+            self.bound.report(Some(format!(
+                "{} is another directory than it was and has none of its files, as where a file system is not mounted: \
+                 nothing counts as deleted",
+                self.config.path.display()
+            )));
+        } else if walk.unread.is_empty() {
             let gone: Vec<_> = self
                 .known
                 .keys()
@@ -375,7 +399,7 @@ impl Watcher {
         seen.execution = Some(id.clone());
         seen.after = !self.config.after.is_nothing();
         let delivery = Delivery {
-            values: self.values(path, event, &seen),
+            values: source::values(&self.config, path, event, &seen, self.clock.now()),
             key: None,
             id: Some(id),
             with: vec![seen.write(&self.bound.organization, &self.name, path, was.clone())],
@@ -417,11 +441,16 @@ impl Watcher {
             return Ok(Some(at));
         }
         self.gone_since.remove(path);
+        let root = self.config.path.clone();
+        if blocking(move || files::identity(&root)).await? != self.root {
+            // The next walk knows what that means.
+            return Ok(None);
+        }
         if !self.config.events.contains(&FileEvent::Deleted) || path.to_str().is_none() {
             return self.forget(path, true).await.map(|()| None);
         }
         let delivery = Delivery {
-            values: self.values(path, FileEvent::Deleted, seen),
+            values: source::values(&self.config, path, FileEvent::Deleted, seen, now),
             with: vec![self.removal(path)],
             ..Delivery::default()
         };
@@ -532,23 +561,6 @@ impl Watcher {
             space: seen::SPACE.into(),
             key: seen::seen_key(&self.bound.organization, &self.name, path),
         }
-    }
-
-    fn values(&self, path: &Path, event: FileEvent, seen: &Seen) -> serde_json::Value {
-        let text = |path: Option<&Path>| path.map(|path| path.to_string_lossy().into_owned());
-        let modified: i128 = seen.modified.parse().unwrap_or_default();
-        json!({
-            "type": KIND,
-            "event": event,
-            "path": text(Some(path)),
-            "name": text(path.file_name().map(Path::new)),
-            "folder": text(path.parent()),
-            "relativePath": text(path.strip_prefix(&self.config.path).ok()),
-            "size": seen.size,
-            "modifiedAt": calendar::text(i64::try_from(modified / 1_000_000).unwrap_or_default()),
-            "sha256": seen.sha256,
-            "detectedAt": calendar::text(self.clock.now()),
-        })
     }
 }
 

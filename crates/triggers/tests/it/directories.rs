@@ -212,3 +212,40 @@ async fn a_directory_may_come_later_and_be_away_for_a_while() {
     );
     world.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_place_of_a_file_system_deletes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (inbox, away) = (folder.path().join("in"), folder.path().join("away"));
+    fs::create_dir(&inbox).unwrap();
+    fs::write(inbox.join("a.csv"), "1").unwrap();
+    let world = World::open(folder.path()).await;
+    let more = "      events: [created, deleted]\n";
+    world.deploy("default", &workflow(&inbox, more)).await;
+    assert_eq!(events(&world, 1).await, [event("created", "a.csv")]);
+    fs::rename(&inbox, &away).unwrap();
+    fs::create_dir(&inbox).unwrap();
+    let problem = || async {
+        let problem = world.triggers.list("default").first()?.problem.clone();
+        problem.filter(|problem| problem.contains("another directory"))
+    };
+    until("the problem", problem).await;
+    world.close().await;
+    // Also at a start.
+    let world = World::open(folder.path()).await;
+    let problem = || async {
+        let problem = world.triggers.list("default").first()?.problem.clone();
+        problem.filter(|problem| problem.contains("another directory"))
+    };
+    until("the problem", problem).await;
+    fs::remove_dir(&inbox).unwrap();
+    fs::rename(&away, &inbox).unwrap();
+    fs::write(inbox.join("b.csv"), "1").unwrap();
+    assert_eq!(
+        events(&world, 2).await,
+        [event("created", "a.csv"), event("created", "b.csv")]
+    );
+    fs::remove_file(inbox.join("a.csv")).unwrap();
+    assert_eq!(events(&world, 3).await[2], event("deleted", "a.csv"));
+    world.close().await;
+}

@@ -349,3 +349,42 @@ async fn what_is_wrong_with_a_trigger_is_told() {
     assert_eq!(world.triggers.list("other"), []);
     world.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_due_before_a_change_starts_as_its_trigger_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let flow = |distance: &str| {
+        format!(
+            "name: often\ntriggers:\n  - type: schedule\n    config: {{ every: {distance}, overlap: allow }}\n    \
+             input: {{ fixed: yes }}\nsteps:\n  - set: {{ a: 1 }}\noutput: '${{input}}'\n"
+        )
+    };
+    let world = World::open(folder.path()).await;
+    world.deploy("default", &flow("1s")).await;
+    let started = || async {
+        let executions = world.executions("default").await;
+        (executions.len() >= 2).then_some(())
+    };
+    until("two starts", started).await;
+    world.triggers.stop().await;
+    // Due while nothing runs it, and then changed.
+    let seen = world.executions("default").await.len();
+    let began = std::time::Instant::now();
+    let due = || async { (began.elapsed() > std::time::Duration::from_millis(2100)).then_some(()) };
+    until("two due times", due).await;
+    world.deploy("default", &flow("1h")).await;
+    world.close().await;
+    let world = World::open(folder.path()).await;
+    until("the late starts", || async {
+        (world.executions("default").await.len() >= seen + 2).then_some(())
+    })
+    .await;
+    for execution in world.executions("default").await {
+        let input = world
+            .host
+            .payload("default", &execution.id, bowline_host::Which::Input)
+            .await;
+        assert_eq!(input.unwrap().unwrap(), json!({"fixed": "yes"}));
+    }
+    world.close().await;
+}

@@ -74,7 +74,7 @@ impl Signature {
         }
     }
 
-    fn has_time(&self) -> bool {
+    pub(super) fn has_time(&self) -> bool {
         self.timestamp_header.is_some() || self.timestamp_part.is_some()
     }
 
@@ -165,6 +165,7 @@ impl Signature {
         Ok(Verified {
             id: request.header_if(id_header).map(ToOwned::to_owned),
             signed_at,
+            proof: self.proof(self.signed_text().contains("{id}"), &parts),
         })
     }
 

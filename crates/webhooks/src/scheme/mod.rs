@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::mac::{Algorithm, Encoding};
+use crate::mac::{self, Algorithm, Encoding};
 use crate::refusal::{Reason, Refusal};
 use crate::request::Received;
 use crate::secrets::Secrets;
@@ -50,6 +50,18 @@ pub enum Scheme {
     /// Standard Webhooks: `webhook-id`, `webhook-timestamp` and `webhook-signature`; secrets begin with `whsec_` (`v1`),
     /// public keys with `whpk_` (`v1a`, Ed25519).
     StandardWebhooks,
+}
+
+/// By what a second delivery is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KnownBy {
+    /// By the sender's id; where that is not signed, by what is signed as well, so that nobody who has seen a request can
+    /// send it again under another id.
+    Signature,
+    /// By the sender's id only. Where the id is not signed (`{id}` in `signed`), whoever has seen a request can send it
+    /// again under another one.
+    Id,
 }
 
 /// A signature over the request.
@@ -109,6 +121,10 @@ pub struct Signature {
     /// has `Idempotency-Key`.
     #[serde(default)]
     pub id_header: Option<String>,
+    /// By what a second delivery is known. Default: `signature`; `id` for `hmac` without a time, because its senders may
+    /// send the very same body again as something new.
+    #[serde(default)]
+    pub known_by: Option<KnownBy>,
     /// `hmac` only: how the secret is written. Default: `text`, its characters as they are.
     #[serde(default)]
     pub secret_encoding: Option<SecretEncoding>,
@@ -121,6 +137,9 @@ pub struct Verified {
     pub id: Option<String>,
     /// When it was signed, in milliseconds since the Unix epoch, where that is signed too.
     pub signed_at: Option<i64>,
+    /// A hash of what was signed, by which the same request is known when it comes again under another id. None where
+    /// the id itself is signed, and where nothing is.
+    pub proof: Option<String>,
 }
 
 impl Signature {
@@ -194,7 +213,27 @@ impl Signature {
         Ok(verified)
     }
 
-    fn tolerance(&self) -> Duration {
+    /// The hash of what was signed, where a second delivery is to be known by it.
+    fn proof(&self, has_signed_id: bool, signed: &[&[u8]]) -> Option<String> {
+        let usual = if self.scheme == Scheme::Hmac && !self.has_time() {
+            KnownBy::Id
+        } else {
+            KnownBy::Signature
+        };
+        let is_needed = self.known_by.unwrap_or(usual) == KnownBy::Signature && !has_signed_id;
+        is_needed.then(|| mac::fingerprint("signed", signed))
+    }
+
+    /// Whether it says when it was made.
+    pub(crate) fn signs_time(&self) -> bool {
+        match self.scheme {
+            Scheme::Hmac => self.has_time(),
+            Scheme::Stripe | Scheme::Slack | Scheme::StandardWebhooks => true,
+            Scheme::Github | Scheme::Shopify | Scheme::Twilio => false,
+        }
+    }
+
+    pub(crate) fn tolerance(&self) -> Duration {
         self.tolerance.map_or(window::DEFAULT_TOLERANCE, Millis::duration)
     }
 

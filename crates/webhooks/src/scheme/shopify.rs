@@ -23,5 +23,6 @@ pub(super) fn verify(signature: &Signature, request: &Received<'_>) -> Result<Ve
     Ok(Verified {
         id: request.header_if("X-Shopify-Webhook-Id").map(ToOwned::to_owned),
         signed_at: None,
+        proof: signature.proof(false, &[request.body]),
     })
 }

@@ -101,5 +101,6 @@ pub(super) fn verify(signature: &Signature, request: &Received<'_>) -> Result<Ve
     Ok(Verified {
         id: Some(id.to_owned()),
         signed_at: Some(signed_at),
+        proof: signature.proof(signature.id_header.is_none(), &parts),
     })
 }

@@ -42,8 +42,10 @@ pub(super) fn verify(signature: &Signature, request: &Received<'_>) -> Result<Ve
     if !mac::fits(Algorithm::Sha256, &signature.texts(request.at), &parts, &given) {
         return Err(Refusal::wrong(HEADER));
     }
+    let id = id_in_body(request.body, "id");
     Ok(Verified {
-        id: id_in_body(request.body, "id"),
+        proof: signature.proof(id.is_some() && signature.id_header.is_none(), &parts),
+        id,
         signed_at: Some(signed_at),
     })
 }

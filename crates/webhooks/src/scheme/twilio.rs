@@ -39,6 +39,8 @@ pub(super) fn verify(signature: &Signature, request: &Received<'_>) -> Result<Ve
     Ok(Verified {
         id: request.header_if("I-Twilio-Idempotency-Token").map(ToOwned::to_owned),
         signed_at: None,
+        // Of the signature: the same address and fields can be written in several ways.
+        proof: signature.proof(false, &[&given[0]]),
     })
 }
 

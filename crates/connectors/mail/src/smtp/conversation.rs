@@ -95,9 +95,7 @@ impl Server {
         };
         let tls = match config.security {
             Security::None => None,
-            Security::Tls | Security::Starttls => {
-                Some(tls(&config.host, &config.tls.unwrap_or_default(), ctx)?)
-            }
+            Security::Tls | Security::Starttls => Some(tls(&config.host, &config.tls.unwrap_or_default(), ctx)?),
         };
         Ok(Self {
             host: config.host,

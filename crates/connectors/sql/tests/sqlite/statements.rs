@@ -295,6 +295,7 @@ async fn a_reference_to_a_blob_is_bound_as_its_bytes() {
 #[tokio::test]
 async fn a_confined_connection_has_one_file() {
     let mut world = World::new();
+    world.ctx.confined = true;
     world.query("CREATE TABLE t (a)", json!([])).await;
     let outside = tempfile::tempdir().expect("a folder");
     let other = outside.path().join("other.db");
@@ -306,18 +307,18 @@ async fn a_confined_connection_has_one_file() {
     let attach = format!("ATTACH '{}' AS other", other.display());
     let computed = format!("ATTACH '{}' || 'other.db' AS other", outside.path().join("").display());
     let vacuum = format!("VACUUM INTO '{}'", copy.display());
-    world.ctx.confined = true;
     for query in [&attach, &computed, &vacuum] {
         world.error(json!({ "query": query })).await;
     }
     assert!(!copy.exists());
     // Everything in its own file still works.
     world.query("INSERT INTO t VALUES (1)", json!([])).await;
-    let error = World::with(json!({ "database": other }));
+    let elsewhere = World::with(json!({ "database": other }));
     let ctx = bowline_connector::StepContext {
         confined: true,
-        ..error.ctx.clone()
+        ..elsewhere.ctx.clone()
     };
-    let refused = error.run_in(ctx, json!({ "query": "SELECT 1" })).await.expect_err("refused");
+    let refused = elsewhere.run_in(ctx, json!({ "query": "SELECT 1" })).await;
+    let refused = refused.expect_err("refused");
     assert_eq!(refused.code, "file.outside");
 }
