@@ -5,8 +5,6 @@
 //! finds (light, dark, and 375 pixels wide), and leaves pictures in `target/screenshots`. It needs Chromium, Node, and
 //! the packages of `acceptance/browser/package.json` in `target/browser`; `scripts/test` installs all of them.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;

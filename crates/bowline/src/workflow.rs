@@ -389,14 +389,14 @@ mod tests {
         let (one, two) = (
             workflow("1").erased.definition().unwrap(),
             registry
-                .child(&workflow("1").erased.definition().unwrap(), "w")
+                .child("default", &workflow("1").erased.definition().unwrap(), "w")
                 .unwrap(),
         );
         assert_ne!(one.hash, two.hash);
         assert_eq!(&*registry.exact(&one).unwrap().version, "1");
         assert_eq!(&*registry.exact(&two).unwrap().version, "2");
         let three = workflow("3").erased.definition().unwrap();
-        let error = registry.load(&three).err().unwrap();
+        let error = registry.load("default", &three).err().unwrap();
         assert_eq!(error.code, "workflow.unregistered");
         assert!(error.message.contains("version `3`"), "{error}");
     }

@@ -17,7 +17,13 @@ const MAY_NEED: &[(&str, &[&str])] = &[
     ("bowline-expression", &[]),
     (
         "bowline-access",
-        &["bowline-core", "bowline-store", "bowline-engine", "bowline-connector", "bowline-expression"],
+        &[
+            "bowline-core",
+            "bowline-store",
+            "bowline-engine",
+            "bowline-connector",
+            "bowline-expression",
+        ],
     ),
     ("bowline-connector", &["bowline-core", "bowline-expression"]),
     ("bowline-connector-http", CONNECTOR),

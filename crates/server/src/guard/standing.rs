@@ -96,13 +96,13 @@ impl Standing {
         response.map(|body| {
             Body::new(Watched {
                 body,
-                over: Some(Box::pin(self.is_over(every))),
+                over: Some(Box::pin(self.until_over(every))),
             })
         })
     }
 
     /// Returns once it does not hold any more.
-    async fn is_over(self, every: Duration) {
+    async fn until_over(self, every: Duration) {
         loop {
             tokio::time::sleep(every).await;
             // Boxed: thousands of streams wait at any time, and few look.

@@ -174,8 +174,7 @@ pub(crate) fn hmac(secret: &str, text: &[u8]) -> String {
     mac.finalize()
         .into_bytes()
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Seconds since 1970, with an offset.

@@ -107,6 +107,7 @@ impl ZonedCron {
     }
 
     /// Whether a moment is one that the expression names, by the clocks of the zone.
+    #[cfg(test)]
     pub(crate) fn matches(&self, at: Timestamp) -> bool {
         self.cron.is_time_matching(&self.zone.to_datetime(at)).unwrap_or(false)
     }
