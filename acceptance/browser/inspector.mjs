@@ -491,9 +491,11 @@ try {
     });
     await inspect("login", "/ui/login?next=/ui/workflows");
     await go(`/ui/executions/${ids.late}`);
-    await page.locator("input[name=key]").fill("bwk_wrong_key");
-    await page.getByRole("button", { name: "Log in" }).click();
-    await page.locator("[role=alert]").waitFor();
+    await expecting([401], async () => {
+      await page.locator("input[name=key]").fill("bwk_wrong_key");
+      await page.getByRole("button", { name: "Log in" }).click();
+      await page.locator("[role=alert]").waitFor();
+    });
     await page.locator("input[name=key]").fill(viewer.body.key ?? viewer.body.text);
     await page.getByRole("button", { name: "Log in" }).click();
     await page.waitForURL(new RegExp(ids.late));

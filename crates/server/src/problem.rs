@@ -155,11 +155,11 @@ impl From<HostError> for Problem {
         let status = match error.kind {
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
-            ErrorKind::Conflict => StatusCode::CONFLICT,
+            // Who may ask for it is another question: it cannot be done as things stand.
+            ErrorKind::Conflict | ErrorKind::Refused => StatusCode::CONFLICT,
             ErrorKind::Gone => StatusCode::GONE,
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Refused => StatusCode::FORBIDDEN,
             ErrorKind::Internal => return Self::internal(&error),
         };
         let mut problem = Self::new(status, error.code, error.message);

@@ -104,6 +104,7 @@ const SERVER: &[&str] = &[
     "bowline-access",
     "bowline-webhooks",
     "bowline-triggers",
+    "bowline-telemetry",
     "bowline-inspector",
 ];
 

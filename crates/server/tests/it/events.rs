@@ -114,6 +114,8 @@ async fn an_execution_is_followed_live_to_its_end() {
         .request(Method::GET, &path)
         .header("last-event-id", last.to_string());
     assert_eq!(request.send().await.unwrap().status(), 204);
+    let request = server.request(Method::GET, &path).header("last-event-id", "9999");
+    assert_eq!(request.send().await.unwrap().status(), 204);
     let request = server.request(Method::GET, &path).header("last-event-id", "x");
     assert_eq!(request.send().await.unwrap().status(), 400);
     let none = server.get("/api/v1/executions/none/events").await;

@@ -238,7 +238,7 @@ async fn executions_are_steered() {
     let signal = json!({ "name": "other", "data": 1 });
     let send = async || with_key(&server, &format!("{one}/signals"), "s-1", &signal).await.body["changed"].clone();
     assert_eq!((send().await, send().await), (json!(true), json!(false)));
-    server.delete(&one).await.is(403);
+    server.delete(&one).await.is(409);
     assert!(is_changed("cancel", &json!({ "reason": "ordered twice" })).await);
     server.until(&one, |body| body["status"] == "cancelled").await;
     assert!(!is_changed("cancel", &none).await);
