@@ -281,5 +281,5 @@ fn the_examples_of_the_reference_are_right() {
         }
         blocks += 1;
     }
-    assert_eq!(blocks, 4);
+    assert_eq!(blocks, 5);
 }

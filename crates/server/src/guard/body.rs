@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -55,6 +56,26 @@ impl Pace {
             .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         declared.is_some_and(|declared| declared > self.most as u64)
     }
+}
+
+/// So many bytes of a body that nobody wants are taken, so that its sender gets to read why.
+const DROPPED: usize = 16 << 20;
+
+/// Takes what there is of a body and drops it: a sender whose connection is closed in the middle sees a broken
+/// connection and no answer.
+pub(super) async fn drop_some(body: Body) {
+    let mut stream = body.into_data_stream();
+    let mut dropped = 0;
+    let dropping = async {
+        while let Some(Ok(piece)) = stream.next().await {
+            dropped += piece.len();
+            if dropped > DROPPED {
+                break;
+            }
+        }
+    };
+    // Whoever is slow with what nobody wants is left alone with it.
+    let _ended = tokio::time::timeout(Duration::from_secs(2), dropping).await;
 }
 
 /// A body that is held to a pace.

@@ -190,6 +190,7 @@ async fn admit(app: &App, mut request: Request) -> Result<(Admitted, Request), P
         rate: limits.body_rate,
     };
     if pace.is_declared_too_large(request.headers()) {
+        body::drop_some(request.into_body()).await;
         return Err(too_large(pace.most));
     }
 

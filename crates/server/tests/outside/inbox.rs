@@ -38,7 +38,7 @@ async fn a_refused_delivery_is_taken_when_its_secret_is_known() {
     let id = list.body["items"][0]["id"].as_str().unwrap().to_owned();
     let replay = format!("{DELIVERIES}/{id}/replay");
     let refused = Answer::of(world.post(&replay)).await;
-    refused.is_problem(403, "delivery.refused");
+    refused.is_problem(409, "delivery.refused");
 
     let world = world.restart(&[("SECRET", "second-secret")]).await;
     let taken = Answer::of(world.post(&replay)).await;
@@ -69,7 +69,7 @@ async fn what_cannot_be_verified_can_be_taken_on_somebodys_word() {
     let replay = format!("{DELIVERIES}/{}/replay", list.body["items"][0]["id"].as_str().unwrap());
     Answer::of(world.post(&replay))
         .await
-        .is_problem(403, "delivery.refused");
+        .is_problem(409, "delivery.refused");
     let taken = Answer::of(world.post(&replay).json(&json!({ "unverified": true }))).await;
     assert_eq!(world.output("default", taken.is(201).execution()).await, 7);
     for missing in ["hook:it/deliveries/nothing", "other:it/deliveries/nothing"] {
