@@ -25,6 +25,8 @@ fn environment() -> PathBuf {
 async fn run(program: &Path, arguments: &[&str]) -> Result<String, String> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    // What it remembers is left there.
+    command.current_dir(env!("CARGO_TARGET_TMPDIR"));
     let output = command
         .output()
         .await
