@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+// The allocator of the binary.
+use bowline_benches as _;
 use bowline_connector::Registry;
 use bowline_expression::Masker;
 use bowline_host::{EntryWrite, Host, HostOptions};

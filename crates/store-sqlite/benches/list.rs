@@ -7,21 +7,15 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bowline_store::load::drive;
-use bowline_store::{Definition, ExecNo, ExecutionFilter, Finish, NewExecution, Status, Store, Write, Writer};
+use bowline_store::load::{APART, BEGAN, ORGANIZATIONS, WORKFLOWS, drive, many, mixed};
+use bowline_store::{ExecNo, ExecutionFilter, Status, Store};
 use bowline_store_sqlite::{Options, SqliteStore};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const EXECUTIONS: i64 = 1_000_000;
-const ORGANIZATIONS: [&str; 3] = ["default", "acme", "small"];
-const WORKFLOWS: i64 = 20;
-const TOGETHER: i64 = 5_000;
 const RUNS: u64 = 200;
 const PAGE: usize = 50;
-/// One begins each 40 ms: half a day in all.
-const BEGAN: i64 = 1_798_761_600_000;
-const APART: i64 = 40;
 /// What a page may take, and one of a workflow and a status through HTTP.
 const LIMIT: Duration = Duration::from_millis(50);
 
@@ -29,7 +23,7 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir_in(std::env::current_dir()?)?;
     let store = SqliteStore::open(folder.path(), Options::default())?;
     let begun = Instant::now();
-    fill(&mut *store.writer()?)?;
+    many(&mut *store.writer()?, EXECUTIONS)?;
     println!(
         "{EXECUTIONS} executions written in {:.1} s",
         begun.elapsed().as_secs_f64()
@@ -44,78 +38,6 @@ fn main() -> Result<()> {
     );
     drop(store);
     cost()
-}
-
-/// Numbers that are spread, and the same each time.
-fn mixed(number: i64) -> i64 {
-    ((number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33) as i64
-}
-
-fn hash(workflow: i64, version: i64) -> String {
-    format!("{:064x}", workflow * 2 + version)
-}
-
-fn fill(writer: &mut dyn Writer) -> Result<()> {
-    let definitions = (0..WORKFLOWS * 2).map(|number| {
-        Write::Define(Definition {
-            hash: hash(number / 2, number % 2),
-            workflow: format!("workflow-{}", number / 2),
-            content: b"{}".to_vec().into(),
-        })
-    });
-    writer.commit(&definitions.collect::<Vec<_>>())?;
-    let mut first = 1;
-    while first <= EXECUTIONS {
-        let batch: Vec<Write> = (first..first + TOGETHER).flat_map(execution).collect();
-        writer.commit(&batch)?;
-        first += TOGETHER;
-    }
-    Ok(())
-}
-
-fn execution(exec: i64) -> Vec<Write> {
-    let random = mixed(exec);
-    let workflow = random % WORKFLOWS;
-    // The small one has one of a hundred, the others share the rest.
-    let organization = match random / WORKFLOWS % 100 {
-        0 => "small",
-        1..=60 => "default",
-        _ => "acme",
-    };
-    let at = BEGAN + exec * APART;
-    let mut writes = vec![Write::Start(NewExecution {
-        exec: ExecNo(exec),
-        id: format!("{:08x}-{:04x}-7000-8000-{exec:012x}", at >> 16, at & 0xffff),
-        organization: organization.into(),
-        workflow: format!("workflow-{workflow}"),
-        definition: hash(workflow, i64::from(exec > EXECUTIONS / 2)),
-        parent: None,
-        origin: None,
-        started_at: at,
-    })];
-    let finish = |status, error: Option<&str>| {
-        Write::Finish(Finish {
-            exec: ExecNo(exec),
-            status,
-            at: at + 1_000,
-            error: error.map(str::to_owned),
-        })
-    };
-    let park = |status| Write::Park {
-        exec: ExecNo(exec),
-        status,
-        wake_at: None,
-    };
-    writes.extend(match random / 7 % 1_000 {
-        0 => None,
-        1..=3 => Some(park(Status::Paused)),
-        4..=99 => Some(park(Status::Waiting)),
-        100..=109 => Some(finish(Status::Cancelled, None)),
-        110 if exec % 100 == 0 => Some(finish(Status::Failed, Some("rare.error"))),
-        110..=199 => Some(finish(Status::Failed, Some("http.status"))),
-        _ => Some(finish(Status::Succeeded, None)),
-    });
-    writes
 }
 
 /// A list, made of a number that is another one each time.

@@ -5,12 +5,14 @@
 //! execution appends its next. Batching is the natural one: each commit carries the next record of every execution
 //! in flight. Executions take each other's places as they finish, at different times, so that commits look alike.
 
+mod many;
 mod parked;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
+pub use many::{APART, BEGAN, ORGANIZATIONS, WORKFLOWS, many, mixed};
 pub use parked::{CHANNEL, key, park};
 
 use crate::{
