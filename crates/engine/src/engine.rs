@@ -24,8 +24,11 @@ pub enum EngineError {
     /// The store refused.
     #[error(transparent)]
     Store(Arc<StoreError>),
-    /// As many executions are in memory as may be, and none left it in time: nothing was started.
-    #[error("{0} executions are under way, as many as may be at once, and none of them made room in time")]
+    /// As many executions are in memory as may be, and none left it in time: nothing was done.
+    #[error(
+        "as many executions are under way as may be at once ({0} in all, and a part of them of one organization), and none \
+         of them made room in time"
+    )]
     Busy(usize),
     /// An entry that was to be added is there: nothing was written.
     #[error("there is an entry {} in {space} already", key.replace('\0', "/"))]
@@ -323,12 +326,7 @@ impl Engine {
             .program(&request.organization, request.definition)
             .map_err(EngineError::Definition)?;
         let input = self.env.externalize(request.input).await?;
-        let permit = match beginning.patience {
-            None => self.env.place().await?,
-            Some(patience) => tokio::time::timeout(patience, self.env.place())
-                .await
-                .map_err(|_| EngineError::Busy(self.env.options.max_in_flight))??,
-        };
+        let permit = self.env.place(&request.organization, beginning.patience).await?;
         beginning.entries = request.with;
         beginning.trace = request.trace.map(Into::into);
         let id = request.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
@@ -380,7 +378,12 @@ impl Engine {
     pub async fn cancel(&self, id: &str, reason: &str) -> Result<bool, EngineError> {
         let row = self.env.row(id).await?;
         let reason = reason.to_owned();
-        Ok(self.env.route(row.exec, Input::Cancel { reason }).await? == Routed::Recorded)
+        let patience = self.env.options.outside_patience;
+        let routed = self
+            .env
+            .route_within(row.exec, Input::Cancel { reason }, patience)
+            .await?;
+        Ok(routed == Routed::Recorded)
     }
 
     /// Waits until no execution is in memory, or the engine has stopped.
@@ -406,6 +409,12 @@ impl Engine {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.env.in_memory.load(Ordering::SeqCst)
+    }
+
+    /// How many of the places in memory the executions of each organization take up. Children take up none.
+    #[must_use]
+    pub fn places(&self) -> Vec<(Arc<str>, usize)> {
+        self.env.places.taken()
     }
 
     /// Stops gently: no new attempts begin, those under way get `grace` to end and be recorded; then

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use bowline_core::{Event, Outcome, Program, StepError, TokenKey, decode};
 use bowline_store::{
@@ -10,13 +11,14 @@ use bowline_store::{
     StoreError,
 };
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::audit::Audit;
 use crate::committer::Inbox;
 use crate::driver::Message;
 use crate::engine::EngineError;
 use crate::owners::{Claim, Owners};
+use crate::places::{Place, Places};
 use crate::recovery::Stuck;
 use crate::running::Ended;
 use crate::wakes::Wakes;
@@ -50,7 +52,7 @@ pub(crate) struct Env {
     /// The way to the committer.
     pub(crate) inbox: Inbox,
     /// Places in flight.
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) places: Places,
     /// Reads at the same time.
     readers: Semaphore,
     /// When what has left memory comes back.
@@ -127,7 +129,7 @@ impl Env {
             let workflows = store.paused_workflows(&organization)?.into_iter();
             paused.extend(workflows.map(|workflow| (organization.clone(), workflow)));
         }
-        let places = options.max_in_flight.clamp(1, Semaphore::MAX_PERMITS);
+        let places = Places::new(options.max_in_flight, options.organization_share);
         Ok(Self {
             tokens: TokenKey::new(store.token_key()?),
             next_delivery: AtomicI64::new(store.last_delivery()?.saturating_add(1)),
@@ -146,7 +148,7 @@ impl Env {
             drivers,
             next_driver: AtomicUsize::new(0),
             inbox,
-            places: Arc::new(Semaphore::new(places)),
+            places,
             readers: Semaphore::new(READERS),
             wakes: Wakes::new(),
             kept: AtomicUsize::new(kept),
@@ -240,11 +242,21 @@ impl Env {
         self.drivers[driver].send(message).map_err(|_| self.stopped_error())
     }
 
-    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit, EngineError> {
-        Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(|_| self.stopped_error())
+    /// Waits for a place, for so long at most where that is said.
+    pub(crate) async fn place(&self, organization: &str, patience: Option<Duration>) -> Result<Place, EngineError> {
+        let taken = match patience {
+            None => self.places.take(organization).await,
+            Some(patience) => tokio::time::timeout(patience, self.places.take(organization))
+                .await
+                .map_err(|_| EngineError::Busy(self.options.max_in_flight))?,
+        };
+        taken.map_err(|_| self.stopped_error())
+    }
+
+    /// Waits for a place, also beyond the organization's share.
+    pub(crate) async fn place_again(&self, organization: &str) -> Result<Place, EngineError> {
+        let taken = self.places.take_again(organization).await;
+        taken.map_err(|_| self.stopped_error())
     }
 
     pub(crate) fn stopped_error(&self) -> EngineError {

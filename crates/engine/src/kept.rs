@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bowline_core::mutants::{Mutant, on};
 use bowline_core::{Answer, Input, Path};
@@ -185,7 +186,7 @@ impl Env {
         }
         // Somebody may have begun to wait in between, and not have seen it.
         if let Found::Open(wait) = self.find(address).await?
-            && let Some(delivered) = self.answer(wait, answer).await?
+            && let Some(delivered) = self.answer(wait, answer, None).await?
         {
             self.forget(id).await?;
             return Ok(delivered);
@@ -211,6 +212,7 @@ impl Env {
         self: &Arc<Self>,
         id: i64,
         to: Option<&CallbackAddress>,
+        patience: Option<Duration>,
     ) -> Result<Delivered, EngineError> {
         let filter = DeliveryFilter {
             id: Some(id),
@@ -233,7 +235,7 @@ impl Env {
             (None, ..) => return Err(EngineError::Invalid(format!("kept callback {id} leads nowhere"))),
         };
         if let Found::Open(wait) = self.find(&address).await?
-            && let Some(delivered) = self.answer(wait, answer).await?
+            && let Some(delivered) = self.answer(wait, answer, patience).await?
         {
             self.forget(id).await?;
             return Ok(delivered);
@@ -272,7 +274,7 @@ impl Env {
             };
             // The first is the answer, and the others go with it in one commit: an execution that waits for the same
             // reference next must not find them.
-            let routed = self.route_answer(exec, input, stale.clone()).await?;
+            let routed = self.route_answer(exec, input, stale.clone(), None).await?;
             if routed == Routed::Recorded {
                 return Ok(());
             }
@@ -292,7 +294,7 @@ impl Env {
             let Some(last) = page.last() else { return Ok(()) };
             filter.after = last.id;
             for kept in page {
-                match self.deliver_kept(kept.id, None).await {
+                match self.deliver_kept(kept.id, None, None).await {
                     // Its execution is gone, or has taken it meanwhile.
                     Ok(_) | Err(EngineError::Unknown(_)) => {}
                     Err(error @ EngineError::Stopped(_)) => return Err(error),

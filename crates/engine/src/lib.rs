@@ -26,6 +26,7 @@ mod options;
 mod outside;
 mod owners;
 mod pause;
+mod places;
 mod programs;
 mod recovery;
 mod requests;

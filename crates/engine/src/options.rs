@@ -13,6 +13,9 @@ pub struct Options {
     /// So many executions are in memory at most; starting another one waits. Child executions do not
     /// count: a parent that waits for one must not keep it from starting. Default 10,000.
     pub max_in_flight: usize,
+    /// One organization has so many of a hundred of these places at most, as soon as another one has started anything: those
+    /// whose steps hang do not keep others from starting. Default 80; fewer than 5 places are not shared out.
+    pub organization_share: u8,
     /// Tasks that drive executions. Default: as many as there are processors. A virtual clock needs
     /// one, because only then it is known that everything waits; the engine sees to that.
     pub drivers: usize,
@@ -29,6 +32,9 @@ pub struct Options {
     /// from its journal. One that waits for children too, or has a long journal, rests for as long first. Default 10 s;
     /// none keeps everything in memory, as a virtual clock does.
     pub park_beyond: Option<Duration>,
+    /// Callbacks, signals and cancellations of executions that have left memory wait for a place so long at most, and are
+    /// [`EngineError::Busy`](crate::EngineError) after that: nothing of them is recorded. Default none: until there is one.
+    pub outside_patience: Option<Duration>,
     /// A callback that nobody waits for is kept for so long. Default 7 days.
     pub keep_callbacks: Duration,
     /// An answer of a callback, or the data of a signal, has at most so many bytes; larger ones are
@@ -53,12 +59,14 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_in_flight: 10_000,
+            organization_share: 80,
             drivers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             commit_patience: Duration::from_secs(10),
             request_interval: Duration::from_millis(250),
             clock: Clock::System,
             observer: None,
             park_beyond: Some(Duration::from_secs(10)),
+            outside_patience: None,
             keep_callbacks: Duration::from_secs(7 * 86_400),
             max_answer_bytes: 16 * 1024 * 1024,
             keep_events: Duration::from_secs(7 * 86_400),

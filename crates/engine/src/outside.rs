@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bowline_core::{Answer, Input, Path, Payload, Wait};
 use bowline_store::{CallbackAddress, ExecNo, ExecutionRow, Status, WaitFilter, WaitKind, WaitRow, WaitState, Write};
@@ -60,7 +61,9 @@ impl Engine {
     /// execution or kept callback that does not exist, [`EngineError::TooLarge`]; where the store cannot be read or
     /// written.
     pub async fn deliver(&self, address: &CallbackAddress, answer: Answer) -> Result<Delivered, EngineError> {
-        self.env.deliver(address, answer).await
+        self.env
+            .deliver(address, answer, self.env.options.outside_patience)
+            .await
     }
 
     /// Tries a kept callback again, at `to` if that is given and otherwise where it was sent. It is forgotten
@@ -69,7 +72,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::deliver`].
     pub async fn deliver_kept(&self, id: i64, to: Option<&CallbackAddress>) -> Result<Delivered, EngineError> {
-        self.env.deliver_kept(id, to).await
+        self.env.deliver_kept(id, to, self.env.options.outside_patience).await
     }
 
     /// Forgets a kept callback.
@@ -100,7 +103,8 @@ impl Engine {
             data,
             id: signal,
         };
-        match self.env.route(row.exec, input).await? {
+        let patience = self.env.options.outside_patience;
+        match self.env.route_within(row.exec, input, patience).await? {
             Routed::Recorded => Ok(true),
             Routed::Ignored => Ok(false),
             Routed::Ended(status) => Err(EngineError::Ended {
@@ -144,9 +148,10 @@ impl Env {
         self: &Arc<Self>,
         address: &CallbackAddress,
         answer: Answer,
+        patience: Option<Duration>,
     ) -> Result<Delivered, EngineError> {
         if let CallbackAddress::Kept(id) = address {
-            return self.deliver_kept(*id, None).await;
+            return self.deliver_kept(*id, None, patience).await;
         }
         match &answer {
             Answer::Succeeded { output, .. } => self.is_small(output.text())?,
@@ -161,7 +166,7 @@ impl Env {
             match found {
                 Found::Open(wait) => {
                     let (exec, tag) = (wait.exec, wait.tag);
-                    if let Some(delivered) = self.answer(wait, answer.clone()).await? {
+                    if let Some(delivered) = self.answer(wait, answer.clone(), patience).await? {
                         return Ok(delivered);
                     }
                     // Another answer was first, and its row is closed.
@@ -214,6 +219,7 @@ impl Env {
         self: &Arc<Self>,
         wait: WaitRow,
         answer: Answer,
+        patience: Option<Duration>,
     ) -> Result<Option<Delivered>, EngineError> {
         let is_heartbeat = matches!(answer, Answer::Heartbeat);
         // Whatever else is kept for it was the same said again, and must not reach whoever waits for the same reference
@@ -228,7 +234,7 @@ impl Env {
             answer,
         };
         let execution = self.id_of(wait.exec).await?;
-        Ok(match self.route_answer(wait.exec, input, stale).await? {
+        Ok(match self.route_answer(wait.exec, input, stale, patience).await? {
             Routed::Recorded => Some(Delivered::Accepted { execution }),
             // One that is waited for without a deadline for it says nothing new.
             Routed::Ignored if is_heartbeat => Some(Delivered::Accepted { execution }),
@@ -371,7 +377,7 @@ impl Env {
                     return Ok(());
                 }
                 let outcome = env.load_outcome(outcome).await?;
-                env.route_any(row.exec, Inside::ChildEnded { child, outcome }).await.map(drop)
+                env.route_any(row.exec, Inside::ChildEnded { child, outcome }, None).await.map(drop)
             };
             if let Err(error) = told.await {
                 tracing::warn!(%error, %parent, "the end of a child could not be told to its parent; it is woken later");

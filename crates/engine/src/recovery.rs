@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use bowline_core::{Origin, Path, StepError};
 use bowline_store::{
@@ -71,7 +72,8 @@ impl Engine {
                 let driver = open.row.parent.as_ref().and_then(|parent| drivers.get(parent).copied());
                 let permit = match driver {
                     Some(_) => None,
-                    None => Some(env.place().await?),
+                    // It was in memory before: a share that is smaller now must not keep the rest from coming back.
+                    None => Some(env.place_again(&open.row.organization).await?),
                 };
                 let driver = driver.unwrap_or_else(|| env.pick());
                 let Some(claim) = env.owners.claim_as_read(open.row.exec, driver) else {
@@ -134,7 +136,24 @@ impl Engine {
     /// [`EngineError::AlreadyRunning`] where it is in memory here; others where it does not exist, has succeeded, or
     /// does not fit its definition.
     pub async fn resume(&self, id: &str, reason: &str) -> Result<Handle, EngineError> {
-        self.take_up(id, reason, None).await
+        self.take_up(id, reason, None, None).await
+    }
+
+    /// As [`Engine::resume`], or [`Engine::resume_on`] where there is a definition, and waits for a place at most so long.
+    ///
+    /// # Errors
+    /// As these; [`EngineError::Busy`] where there was no place in that time: nothing has changed.
+    pub async fn resume_within(
+        &self,
+        id: &str,
+        onto: Option<Definition>,
+        reason: &str,
+        patience: Duration,
+    ) -> Result<Handle, EngineError> {
+        match onto {
+            Some(onto) => self.take_up_on(id, onto, reason, Some(patience)).await,
+            None => self.take_up(id, reason, None, Some(patience)).await,
+        }
     }
 
     /// Takes up one execution on another definition. It runs again from the top: what was done and is the same in
@@ -144,9 +163,19 @@ impl Engine {
     /// # Errors
     /// As [`Engine::resume`]; and where something was done that the new definition has no place for, with the list.
     pub async fn resume_on(&self, id: &str, definition: Definition, reason: &str) -> Result<Handle, EngineError> {
+        self.take_up_on(id, definition, reason, None).await
+    }
+
+    async fn take_up_on(
+        &self,
+        id: &str,
+        definition: Definition,
+        reason: &str,
+        patience: Option<Duration>,
+    ) -> Result<Handle, EngineError> {
         let before = self.env.row(id).await?.status;
         let pauses = self.env.pause(id).await? && before != Status::Paused;
-        let handle = self.take_up(id, reason, Some(definition)).await;
+        let handle = self.take_up(id, reason, Some(definition), patience).await;
         if pauses && handle.is_err() {
             // The refusal is what matters; that it cannot go on either is told by whatever keeps it from that.
             if let Err(error) = self.env.unpause(id).await {
@@ -156,7 +185,13 @@ impl Engine {
         handle
     }
 
-    async fn take_up(&self, id: &str, reason: &str, onto: Option<Definition>) -> Result<Handle, EngineError> {
+    async fn take_up(
+        &self,
+        id: &str,
+        reason: &str,
+        onto: Option<Definition>,
+        patience: Option<Duration>,
+    ) -> Result<Handle, EngineError> {
         let refuse = |why: String| EngineError::NotResumable { id: id.to_owned(), why };
         let env = &self.env;
         let row = env.row(id).await?;
@@ -216,7 +251,7 @@ impl Engine {
         } else {
             Vec::new()
         };
-        let permit = env.place_for(&open).await?;
+        let permit = env.place_for(&open, patience).await?;
         let (ended, has_ended) = oneshot::channel();
         let (accepted, is_accepted) = oneshot::channel();
         let (report, mut reports) = mpsc::unbounded_channel();

@@ -139,9 +139,9 @@ async fn carry_out(env: &Arc<Env>, request: RequestKind) -> Result<(), EngineErr
         RequestKind::Callback { address, answer } => {
             let answer: Answer =
                 serde_json::from_str(&answer).map_err(|error| EngineError::Invalid(error.to_string()))?;
-            env.deliver(&address, answer).await.map(drop)
+            env.deliver(&address, answer, None).await.map(drop)
         }
-        RequestKind::DeliverKept { id, to } => env.deliver_kept(id, to.as_ref()).await.map(drop),
+        RequestKind::DeliverKept { id, to } => env.deliver_kept(id, to.as_ref(), None).await.map(drop),
         RequestKind::DropKept(id) => env.inbox.write(vec![Write::DropDelivery(id)]).await,
         RequestKind::Signal { id, name, data, signal } => {
             env.is_small(&data)?;

@@ -1,8 +1,10 @@
 //! Doing a finished execution again from one of its steps, as a new execution.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use bowline_core::{Event, Origin, Path, Payload, Record};
+use bowline_store::EntryWrite;
 
 use crate::engine::{Engine, EngineError, Handle, StartRequest};
 use crate::keys::Beginning;
@@ -24,6 +26,10 @@ pub struct Retry {
     pub new_keys: bool,
     /// Why, as whoever asks says it.
     pub reason: String,
+    /// Entries that are written in the commit that starts it, as of a [`StartRequest`].
+    pub with: Vec<EntryWrite>,
+    /// How long a place is waited for; [`EngineError::Busy`] after that. None: until there is one.
+    pub patience: Option<Duration>,
 }
 
 impl Engine {
@@ -79,10 +85,12 @@ impl Engine {
         let request = StartRequest {
             id: Some(new),
             organization: row.organization.as_str().into(),
+            with: retry.with,
             ..StartRequest::new(bowline_store::Definition::clone(&definition), input)
         };
         let beginning = Beginning {
             origin: Some(origin),
+            patience: retry.patience,
             ..Beginning::default()
         };
         self.begin(request, beginning).await
@@ -169,6 +177,9 @@ fn no_such_step(records: &[Record], step: &str) -> String {
         .filter(|path| seen.insert(*path))
         .take(50)
         .collect();
+    if paths.is_empty() {
+        return format!("it has not come to a step `{step}`; it ended before its first step");
+    }
     format!("it has not come to a step `{step}`; it came to {}", paths.join(", "))
 }
 

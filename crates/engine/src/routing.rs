@@ -1,15 +1,17 @@
 //! How something that happened finds its execution, in memory or not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bowline_core::{Input, Outcome};
 use bowline_store::{ExecNo, OpenExecution, Status};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::{Deliver, Delivered, Message, Recover};
 use crate::engine::EngineError;
 use crate::env::Env;
 use crate::owners::{Claim, Whereabouts};
+use crate::places::Place;
 
 /// What became of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,22 +43,38 @@ impl Env {
     /// Hands an input to an execution, bringing it back if it has left memory, and returns when what follows
     /// is durable.
     pub(crate) async fn route(self: &Arc<Self>, exec: ExecNo, input: Input) -> Result<Routed, EngineError> {
-        let input = self.externalize_input(input).await?;
-        self.route_any(exec, Delivered::Input(input)).await
+        self.route_within(exec, input, None).await
     }
 
-    /// As [`Env::route`], for an answer that makes these kept ones stale: they are dropped in the commit that records it.
+    /// As [`Env::route`], and waits for a place at most so long where the execution has left memory.
+    pub(crate) async fn route_within(
+        self: &Arc<Self>,
+        exec: ExecNo,
+        input: Input,
+        patience: Option<Duration>,
+    ) -> Result<Routed, EngineError> {
+        let input = self.externalize_input(input).await?;
+        self.route_any(exec, Delivered::Input(input), patience).await
+    }
+
+    /// As [`Env::route_within`], for an answer that makes these kept ones stale: they are dropped in the commit that records it.
     pub(crate) async fn route_answer(
         self: &Arc<Self>,
         exec: ExecNo,
         input: Input,
         stale: Vec<i64>,
+        patience: Option<Duration>,
     ) -> Result<Routed, EngineError> {
         let input = self.externalize_input(input).await?;
-        self.route_any(exec, Delivered::Answer { input, stale }).await
+        self.route_any(exec, Delivered::Answer { input, stale }, patience).await
     }
 
-    pub(crate) async fn route_any(self: &Arc<Self>, exec: ExecNo, what: Delivered) -> Result<Routed, EngineError> {
+    pub(crate) async fn route_any(
+        self: &Arc<Self>,
+        exec: ExecNo,
+        what: Delivered,
+        patience: Option<Duration>,
+    ) -> Result<Routed, EngineError> {
         loop {
             let change = self.owners.change();
             tokio::pin!(change);
@@ -74,7 +92,7 @@ impl Env {
                     let Some(claim) = self.owners.claim(exec, driver) else {
                         continue;
                     };
-                    if let Some(routed) = self.bring(exec, claim, driver).await? {
+                    if let Some(routed) = self.bring((exec, claim), driver, patience).await? {
                         return Ok(routed);
                     }
                 }
@@ -89,13 +107,18 @@ impl Env {
     }
 
     /// Brings a claimed execution into memory; says where that is not possible because it has ended.
-    async fn bring(self: &Arc<Self>, exec: ExecNo, claim: Claim, driver: usize) -> Result<Option<Routed>, EngineError> {
+    async fn bring(
+        self: &Arc<Self>,
+        (exec, claim): (ExecNo, Claim),
+        driver: usize,
+        patience: Option<Duration>,
+    ) -> Result<Option<Routed>, EngineError> {
         let open = match self.blocking(move |env| env.store.open_execution(exec)).await?? {
             Some(open) if open.row.status.is_finished() => return Ok(Some(Routed::Ended(open.row.status))),
             Some(open) => open,
             None => return Ok(Some(Routed::Unknown)),
         };
-        let permit = self.place_for(&open).await?;
+        let permit = self.place_for(&open, patience).await?;
         match self.recover_on(driver, open, claim, permit).await? {
             Ok(()) => Ok(None),
             Err(why) => Err(EngineError::Stuck(why)),
@@ -103,10 +126,14 @@ impl Env {
     }
 
     /// The place that an execution takes up; none for children, which must not wait for their parents.
-    pub(crate) async fn place_for(&self, open: &OpenExecution) -> Result<Option<OwnedSemaphorePermit>, EngineError> {
+    pub(crate) async fn place_for(
+        &self,
+        open: &OpenExecution,
+        patience: Option<Duration>,
+    ) -> Result<Option<Place>, EngineError> {
         match open.row.parent {
             Some(_) => Ok(None),
-            None => self.place().await.map(Some),
+            None => self.place(&open.row.organization, patience).await.map(Some),
         }
     }
 
@@ -116,7 +143,7 @@ impl Env {
         driver: usize,
         open: OpenExecution,
         claim: Claim,
-        permit: Option<OwnedSemaphorePermit>,
+        permit: Option<Place>,
     ) -> Result<Result<(), crate::Stuck>, EngineError> {
         let loaded = match self.definition_of(&open.row.organization, &open.row.definition).await? {
             Ok(loaded) => loaded,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bowline_core::{Attempt, Effect, Event, Execution, Outcome, Path, StepBody};
 use bowline_store::{Definition, Status};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::engine::EngineError;
+use crate::places::Place;
 use crate::routing::Handled;
 use crate::segments::Condensed;
 
@@ -97,7 +98,7 @@ pub(crate) struct Running {
     /// Waits that have a row, and their tags.
     pub(crate) waits: HashMap<Path, u64>,
     /// The place that it takes up.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    pub(crate) permit: Option<Place>,
 }
 
 impl Running {

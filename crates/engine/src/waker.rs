@@ -1,5 +1,6 @@
 //! Brings back what is due, in the order in which it is due.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,8 +71,9 @@ async fn wake_due(env: &Arc<Env>, now: i64) -> Result<Option<Duration>, EngineEr
 /// Brings executions back that are due by `now`, in this order. Those that somebody has are left to them; those that
 /// cannot be brought back now are due again a little later.
 pub(crate) async fn bring_back(env: &Arc<Env>, execs: Vec<ExecNo>, now: i64) -> Result<(), EngineError> {
+    let mut full = HashSet::new();
     for exec in execs {
-        match bring_one(env, exec, now).await {
+        match bring_one(env, exec, now, &mut full).await {
             Ok(true) => {}
             Ok(false) => env.wakes.again(env.options.clock.now().saturating_add(AGAIN), exec),
             Err(error @ EngineError::Stopped(_)) => return Err(error),
@@ -85,7 +87,7 @@ pub(crate) async fn bring_back(env: &Arc<Env>, execs: Vec<ExecNo>, now: i64) -> 
 }
 
 /// Brings one back; false where somebody is about to do something with it, or no place is free.
-async fn bring_one(env: &Arc<Env>, exec: ExecNo, now: i64) -> Result<bool, EngineError> {
+async fn bring_one(env: &Arc<Env>, exec: ExecNo, now: i64, full: &mut HashSet<String>) -> Result<bool, EngineError> {
     let driver = env.pick();
     let Some(claim) = env.owners.claim(exec, driver) else {
         return Ok(env.owners.find(exec) != Whereabouts::Arriving);
@@ -94,11 +96,19 @@ async fn bring_one(env: &Arc<Env>, exec: ExecNo, now: i64) -> Result<bool, Engin
     let Some(open) = open.filter(|open| is_due(open, now)) else {
         return Ok(true);
     };
-    // A parent that has a place may wait for a child that is due later than this one: it must not wait for ever.
-    let Ok(permit) = tokio::time::timeout(FOR_A_PLACE, env.place_for(&open)).await else {
+    // Of an organization without a place the next one need not wait for one too: others have their turn.
+    if open.row.parent.is_none() && full.contains(&open.row.organization) {
         return Ok(false);
+    }
+    // A parent that has a place may wait for a child that is due later than this one: it must not wait for ever.
+    let permit = match env.place_for(&open, Some(FOR_A_PLACE)).await {
+        Ok(permit) => permit,
+        Err(EngineError::Busy(_)) => {
+            full.insert(open.row.organization);
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
     };
-    let permit = permit?;
     let loaded = match env.definition_of(&open.row.organization, &open.row.definition).await? {
         Ok(loaded) => loaded,
         Err(error) => {

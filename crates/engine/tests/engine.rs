@@ -10,7 +10,7 @@ use bowline_core::{
     Attempt, Branch, Context, ErrorKind, Outcome, Payload, Program, RetryPolicy, Saga, Step, StepError, StepOptions,
     join_all,
 };
-use bowline_engine::{Clock, Engine, EngineError, Options, Programs, StartRequest};
+use bowline_engine::{Clock, Engine, EngineError, Options, Programs, Retry, StartRequest};
 use bowline_store::{Definition, ExecutionFilter, MemoryStore, RequestKind, Status, Store};
 
 type Calls = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
@@ -346,6 +346,58 @@ async fn places_in_flight_are_bounded_and_a_gentle_stop_lets_steps_finish() {
     assert_eq!(text(&one.outcome().await.unwrap()), "null");
     assert_eq!(text(&two.outcome().await.unwrap()), "null");
     assert!(matches!(third.await, Err(EngineError::Stopped(_))));
+}
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Steps that hang are their organization's trouble: others start, retry and resume all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_organization_leaves_places_to_others() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let options = Options {
+        max_in_flight: 10,
+        ..Options::default()
+    };
+    let engine = Engine::open(
+        Arc::new(store.clone()),
+        Arc::new(world.clone()),
+        tokio::runtime::Handle::current(),
+        options,
+    )
+    .unwrap();
+    let of = |organization: &str, workflow: &str, input: &str| StartRequest {
+        organization: organization.into(),
+        ..request(workflow, input)
+    };
+    let mut ended = Vec::new();
+    for organization in ["one", "two"] {
+        let handle = engine.start(of(organization, "twice", "fail")).await.unwrap();
+        ended.push(handle.id().to_owned());
+        handle.outcome().await.unwrap();
+    }
+    for _ in 0..8 {
+        engine.start(of("one", "hang", "x")).await.unwrap();
+    }
+    let patience = Duration::from_millis(1);
+    let retry = || Retry {
+        patience: Some(patience),
+        ..Retry::default()
+    };
+    for refused in [
+        engine.start_within(of("one", "hang", "x"), patience).await,
+        engine.retry(&ended[0], retry()).await,
+        engine.resume_within(&ended[0], None, "", patience).await,
+    ] {
+        assert!(matches!(refused, Err(EngineError::Busy(10))), "{refused:?}");
+    }
+    assert!(engine.places().contains(&("one".into(), 8)), "{:?}", engine.places());
+    engine.start_within(of("two", "hang", "x"), LONG).await.unwrap();
+    let again = Retry {
+        patience: Some(LONG),
+        ..Retry::default()
+    };
+    engine.retry(&ended[1], again).await.unwrap().outcome().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,7 +21,7 @@ use std::time::Duration;
 use bowline_core::{Input, Outcome, Path, Payload, Program, Record};
 use bowline_store::{Definition, ExecNo, OpenExecution, StoreError, Write};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::Migration;
 use crate::committer::{Inbox, Queue, Told};
@@ -29,6 +29,7 @@ use crate::engine::EngineError;
 use crate::env::{Env, Loaded};
 use crate::keys::Beginning;
 use crate::owners::Claim;
+use crate::places::Place;
 use crate::recovery::Stuck;
 use crate::routing::Handled;
 use crate::running::{Accepted, Ended, Running};
@@ -53,7 +54,7 @@ pub(crate) struct Begin {
     pub(crate) beginning: Beginning,
     pub(crate) accepted: Accepted,
     pub(crate) ended: Ended,
-    pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) permit: Place,
 }
 
 pub(crate) struct Recover {
@@ -62,7 +63,7 @@ pub(crate) struct Recover {
     pub(crate) records: Option<Vec<Record>>,
     pub(crate) definition: Arc<Definition>,
     pub(crate) program: Arc<dyn Program>,
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    pub(crate) permit: Option<Place>,
     pub(crate) ended: Option<Ended>,
     /// Told when the first record of another life is durable, or at once where there is no other life.
     pub(crate) accepted: Option<Accepted>,
@@ -83,7 +84,7 @@ impl Recover {
         open: OpenExecution,
         records: Option<Vec<Record>>,
         (definition, program): Loaded,
-        permit: Option<OwnedSemaphorePermit>,
+        permit: Option<Place>,
         claim: Claim,
         report: mpsc::UnboundedSender<Result<Path, Stuck>>,
     ) -> Self {

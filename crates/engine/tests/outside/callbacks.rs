@@ -95,6 +95,36 @@ async fn a_wait_leaves_memory_and_an_answer_brings_it_back_also_in_another_proce
     assert!(engine.watch(&id).await.unwrap().outcome().await.is_ok());
 }
 
+/// Who sends something to an execution that has left memory is not kept waiting for ever by those that fill it.
+#[tokio::test]
+async fn where_there_is_no_place_an_answer_is_refused_and_can_be_sent_again() {
+    let (store, world) = (MemoryStore::new(), World::default());
+    let options = Options {
+        max_in_flight: 1,
+        outside_patience: Some(Duration::from_millis(1)),
+        ..Options::default()
+    };
+    let engine = crate::world::open_with(&store, &world, options);
+    let handle = engine.start(request("valuation", &"K-1")).await.unwrap();
+    until(&store, handle.id(), Status::Waiting).await;
+    engine.idle().await.unwrap();
+    let other = engine.start(request("slow", &"")).await.unwrap();
+    let told = engine.deliver(&reference("K-1"), ok("1")).await;
+    assert!(matches!(told, Err(EngineError::Busy(1))), "{told:?}");
+    let signal = engine.signal(handle.id(), "go", json("1"), None).await;
+    assert!(matches!(signal, Err(EngineError::Busy(1))), "{signal:?}");
+    let cancel = engine.cancel(handle.id(), "no").await;
+    assert!(matches!(cancel, Err(EngineError::Busy(1))), "{cancel:?}");
+    assert_eq!(store.deliveries(&DeliveryFilter::default()).unwrap(), []);
+    // What is in memory is reached all the same, and makes room.
+    assert!(engine.cancel(other.id(), "no").await.unwrap());
+    other.outcome().await.unwrap();
+    engine.idle().await.unwrap();
+    let told = engine.deliver(&reference("K-1"), ok("1")).await.unwrap();
+    assert!(matches!(told, Delivered::Accepted { .. }), "{told:?}");
+    assert_eq!(succeeded(&handle.outcome().await.unwrap()), r#""\"1\"""#);
+}
+
 #[tokio::test]
 async fn a_second_answer_changes_nothing_and_one_after_the_end_is_late() {
     let (store, world) = (MemoryStore::new(), World::default());
