@@ -60,6 +60,7 @@ pub(crate) async fn put(
         id: BlobId::of_hash(hash.finalize().into()),
         size,
         content_type: info.content_type,
+        grant: None,
     };
     match upload {
         None => small(&inner, &blob, rest.freeze()).await?,

@@ -30,6 +30,10 @@ pub struct BlobRef {
     /// Media type of the content, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
+    /// Proves that whoever names it was given it: see [`TokenKey::grant`](crate::TokenKey::grant). Absent where all that
+    /// lies in one store belongs to one owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
 }
 
 impl BlobRef {

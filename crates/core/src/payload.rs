@@ -210,6 +210,7 @@ mod tests {
             id: BlobId::parse(&format!("sha256:{}", digit.to_string().repeat(64))).unwrap(),
             size,
             content_type: None,
+            grant: None,
         }
     }
 

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+use crate::blob::BlobId;
 use crate::ids;
 
 /// What each token begins with, so that people and scanners of secrets know one.
@@ -58,11 +59,32 @@ impl TokenKey {
         Some((unvarint(exec)? as i64, u64::from_be_bytes(tag.try_into().ok()?)))
     }
 
+    /// Proves that `owner` was given the blob: nobody else can make it of the hash of a content.
+    #[must_use]
+    pub fn grant(&self, owner: &str, blob: &BlobId) -> String {
+        let mac = self.mac(&granted(owner, blob)).finalize().into_bytes();
+        URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES])
+    }
+
+    /// Whether this key gave the blob to `owner`. Takes the same time for every text of the same length.
+    #[must_use]
+    pub fn is_granted(&self, owner: &str, blob: &BlobId, grant: &str) -> bool {
+        let Ok(mac) = URL_SAFE_NO_PAD.decode(grant) else {
+            return false;
+        };
+        mac.len() == MAC_BYTES && self.mac(&granted(owner, blob)).verify_truncated_left(&mac).is_ok()
+    }
+
     fn mac(&self, message: &[u8]) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         mac.update(message);
         mac
     }
+}
+
+/// What a grant is made of: longer than any address of a wait, so that neither can stand for the other.
+fn granted(owner: &str, blob: &BlobId) -> Vec<u8> {
+    [b"blob\0", owner.as_bytes(), b"\0", blob.to_string().as_bytes()].concat()
 }
 
 /// A key as long as a block of SHA-256, which is the only length that is part of HMAC's type.
@@ -126,6 +148,20 @@ mod tests {
         }
         for text in ["", "bw_", "bw_AAAA", "x", "bw_!!!!"] {
             assert_eq!(key.read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_grant_is_for_one_owner_of_one_blob() {
+        let id = |digit: &str| BlobId::parse(&format!("sha256:{}", digit.repeat(64))).unwrap();
+        let key = TokenKey::new([7; 32]);
+        let grant = key.grant("acme", &id("a"));
+        assert!(key.is_granted("acme", &id("a"), &grant));
+        assert!(!key.is_granted("rival", &id("a"), &grant));
+        assert!(!key.is_granted("acme", &id("b"), &grant));
+        assert!(!TokenKey::new([8; 32]).is_granted("acme", &id("a"), &grant));
+        for made_up in ["", "AAAA", "!", &grant[1..]] {
+            assert!(!key.is_granted("acme", &id("a"), made_up), "{made_up}");
         }
     }
 

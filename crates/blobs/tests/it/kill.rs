@@ -75,6 +75,7 @@ fn a_killed_put_leaves_nothing_half() {
                 id: BlobId::parse(id).unwrap(),
                 size: size.parse().unwrap(),
                 content_type: None,
+                grant: None,
             };
             whole(&blobs, blob).await;
         }
@@ -84,6 +85,7 @@ fn a_killed_put_leaves_nothing_half() {
                 id: kept.id,
                 size: kept.size,
                 content_type: None,
+                grant: None,
             };
             whole(&blobs, blob).await;
         }
