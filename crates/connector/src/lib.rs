@@ -25,7 +25,7 @@ pub use connections::{AnyConnection, Connections, Declared, Pools};
 pub use context::StepContext;
 pub use registry::{ConnectionEntry, ConnectorEntry, Registry, StepFuture, TestFuture, Tested};
 pub use retry_after::retry_after;
-pub use trigger::TriggerType;
+pub use trigger::{Mistake, TriggerType};
 pub use watch::{AttemptOutcome, Attempted, Watch};
 
 mod duration;

@@ -19,12 +19,36 @@ pub struct TriggerType {
     pub config_schema: fn(&mut SchemaGenerator) -> Schema,
     /// Whether a whole configuration deserializes; used when it holds no templates.
     pub check: fn(&Value) -> Result<(), serde_json::Error>,
+    /// What else is wrong with a configuration that has the right form, such as a cron expression for a day that never
+    /// comes. Templates in it are texts as they were written; a mistake in a field that holds one does not count.
+    pub mistakes: fn(&Value) -> Vec<Mistake>,
+    /// What only one trigger of a workflow can have, such as `POST /webhooks/orders`.
+    pub claims: fn(&Value) -> Vec<String>,
     /// The workflow's input where the document says nothing: a template that reads `trigger`. Default `${trigger}`.
     pub input: &'static str,
     /// For people, in a sentence or two: when it starts the workflow.
     pub about: &'static str,
     /// For people: the fields that `trigger` has in `when`, `input` and `key`, each with what it is.
     pub fields: &'static [(&'static str, &'static str)],
+}
+
+/// Something that is wrong with a configuration, beyond its form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The field, as a dotted path in the configuration: `authentication.secret`. Empty: the configuration as a whole.
+    pub field: String,
+    /// What is wrong, as a sentence that names the field.
+    pub message: String,
+}
+
+impl Mistake {
+    /// A mistake in this field.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
 }
 
 impl TriggerType {
@@ -35,10 +59,26 @@ impl TriggerType {
             name,
             config_schema: |generator| C::json_schema(generator),
             check: |value| C::deserialize(value).map(drop),
+            mistakes: |_| Vec::new(),
+            claims: |_| Vec::new(),
             input: "${trigger}",
             about: "",
             fields: &[],
         }
+    }
+
+    /// With a look at what a schema cannot say.
+    #[must_use]
+    pub fn mistakes(mut self, mistakes: fn(&Value) -> Vec<Mistake>) -> Self {
+        self.mistakes = mistakes;
+        self
+    }
+
+    /// With what only one trigger of a workflow can have.
+    #[must_use]
+    pub fn claims(mut self, claims: fn(&Value) -> Vec<String>) -> Self {
+        self.claims = claims;
+        self
     }
 
     /// With another default for the workflow's input.

@@ -21,11 +21,17 @@ pub fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Opti
 /// How many names a hint lists at most.
 const LISTED: usize = 8;
 
+/// "did you mean `x`?" where a name is close.
+pub(crate) fn did_you_mean(name: &str, among: &[&str]) -> Option<String> {
+    let near = nearest(name, among.iter().copied())?;
+    let how = if is_plain(near) { "" } else { " (written in backticks)" };
+    Some(format!("did you mean `{near}`{how}?"))
+}
+
 /// "did you mean `x`?", or what there is instead, or nothing when there is nothing.
 pub(crate) fn suggest(name: &str, among: &[&str], label: &str) -> Option<String> {
-    if let Some(near) = nearest(name, among.iter().copied()) {
-        let how = if is_plain(near) { "" } else { " (written in backticks)" };
-        return Some(format!("did you mean `{near}`{how}?"));
+    if let Some(told) = did_you_mean(name, among) {
+        return Some(told);
     }
     if among.is_empty() {
         return None;

@@ -47,8 +47,14 @@ pub(crate) fn explain(expression: &Expression, scope: &dyn Scope) -> ExpressionE
         format!("`{whole}` does not exist: `{parent}` {}", broken.parent.told(missing))
     };
     let names: Vec<&str> = broken.names.iter().map(String::as_str).collect();
+    let is_secret = path
+        .first()
+        .and_then(|root| scope.get(root))
+        .is_some_and(|root| root.secret);
     let hint = match hint::needs_backticks(source, names.iter().copied()) {
         Some(name) => Some(hint::backticks(name)),
+        // What a process has in its environment is not for everybody who sees an error, not even by name.
+        None if is_secret => hint::did_you_mean(missing, &names),
         None => hint::suggest(missing, &names, "there is"),
     };
     ExpressionError::new(ExpressionError::UNDEFINED, source, message).with_hint(hint)

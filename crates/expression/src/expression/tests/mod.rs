@@ -347,6 +347,8 @@ fn undefined_tells_the_name_that_does_not_exist() {
             "`env.TOKEM` does not exist: `env` has no `TOKEM`",
             Some("did you mean `TOKEN`?"),
         ),
+        // What else there is in the environment is not told.
+        ("env.OTHER", "`env.OTHER` does not exist: `env` has no `OTHER`", None),
         (
             "input.content-type",
             "`input.content` does not exist: `input` has no `content`",
