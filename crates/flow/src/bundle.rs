@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::source::{Source, hexadecimal};
+use crate::source::{Shared, Source, hexadecimal};
+use crate::unserved::unserved;
 
 /// A workflow with the workflows that it, or one of them, starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,9 +76,10 @@ impl Bundle {
 
 fn bare(mut source: Source) -> Source {
     source.file = file_name(&source.file);
-    if let Some(shared) = &mut source.shared {
-        shared.file = file_name(&shared.file);
-    }
+    source.shared = source.shared.and_then(unserved).map(|shared| Shared {
+        file: file_name(&shared.file),
+        ..shared
+    });
     source
 }
 
@@ -100,6 +102,18 @@ mod tests {
         assert_eq!(
             bundle.hash(),
             Bundle::new("/f".into(), Source::new("b/main.yaml", "x"), children).hash()
+        );
+        let shared = |text: &str| Source::new("main.yaml", "x").with_shared("b/bowline.yaml", text);
+        let hash = |main: Source| Bundle::new("/f".into(), main, BTreeMap::new()).hash();
+        let of_server = shared("server:\n  listen: a\n");
+        assert_eq!(
+            hash(of_server),
+            hash(Source::new("main.yaml", "x")),
+            "the server's own settings"
+        );
+        assert_ne!(
+            hash(shared("retention: { keep: 5 }\n")),
+            hash(Source::new("main.yaml", "x"))
         );
         assert_eq!(bundle.child("leaf").unwrap().main.text, "steps: []");
         assert_eq!(bundle.child("other"), None);

@@ -139,8 +139,8 @@ NUMBER = 130, "a number that cannot be kept as it is written",
     "The number has more digits than a program keeps, is no JSON number, or has a leading zero that would get lost.",
     "Write it in quotes if it is a name or a code rather than a quantity.";
 CONFIG = 131, "a configuration that does not fit",
-    "The connector or connection type says that the configuration as a whole does not fit, although each field does.",
-    "Read the message; it comes from the connector.";
+    "The connector, the connection type or the trigger says that the configuration does not fit, although each field has the right form.",
+    "Read the message; it comes from there.";
 NOT_A_WORKFLOW = 132, "this is not a workflow",
     "The file is empty, or it is a document of another kind, such as a test (*.test.yaml) or the shared bowline.yaml.",
     "Give the program a workflow: a file with `steps:`, or with one node or one block.";

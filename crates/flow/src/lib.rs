@@ -21,8 +21,10 @@ mod problem;
 mod report;
 mod run;
 mod schema;
+mod shared;
 mod source;
 mod tree;
+mod unserved;
 
 use std::path::Path;
 
@@ -35,8 +37,9 @@ pub use folder::{is_something_else, is_workflow_file, name_and_children, workflo
 pub use lower::{LoadOptions, load};
 pub use plan::Plan;
 pub use problem::{Problem, Problems};
-pub use run::{FlowProgram, Runtime, Settings, check_answer, check_input};
+pub use run::{FlowProgram, Misfit, Runtime, Settings, check_answer, check_input, misfits_of_answer, misfits_of_input};
 pub use schema::language_schema;
+pub use shared::SharedFile;
 pub use source::{SHARED_FILE, Shared, Source};
 
 /// Loads a workflow's file, with `bowline.yaml` and the other workflows beside it.

@@ -3,6 +3,7 @@
 
 mod common;
 
+use bowline_connector::Mistake;
 use bowline_flow::plan::{Heard, Selected};
 use bowline_flow::{LoadOptions, Plan, Settings, Source, load};
 use serde_json::{Value, json};
@@ -139,4 +140,49 @@ fn an_endpoint_hears_a_reference_and_whether_it_went_well() {
     );
     let heard = plan.callbacks["plain"].hear(&settings, &json!({ "headers": { "reference": "a" } }));
     assert_eq!(heard.unwrap().key, "a");
+}
+
+#[test]
+fn what_a_schema_cannot_say_is_a_problem_with_its_place() {
+    let mut registry = common::registry();
+    let kind = registry.trigger("schedule").copied().expect("it is there");
+    registry.add_trigger(
+        kind.mistakes(|config| {
+            let mut mistakes = vec![Mistake::new("timezone", "there is no such zone")];
+            if config["cron"] == "x" {
+                mistakes.push(Mistake::new("cron", "it is never due"));
+            }
+            mistakes
+        })
+        .claims(|config| vec![format!("the time {}", config["cron"])]),
+    );
+    let workflow = "triggers:\n\
+        \x20 - type: schedule\n\
+        \x20   config:\n\
+        \x20     cron: x\n\
+        \x20     timezone: ${env.ZONE}\n\
+        \x20 - type: schedule\n\
+        \x20   config: { cron: \"${env.CRON}\", timezone: here }\n\
+        \x20 - { type: schedule, config: { cron: x, timezone: \"${env.ZONE}\" } }\n\
+        steps: [ { set: { a: 1 } } ]\n";
+    let problems =
+        load(Source::new("w.yaml", workflow), &registry, &LoadOptions::default()).expect_err("it is refused");
+    let told: Vec<(usize, &str, &str)> = problems
+        .0
+        .iter()
+        .map(|problem| (problem.location.line, &*problem.location.path, &*problem.message))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (4, "triggers[0].config.cron", "it is never due"),
+            (7, "triggers[1].config.timezone", "there is no such zone"),
+            (
+                8,
+                "triggers[2].config",
+                "`the time \"x\"` is taken already, by the trigger in line 2"
+            ),
+            (8, "triggers[2].config.cron", "it is never due"),
+        ]
+    );
 }

@@ -167,6 +167,17 @@ fn read_shared(text: &str, report: &mut Report) -> Option<Cursor> {
     Some(root)
 }
 
+/// A shared file by itself: what is in it, if anything is, and what does not fit the language.
+pub(crate) fn shared(file: &str, text: &str) -> Result<(Option<Cursor>, Option<Problems>), Problems> {
+    // Places say that they are of the second file.
+    let mut report = Report::new(vec![Arc::from(""), Arc::from(file)]);
+    let root = read_shared(text, &mut report);
+    match report.finish() {
+        Err(problems) if root.is_none() => Err(problems),
+        finished => Ok((root, finished.err())),
+    }
+}
+
 /// The state of making one plan.
 struct Lowering<'a> {
     registry: &'a Registry,

@@ -362,7 +362,7 @@ fn engine_fields_removed(config: &Cursor, schema: &Value) -> Cursor {
     config.with(node)
 }
 
-fn any_expression(value: &Value) -> bool {
+pub(super) fn any_expression(value: &Value) -> bool {
     match value {
         Value::String(text) => has_expression(text),
         Value::Array(items) => items.iter().any(any_expression),

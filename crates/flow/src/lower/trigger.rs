@@ -16,6 +16,7 @@ use crate::tree::{Kind, Node};
 
 use super::Lowering;
 use super::names::is_name;
+use super::node::any_expression;
 
 /// Fields of a callback endpoint that are the language's, whatever its configuration.
 const OF_ENDPOINTS: [&str; 4] = ["correlate", "success", "failure", "description"];
@@ -28,6 +29,7 @@ impl Lowering<'_> {
         };
         let ids = self.trigger_ids(&list);
         let items: Vec<Cursor> = list.items().collect();
+        self.check_claims(&items);
         let triggers = items.iter().zip(ids).filter_map(|(item, id)| self.trigger(item, id));
         triggers.collect()
     }
@@ -137,7 +139,48 @@ impl Lowering<'_> {
         if self.report.heard() == before {
             self.check_whole(written, kind.check, what);
         }
+        if self.report.heard() == before {
+            self.check_mistakes(written, kind);
+        }
         Some(template)
+    }
+
+    /// Lets the kind look for what a schema cannot say.
+    fn check_mistakes(&mut self, written: &Cursor, kind: &TriggerType) {
+        for mistake in (kind.mistakes)(&written.node.to_value()) {
+            let parts = mistake.field.split('.').filter(|part| !part.is_empty());
+            let pointer: String = parts.flat_map(|part| ["/", part]).collect();
+            let node = written.node.nearest(&pointer);
+            let is_whole = mistake.field.is_empty();
+            if !is_whole && any_expression(&node.to_value()) {
+                continue;
+            }
+            let path = written.path.pointer(&pointer);
+            self.report.add(codes::CONFIG, node.at, &path, mistake.message, plain);
+        }
+    }
+
+    /// No two triggers of the workflow have what only one can have.
+    fn check_claims(&mut self, items: &[Cursor]) {
+        let mut taken: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for item in items {
+            let Some((config, name)) = item.field("config").zip(item.text_of("type")) else {
+                continue;
+            };
+            let Some(kind) = self.registry.trigger(name) else {
+                continue;
+            };
+            let claims = (kind.claims)(&config.node.to_value());
+            for claim in claims.into_iter().filter(|claim| !has_expression(claim)) {
+                let Some(line) = taken.insert((name.to_owned(), claim.clone()), item.at().line) else {
+                    continue;
+                };
+                let message = format!("`{claim}` is taken already, by the trigger in line {line}");
+                self.report.at(codes::CONFIG, &config, message, |problem| {
+                    problem.hint("only one of them can be called; change the other")
+                });
+            }
+        }
     }
 
     fn unknown_trigger(&mut self, cursor: &Cursor, name: &str) {

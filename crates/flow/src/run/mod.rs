@@ -20,6 +20,7 @@ mod frame;
 mod gather;
 mod input;
 mod loops;
+mod misfit;
 mod node;
 mod outside;
 mod parallel;
@@ -38,8 +39,9 @@ use std::sync::{Arc, Mutex};
 use bowline_core::{BoxFuture, Context, Payload, Program, StepError};
 use serde_json::Value;
 
-pub use input::check_input;
-pub use outside::check_answer;
+pub use input::{check_input, misfits_of_input};
+pub use misfit::Misfit;
+pub use outside::{check_answer, misfits_of_answer};
 pub use runtime::{Runtime, Settings};
 
 use crate::plan::Plan;

@@ -8,6 +8,7 @@ use bowline_core::{Branches, CallbackOptions, Context, ErrorKind, Filter, Payloa
 use bowline_expression::{Binding, Moment, Scope as _, Template};
 use serde_json::{Value, json};
 
+use super::misfit::{self, Misfit};
 use super::walk::{Flow, Names, Scope, parse, payload};
 use super::{errors, parallel};
 use crate::plan::{Approve, Awaited, CallbackPlan, Emit, Step, StepKind, WaitFor, Within};
@@ -42,7 +43,7 @@ impl Scope {
                 Some(path) => path.to_owned(),
                 None => format!("/callbacks/{}", endpoint.name),
             };
-            address["endpoint"] = json!(format!("{}{path}", runtime.public_url));
+            address["endpoint"] = json!(format!("{}{}{path}", runtime.public_url, runtime.place));
         }
         Ok(Binding::open(address))
     }
@@ -386,16 +387,19 @@ fn rejected(step: &Step, answer: &Value) -> StepError {
 /// wait). Empty when it fits. Whoever takes answers asks this first: an answer that does not fit fails the step.
 #[must_use]
 pub fn check_answer(form: &Value, answer: &Value) -> Vec<String> {
+    misfits_of_answer(form, answer)
+        .into_iter()
+        .map(|misfit| misfit.message)
+        .collect()
+}
+
+/// As [`check_answer`], with the place of each.
+#[must_use]
+pub fn misfits_of_answer(form: &Value, answer: &Value) -> Vec<Misfit> {
     match jsonschema::validator_for(form) {
-        Ok(validator) => validator
-            .iter_errors(answer)
-            .map(|error| {
-                let place = error.instance_path().to_string().replace('/', ".");
-                format!("answer{place}: {error}")
-            })
-            .collect(),
+        Ok(validator) => misfit::of(&validator, answer, "answer"),
         // The checker refuses such forms.
-        Err(error) => vec![format!("the form of the approval is wrong: {error}")],
+        Err(error) => misfit::of_schema(format!("the form of the approval is wrong: {error}")),
     }
 }
 

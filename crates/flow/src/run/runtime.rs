@@ -25,6 +25,9 @@ pub struct Settings {
     /// Where `callback.url` begins, such as `https://flows.example`. `None`: the environment variable
     /// `BOWLINE_PUBLIC_URL` in `env`, else `http://127.0.0.1:8080`.
     pub public_url: Option<String>,
+    /// What stands between that and the paths of callback endpoints: nothing for the default organization, `/o/acme` for
+    /// another one.
+    pub place: String,
     /// The only folder whose files are within reach, and against which relative paths are resolved. `None`: all files, and
     /// the folder of the workflow.
     pub files: Option<PathBuf>,
@@ -39,6 +42,7 @@ pub struct Runtime {
     pub(crate) credentials: Binding,
     pub(crate) limits: Limits,
     pub(crate) public_url: String,
+    pub(crate) place: String,
     pub(crate) files: Option<PathBuf>,
     pub(crate) blobs: Option<Arc<dyn BlobStore>>,
 }
@@ -69,6 +73,7 @@ impl Runtime {
             credentials: Binding::secret(credentials),
             limits: settings.limits,
             files: settings.files,
+            place: settings.place,
             public_url: public_url.trim_end_matches('/').to_owned(),
             blobs: None,
         }

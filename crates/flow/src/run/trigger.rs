@@ -41,13 +41,13 @@ impl<'a> Outside<'a> {
         };
         template
             .render(self, &moment)
-            .map_err(|error| errors::expression(&error, at, what))
+            .map_err(|error| of_field(errors::expression(&error, at, what), what))
     }
 
     fn condition(&self, template: &Template, at: &Location, what: &str) -> Result<bool, StepError> {
         match self.render(template, at, what)?.value {
             Value::Bool(value) => Ok(value),
-            other => Err(errors::wrong(at, what, "true or false", &other)),
+            other => Err(of_field(errors::wrong(at, what, "true or false", &other), what)),
         }
     }
 
@@ -56,21 +56,26 @@ impl<'a> Outside<'a> {
         let rendered = self.render(template, at, what)?;
         if !rendered.secrets.is_empty() {
             let message = format!("{at}: {what}: this is made of a secret, and is stored as it is");
-            return Err(StepError::permanent("expression.secret", message));
+            return Err(of_field(StepError::permanent("expression.secret", message), what));
         }
         match rendered.value {
             Value::String(text) if !text.is_empty() => Ok(text),
             Value::Number(number) => Ok(number.to_string()),
-            other => Err(errors::wrong(at, what, "text or a number", &other)),
+            other => Err(of_field(errors::wrong(at, what, "text or a number", &other), what)),
         }
     }
 
     fn text(&self, template: &Template, at: &Location, what: &str) -> Result<String, StepError> {
         match self.render(template, at, what)?.masked {
             Value::String(text) => Ok(text),
-            other => Err(errors::wrong(at, what, "text", &other)),
+            other => Err(of_field(errors::wrong(at, what, "text", &other), what)),
         }
     }
+}
+
+/// An error that says in its data which field gave it.
+fn of_field(error: StepError, field: &str) -> StepError {
+    error.with_data(json!({ "field": field }))
 }
 
 impl Scope for Outside<'_> {
@@ -120,11 +125,20 @@ impl Plan {
 }
 
 impl Trigger {
+    /// Whether [`select`](Self::select) takes no time to speak of: its expressions, if there are any, are paths only. What
+    /// is not so light does not belong on a thread that answers requests.
+    #[must_use]
+    pub fn is_light(&self) -> bool {
+        let templates = [self.when.as_ref(), Some(&self.input), self.key.as_ref()];
+        let mut expressions = templates.into_iter().flatten().flat_map(Template::expressions);
+        expressions.all(|(_, _, expression)| expression.path().is_some())
+    }
+
     /// What becomes of something that was heard of: `trigger` is what `when`, `input` and `key` read.
     ///
     /// # Errors
     /// An expression that gives nothing or something of the wrong type, and a `key` that is made of a secret; with its
-    /// place.
+    /// place, and with `when`, `input` or `key` as the `field` of its data.
     pub fn select(&self, settings: &Settings, trigger: &Value) -> Result<Selected, StepError> {
         let outside = Outside::with(settings, "trigger", trigger);
         if let Some(when) = &self.when

@@ -82,6 +82,10 @@ impl<'a> Checker<'a> {
         }
         for word in ["oneOf", "anyOf"] {
             if let Some(Value::Array(branches)) = resolved.get(word) {
+                if let Some(names) = self.names(branches) {
+                    self.one_of(cursor, &names);
+                    return;
+                }
                 self.choose(cursor, resolved, branches);
                 // A mapping that also has fields of its own goes on below.
                 if resolved.get("properties").is_none() {
@@ -98,6 +102,19 @@ impl<'a> Checker<'a> {
             Kind::Number(_) | Kind::Text(..) => self.range(cursor, resolved),
             Kind::Null | Kind::Bool(_) => {}
         }
+    }
+
+    /// The values of a choice between single ones, each of which has a description of its own. None: it is another choice.
+    fn names(&self, branches: &'a [Value]) -> Option<Vec<Value>> {
+        let mut names = Vec::new();
+        for branch in branches.iter().map(|branch| self.resolve(branch)) {
+            match (branch.get("const"), branch.get("enum")) {
+                (Some(name), _) => names.push(name.clone()),
+                (None, Some(Value::Array(several))) => names.extend(several.iter().cloned()),
+                _ => return None,
+            }
+        }
+        Some(names)
     }
 
     /// Whether the value is an expression, so that its type is not known before it is evaluated; or is
