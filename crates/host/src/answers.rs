@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bowline_core::TokenKey;
 use bowline_store::{ExecNo, ExecutionRow, Store, StoreError, WaitFilter, WaitKind, WaitRow, WaitState};
+use serde_json::Value;
 
 use crate::text;
 
@@ -79,7 +80,8 @@ pub fn command(
 ) -> Result<Option<String>, StoreError> {
     let mut words = match wait.kind {
         WaitKind::Callback if is_approval(wait) => {
-            format!("bowline approve {} --path {}", word(&row.id), word(&wait.path))
+            let form = form(wait).map_or_else(String::new, |form| format!(" --form {}", word(&form)));
+            format!("bowline approve {} --path {}{form}", word(&row.id), word(&wait.path))
         }
         WaitKind::Callback => match &wait.key {
             Some(key) if wait.name.is_empty() => format!("bowline callback succeed --reference {}", word(key)),
@@ -94,6 +96,25 @@ pub fn command(
     };
     words.push_str(&data(folder));
     Ok(Some(words))
+}
+
+/// What has to be filled in to approve, with dots where the values go: as it is, the command is refused.
+fn form(wait: &WaitRow) -> Option<String> {
+    let about: Value = serde_json::from_slice(wait.detail.as_deref()?).ok()?;
+    let form = &about["form"];
+    // What the author requires is required of those who approve, and not of those who reject.
+    let approving = form["allOf"].as_array().into_iter().flatten();
+    let needed = approving
+        .map(|part| &part["then"]["required"])
+        .chain([&form["required"]]);
+    let needed = needed.filter_map(Value::as_array).flatten();
+    // These have flags of their own.
+    let has_flag = |name: &str| matches!(name, "approved" | "by" | "comment");
+    let fields: Vec<String> = needed
+        .filter(|name| name.as_str().is_some_and(|name| !has_flag(name)))
+        .map(|name| format!("{name}: ..."))
+        .collect();
+    (!fields.is_empty()).then(|| format!("{{{}}}", fields.join(", ")))
 }
 
 /// The command that makes a failed or cancelled execution go on. Where the answer that it had can only make it fail

@@ -47,6 +47,9 @@ pub struct Problem {
     /// The column in characters, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
+    /// What of the request's body: a JSON pointer, such as `/input/customer`; empty where it is about all of it, or about a
+    /// file.
+    pub pointer: String,
     /// The path in the document, such as `steps[2].config.method`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub path: String,
@@ -67,6 +70,7 @@ impl From<&bowline_flow::Problem> for Problem {
             file: problem.location.file.to_string(),
             line: Some(problem.location.line),
             column: Some(problem.location.column),
+            pointer: String::new(),
             path: problem.location.path.clone(),
             message: problem.message.clone(),
             expected: problem.expected.clone(),
@@ -77,10 +81,31 @@ impl From<&bowline_flow::Problem> for Problem {
 
 impl Problem {
     /// A problem without a place in a file.
-    pub(crate) fn plain(message: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn plain(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             ..Self::default()
+        }
+    }
+
+    /// A problem of what stands there, such as a trigger.
+    #[must_use]
+    pub fn at(location: &bowline_flow::plan::Location, message: impl Into<String>) -> Self {
+        Self {
+            file: location.file.to_string(),
+            line: Some(location.line),
+            column: Some(location.column),
+            path: location.path.clone(),
+            ..Self::plain(message)
+        }
+    }
+
+    /// A problem of what stands at this place of a request's body.
+    pub(crate) fn of_body(pointer: String, message: impl Into<String>) -> Self {
+        Self {
+            pointer,
+            ..Self::plain(message)
         }
     }
 
@@ -211,7 +236,7 @@ impl From<EngineError> for HostError {
             EngineError::Stopped(_) => Self::new(ErrorKind::Unavailable, "host.stopping", text)
                 .hint("try again in a moment: what was acknowledged is kept"),
             EngineError::Busy(_) => {
-                Self::new(ErrorKind::Unavailable, "host.busy", text).hint("try again in a moment; nothing was started")
+                Self::new(ErrorKind::Unavailable, "host.busy", text).hint("try again in a moment; nothing was changed")
             }
             EngineError::Unknown(id) => Self::no_execution(&id),
             EngineError::Ended { .. } => Self::new(ErrorKind::Gone, "execution.ended", text),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bowline_connector::Registry;
 use bowline_core::{BlobStore, TokenKey};
@@ -13,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 
 use crate::HostError;
-use crate::deploy::{Active, Deployments};
+use crate::deploy::{Active, Deployments, TriggerProblems};
 use crate::feed::Feed;
 use crate::organizations::Organizations;
 
@@ -22,6 +23,10 @@ pub const DATABASE: &str = "bowline.db";
 
 /// The folder of blobs in a data folder.
 pub const BLOBS: &str = "blobs";
+
+/// How long whoever asks for something waits where as many executions are in memory as may be. They can ask again; one
+/// that waited for longer would hold a connection and its body all the time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a host is set up.
 #[derive(Clone)]
@@ -61,7 +66,10 @@ impl HostOptions {
             env: BTreeMap::new(),
             credentials: Value::Null,
             public_url: None,
-            engine: Options::default(),
+            engine: Options {
+                outside_patience: Some(PATIENCE),
+                ..Options::default()
+            },
             observers: Vec::new(),
             trace: None,
         }
@@ -86,6 +94,7 @@ pub(crate) struct Inner {
     pub(crate) feed: Feed,
     pub(crate) trace: Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>,
     pub(crate) deployments: Deployments,
+    pub(crate) trigger_problems: TriggerProblems,
     /// Held while something is deployed, so that versions are numbered without gaps.
     pub(crate) deploying: Mutex<()>,
     /// Set when the host stops: what it does beside answering ends.
@@ -126,6 +135,13 @@ impl Host {
     #[must_use]
     pub fn blobs(&self) -> &Arc<dyn BlobStore> {
         &self.0.blobs
+    }
+
+    /// Where content goes that an organization's workflows are to read: what is put here they can open, and what others
+    /// put they cannot.
+    #[must_use]
+    pub fn blobs_of(&self, organization: &str) -> Arc<dyn BlobStore> {
+        self.0.organizations.blobs(organization)
     }
 
     /// Connectors, connection types and kinds of triggers.

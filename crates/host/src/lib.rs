@@ -20,6 +20,7 @@ pub mod names;
 mod op;
 mod open;
 pub mod organizations;
+mod own_blobs;
 pub mod programs;
 pub mod records;
 pub mod replay;

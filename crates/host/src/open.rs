@@ -11,7 +11,7 @@ use bowline_store::Store;
 use bowline_store_sqlite::SqliteStore;
 use tokio::sync::{Mutex, watch};
 
-use crate::deploy::{self, Deployments};
+use crate::deploy::{self, Deployments, TriggerProblems};
 use crate::feed::Feed;
 use crate::host::{Inner, Observers};
 use crate::organizations::Organizations;
@@ -48,11 +48,12 @@ impl Host {
             public_url: options.public_url,
             ..Settings::default()
         };
+        let tokens = TokenKey::new(store.token_key()?);
         let organizations = Arc::new(Organizations::new(
             Arc::clone(&options.registry),
             options.masker.clone(),
             settings,
-            Arc::clone(&blobs),
+            (Arc::clone(&blobs), tokens.clone()),
             &options.data,
         ));
         let programs = Arc::new(FlowPrograms::new(Arc::clone(&organizations)));
@@ -79,7 +80,6 @@ impl Host {
             tokio::runtime::Handle::current(),
             engine,
         )?;
-        let tokens = TokenKey::new(store.token_key()?);
         let host = Self(Arc::new(Inner {
             engine,
             store: Arc::new(store),
@@ -92,6 +92,7 @@ impl Host {
             feed,
             trace: options.trace,
             deployments: Deployments::default(),
+            trigger_problems: TriggerProblems::default(),
             deploying: Mutex::default(),
             stopped: watch::Sender::default(),
         }));

@@ -5,18 +5,21 @@
 //! - the variable `BOWLINE_ORG_<NAME>__<VAR>` as `env.VAR`, where `<NAME>` is the organization's name in capitals with `_`
 //!   for `-`;
 //! - of the credentials what is below `organizations.<name>`;
-//! - of the files those in the folder `files/<name>` of the data folder.
+//! - of the files those in the folder `files/<name>` of the data folder;
+//! - of the blobs those that it was given by reference.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bowline_connector::Registry;
-use bowline_core::{BlobStore, StepError};
+use bowline_core::{BlobStore, StepError, TokenKey};
 use bowline_expression::Masker;
 use bowline_flow::{Runtime, Settings};
 use bowline_store::DEFAULT_ORGANIZATION;
 use serde_json::Value;
+
+use crate::own_blobs::own_blobs;
 
 /// Variables whose names begin so are for one organization.
 const PREFIX: &str = "BOWLINE_ORG_";
@@ -41,19 +44,21 @@ pub struct Organizations {
     registry: Arc<Registry>,
     masker: Masker,
     blobs: Arc<dyn BlobStore>,
+    tokens: TokenKey,
     process: Settings,
     files: PathBuf,
     made: Mutex<HashMap<String, Own>>,
 }
 
 impl Organizations {
-    /// Gives each its part of `process`, which is what this process has. `data` is the data folder.
+    /// Gives each its part of `process`, which is what this process has, and of the blobs with the key of the store.
+    /// `data` is the data folder.
     #[must_use]
     pub fn new(
         registry: Arc<Registry>,
         masker: Masker,
         mut process: Settings,
-        blobs: Arc<dyn BlobStore>,
+        (blobs, tokens): (Arc<dyn BlobStore>, TokenKey),
         data: &Path,
     ) -> Self {
         // Callbacks of all organizations arrive at one place.
@@ -65,6 +70,7 @@ impl Organizations {
             registry,
             masker,
             blobs,
+            tokens,
             process,
             files: data.join(FILES),
             made: Mutex::default(),
@@ -88,15 +94,25 @@ impl Organizations {
             credentials,
             limits: self.process.limits.clone(),
             public_url: self.process.public_url.clone(),
+            place: if organization == DEFAULT_ORGANIZATION {
+                String::new()
+            } else {
+                format!("/o/{organization}")
+            },
             files: (organization != DEFAULT_ORGANIZATION).then(|| self.files.join(organization)),
         };
         let runtime = Runtime::new(Arc::clone(&self.registry), self.masker.clone(), settings.clone());
         let own = Own {
             settings: Arc::new(settings),
-            runtime: Arc::new(runtime.with_blobs(Arc::clone(&self.blobs))),
+            runtime: Arc::new(runtime.with_blobs(self.blobs(organization))),
         };
         made.insert(organization.to_owned(), own.clone());
         own
+    }
+
+    /// The blobs of an organization.
+    pub(crate) fn blobs(&self, organization: &str) -> Arc<dyn BlobStore> {
+        own_blobs(&self.blobs, &self.tokens, organization)
     }
 
     /// The folder of an organization's files, made where it is not there. Workflows that the API deploys resolve relative

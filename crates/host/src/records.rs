@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bowline_core::Record;
+use bowline_core::{Event, Record};
 use bowline_engine::read_record;
 use bowline_store::{ExecutionRow, Store, StoreError};
 
@@ -23,6 +23,36 @@ pub fn records(store: &dyn Store, row: &ExecutionRow) -> Result<Vec<Record>, Sto
         all.extend(read_record(record).map_err(|error| unreadable(row, record.seq, &error))?);
     }
     Ok(all)
+}
+
+/// The path of what an execution asked for first; none where it asked for nothing.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn first_step(store: &dyn Store, row: &ExecutionRow) -> Result<Option<String>, StoreError> {
+    let mut from = 0;
+    loop {
+        let page = store.journal(row.exec, from, 100)?;
+        let Some(last) = page.last() else { return Ok(None) };
+        from = last.seq + 1;
+        for record in &page {
+            let records = read_record(record).map_err(|error| unreadable(row, record.seq, &error))?;
+            for event in records.iter().flat_map(|record| &record.events) {
+                if let Event::Started {
+                    origin: Some(origin), ..
+                } = event
+                    && let Some(first) = origin.kept.iter().min_by_key(|kept| kept.asked_at)
+                {
+                    return Ok(Some(first.path.trim_end_matches('/').to_owned()));
+                }
+                if event.is_command()
+                    && let Some(path) = event.path()
+                {
+                    return Ok(Some(path.to_string()));
+                }
+            }
+        }
+    }
 }
 
 /// A record that cannot be read.

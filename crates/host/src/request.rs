@@ -95,6 +95,9 @@ pub struct Retry {
     pub new_keys: bool,
     /// Why, for the history.
     pub reason: Option<String>,
+    /// Entries that are written in the commit that starts it.
+    #[serde(skip)]
+    pub with: Vec<EntryWrite>,
 }
 
 /// How an ended execution is run again, as a new one, from the top or from one of its steps.
@@ -112,6 +115,9 @@ pub struct Rerun {
     pub new_keys: Option<bool>,
     /// Why, for the history.
     pub reason: Option<String>,
+    /// Entries that are written in the commit that starts it.
+    #[serde(skip)]
+    pub with: Vec<EntryWrite>,
 }
 
 /// How an execution is taken up again.
@@ -168,6 +174,8 @@ pub struct Deploy {
     /// What the current version of the only workflow must be (its hash), so that nobody's change is overwritten.
     /// None does not look.
     pub expects: Option<String>,
+    /// Entries that are written in the commit that keeps them, also where nothing is new.
+    pub with: Vec<EntryWrite>,
 }
 
 /// Which open callbacks or approvals to list.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bowline_flow::Plan;
+use bowline_flow::graph::place_of;
 use bowline_flow::plan::{Awaited, NodePlan, Step, StepKind};
 
 /// A plan with an index over the paths that its nodes have in a journal.
@@ -36,7 +37,7 @@ impl Shape {
 
     /// How many attempts the step at this path has at most; 0 is no bound, `None` not known.
     pub fn attempts(&self, path: &str) -> Option<u32> {
-        self.attempts.get(&general(path)).copied()
+        self.attempts.get(&place_of(path)).copied()
     }
 }
 
@@ -47,32 +48,6 @@ pub fn join(prefix: &str, name: &str) -> String {
     } else {
         format!("{prefix}/{name}")
     }
-}
-
-/// A path without the numbers of loops and repetitions.
-fn general(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    let mut skipping = false;
-    for c in path.chars() {
-        match c {
-            '[' => {
-                out.push('[');
-                skipping = true;
-            }
-            ']' => {
-                out.push(']');
-                skipping = false;
-            }
-            '#' => skipping = true,
-            '/' => {
-                out.push('/');
-                skipping = false;
-            }
-            _ if skipping => {}
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 fn index_all(steps: &[Step], prefix: &str, attempts: &mut HashMap<String, u32>) {
@@ -199,22 +174,4 @@ fn compensation(undo: &Step, of: &str, attempts: &mut HashMap<String, u32>) {
 
 fn most(node: &NodePlan) -> u32 {
     node.options.retry.max_attempts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_left_out() {
-        for (path, expected) in [
-            ("pay", "pay"),
-            ("notify[12]/send", "notify[]/send"),
-            ("a[1]/b[22]/c#3", "a[]/b[]/c"),
-            ("x#2/y", "x/y"),
-            ("saga/charge.compensation", "saga/charge.compensation"),
-        ] {
-            assert_eq!(general(path), expected);
-        }
-    }
 }

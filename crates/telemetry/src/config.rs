@@ -35,6 +35,33 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Whether traces can be sent as this says.
+    ///
+    /// # Errors
+    /// The endpoint is no address of HTTP, or `sample` is no part.
+    pub fn check(&self) -> Result<(), TelemetryError> {
+        if !(0.0..=1.0).contains(&self.sample) {
+            return Err(TelemetryError::Sample(self.sample));
+        }
+        let Some(endpoint) = self.endpoint() else { return Ok(()) };
+        let refused = |why: String| TelemetryError::Endpoint {
+            endpoint: endpoint.to_owned(),
+            why,
+        };
+        let url = url::Url::parse(endpoint).map_err(|error| refused(error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(refused("it has to begin with http:// or https://".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Where spans are sent, if anywhere.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref().filter(|endpoint| !endpoint.is_empty())
+    }
+}
+
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {

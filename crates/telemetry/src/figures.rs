@@ -15,7 +15,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::bounded::{Bounded, OTHER};
-use crate::labels::{Attempt, Connector, Delivery, Ended, Fate, Request, Route, Sent, Workflow};
+use crate::labels::{
+    Attempt, Connector, Delivery, Ended, Fired, Organization, Request, Route, Schedule, Sent, Workflow,
+};
 use crate::process;
 
 /// The media type of [`Figures::text`].
@@ -36,6 +38,7 @@ struct Inner {
     registry: Registry,
     workflows: Bounded<(String, String)>,
     endpoints: Bounded<(String, String)>,
+    schedules: Bounded<(String, String)>,
     started: Family<Workflow, Counter>,
     ended: Family<Ended, Counter>,
     commit: Histogram,
@@ -44,8 +47,11 @@ struct Inner {
     requests: Family<Request, Counter>,
     request_seconds: Seconds<Route>,
     deliveries: Family<Delivery, Counter>,
-    fires: Family<Fate, Counter>,
+    fires: Family<Fired, Counter>,
+    lateness: Family<Schedule, Counter<f64, AtomicU64>>,
     spans: Family<Sent, Counter>,
+    organizations: Bounded<String>,
+    places: Family<Organization, Gauge>,
     in_memory: Gauge,
     streams: Gauge,
     resident: Gauge,
@@ -70,6 +76,7 @@ impl Figures {
             registry: Registry::default(),
             workflows: Bounded::default(),
             endpoints: Bounded::default(),
+            schedules: Bounded::default(),
             started: Family::default(),
             ended: Family::default(),
             commit: histogram(),
@@ -79,7 +86,10 @@ impl Figures {
             request_seconds: Family::new_with_constructor(histogram),
             deliveries: Family::default(),
             fires: Family::default(),
+            lateness: Family::default(),
             spans: Family::default(),
+            organizations: Bounded::default(),
+            places: Family::default(),
             in_memory: Gauge::default(),
             streams: Gauge::default(),
             resident: Gauge::default(),
@@ -114,15 +124,50 @@ impl Figures {
         }
     }
 
-    /// How many due times of schedules had a fate so far.
-    pub fn fired(&self, fate: &str, count: u64) {
-        set(&self.0.fires.get_or_create(&Fate { fate: fate.to_owned() }), count);
+    /// How many due times of a schedule had a fate so far, and how late all those together began that the clock started.
+    pub fn fired(&self, organization: &str, schedule: &str, fate: &str, count: u64, late: Duration) {
+        if !self
+            .0
+            .schedules
+            .has_room((organization.to_owned(), schedule.to_owned()))
+        {
+            return;
+        }
+        let (organization, schedule) = (organization.to_owned(), schedule.to_owned());
+        if !late.is_zero() {
+            let labels = Schedule {
+                organization: organization.clone(),
+                schedule: schedule.clone(),
+            };
+            let counter = self.0.lateness.get_or_create(&labels);
+            // The bits of numbers that are not negative are in their order.
+            counter
+                .inner()
+                .fetch_max(late.as_secs_f64().to_bits(), Ordering::Relaxed);
+        }
+        let labels = Fired {
+            organization,
+            schedule,
+            fate: fate.to_owned(),
+        };
+        set(&self.0.fires.get_or_create(&labels), count);
     }
 
     /// How many executions are in memory now, and how many readers follow events.
     pub fn now(&self, in_memory: usize, streams: usize) {
         self.0.in_memory.set(i64::try_from(in_memory).unwrap_or(i64::MAX));
         self.0.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
+    }
+
+    /// How many of the places in memory the executions of an organization take up now; their children take up none.
+    pub fn places(&self, organization: &str, taken: usize) {
+        if self.0.organizations.has_room(organization.to_owned()) {
+            let labels = Organization {
+                organization: organization.to_owned(),
+            };
+            let taken = i64::try_from(taken).unwrap_or(i64::MAX);
+            self.0.places.get_or_create(&labels).set(taken);
+        }
     }
 
     /// All figures in the text form of OpenMetrics, which Prometheus reads: see [`MEDIA_TYPE`].
@@ -233,6 +278,11 @@ impl Inner {
             "Executions in memory; those that wait are not",
             self.in_memory.clone(),
         );
+        executions.register(
+            "places",
+            "Places in memory that an organization takes up; children take up none",
+            self.places.clone(),
+        );
         let bowline = registry.sub_registry_with_prefix("bowline");
         bowline.register_with_unit(
             "commit",
@@ -265,8 +315,14 @@ impl Inner {
         );
         bowline.register(
             "schedule_fires",
-            "Due times of schedules, by their fate",
+            "Due times of schedules, by their fate; one that waits is buffered first",
             self.fires.clone(),
+        );
+        bowline.register_with_unit(
+            "schedule_lateness",
+            "How late executions that the clock started began, all together",
+            Unit::Seconds,
+            self.lateness.clone(),
         );
         bowline.register("event_streams", "Streams of events that are open", self.streams.clone());
         bowline.register("spans", "Spans of traces, by what became of them", self.spans.clone());
@@ -326,7 +382,8 @@ mod tests {
         figures.requested("POST", "/api/v1/executions/{id}", 404, Duration::from_millis(3));
         figures.requested("BREW", "unmatched", 404, Duration::ZERO);
         figures.delivered("default", "orders", "started", 7);
-        figures.fired("skipped", 2);
+        figures.fired("default", "order.nightly", "skipped", 2, Duration::ZERO);
+        figures.fired("default", "order.nightly", "started", 3, Duration::from_millis(1500));
         figures.now(3, 4);
         let error = StepError::new("http.503", ErrorKind::Transient, "busy");
         figures.attempted(&Attempted {
@@ -351,7 +408,8 @@ mod tests {
             r#"bowline_http_requests_total{method="POST",route="/api/v1/executions/{id}",status="404"} 1"#,
             r#"bowline_http_requests_total{method="other",route="unmatched",status="404"} 1"#,
             r#"bowline_webhook_requests_total{organization="default",endpoint="orders",outcome="started"} 7"#,
-            r#"bowline_schedule_fires_total{fate="skipped"} 2"#,
+            r#"bowline_schedule_fires_total{organization="default",schedule="order.nightly",fate="skipped"} 2"#,
+            r#"bowline_schedule_lateness_seconds_total{organization="default",schedule="order.nightly"} 1.5"#,
             "bowline_commit_seconds_count 3",
             "# EOF",
         ] {

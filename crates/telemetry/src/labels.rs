@@ -2,6 +2,12 @@
 
 use prometheus_client::encoding::EncodeLabelSet;
 
+/// An organization.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Organization {
+    pub(crate) organization: String,
+}
+
 /// A workflow of an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Workflow {
@@ -53,9 +59,18 @@ pub(crate) struct Delivery {
     pub(crate) outcome: String,
 }
 
+/// A schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Schedule {
+    pub(crate) organization: String,
+    pub(crate) schedule: String,
+}
+
 /// A fate of due times.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Fate {
+pub(crate) struct Fired {
+    pub(crate) organization: String,
+    pub(crate) schedule: String,
     pub(crate) fate: String,
 }
 

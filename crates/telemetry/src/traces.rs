@@ -56,20 +56,10 @@ pub(crate) struct EndedExecution {
 impl Traces {
     /// Begins to send where there is an endpoint.
     pub(crate) fn new(config: &Config, figures: &Figures) -> Result<Option<Self>, TelemetryError> {
-        if !(0.0..=1.0).contains(&config.sample) {
-            return Err(TelemetryError::Sample(config.sample));
-        }
-        let Some(endpoint) = config.endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()) else {
+        config.check()?;
+        let Some(endpoint) = config.endpoint() else {
             return Ok(None);
         };
-        let refused = |why: String| TelemetryError::Endpoint {
-            endpoint: endpoint.to_owned(),
-            why,
-        };
-        let url = url::Url::parse(endpoint).map_err(|error| refused(error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(refused("it has to begin with http:// or https://".to_owned()));
-        }
         let exporter = export::exporter(config, endpoint)?;
         let (items, receiver) = mpsc::channel(WAITING);
         let store = Arc::new(OnceLock::new());

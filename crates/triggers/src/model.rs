@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use bowline_host::Problem;
 use bowline_store::{EntryRange, EntryWrite};
 use bytes::Bytes;
 use serde_json::Value;
@@ -172,6 +173,8 @@ impl Place for Model {
     async fn wait(&self, _: &str, _: &str) {
         std::future::pending::<()>().await;
     }
+
+    fn note(&self, _: &str, _: &str, _: &str, _: Vec<Problem>) {}
 
     async fn cancel(&self, _: &str, id: &str, _: &str) -> Result<(), Trouble> {
         let mut state = self.state();

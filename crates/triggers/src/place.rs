@@ -2,6 +2,7 @@
 //! with crashes in tests.
 
 use async_trait::async_trait;
+use bowline_host::Problem;
 use bowline_store::{EntryRange, EntryWrite};
 use bytes::Bytes;
 use serde_json::Value;
@@ -72,6 +73,8 @@ pub trait Place: Send + Sync + 'static {
     async fn ended(&self, organization: &str, id: &str) -> Result<Option<Ended>, Trouble>;
     /// Waits for its end. May return before, after a long time.
     async fn wait(&self, organization: &str, id: &str);
+    /// Says what is wrong with a trigger of a workflow; nothing where it works. `source` tells triggers apart.
+    fn note(&self, organization: &str, workflow: &str, source: &str, problems: Vec<Problem>);
     /// Asks it to stop; nothing where it has ended.
     async fn cancel(&self, organization: &str, id: &str, reason: &str) -> Result<(), Trouble>;
 }

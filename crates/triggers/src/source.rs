@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bowline_connector::TriggerType;
 use bowline_flow::plan::{Selected, Trigger};
-use bowline_host::Active;
+use bowline_host::{Active, Problem};
 use bowline_store::EntryWrite;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -94,6 +94,8 @@ pub struct Bound {
     pub config: Value,
     pub(crate) active: Active,
     pub(crate) place: Arc<dyn Place>,
+    /// Why it has no configuration, such as a variable that is not there. Then nothing runs it.
+    pub(crate) unusable: Option<String>,
     pub(crate) problem: Mutex<Option<String>>,
 }
 
@@ -118,8 +120,8 @@ impl Bound {
     /// an entry is not as the delivery takes it to be; [`Trouble::Later`] where nobody knows, and it is to be delivered
     /// again.
     pub async fn deliver(&self, delivery: Delivery) -> Result<Taken, Trouble> {
-        let selected = self.trigger.select(&self.active.settings, &delivery.values);
-        let (input, key) = match selected.map_err(|error| Trouble::Refused(error.to_string()))? {
+        let selected = self.select(delivery.values).await;
+        let (input, key) = match selected.map_err(Trouble::Refused)? {
             Selected::Filtered => return Ok(Taken::Filtered),
             Selected::Start { input, key } => (input, key.or(delivery.key)),
         };
@@ -138,6 +140,20 @@ impl Bound {
         })
     }
 
+    /// What `when`, `input` and `key` make of what came.
+    pub(crate) async fn select(&self, values: Value) -> Result<Selected, String> {
+        let settings = Arc::clone(&self.active.settings);
+        let selected = if self.trigger.is_light() {
+            self.trigger.select(&settings, &values)
+        } else {
+            // An expression may take its time, which others must not wait for.
+            let trigger = self.trigger.clone();
+            let done = tokio::task::spawn_blocking(move || trigger.select(&settings, &values)).await;
+            done.map_err(|error| error.to_string())?
+        };
+        selected.map_err(|error| error.to_string())
+    }
+
     /// Says what is wrong with the trigger, or that it works. Shown to people; no secrets.
     pub fn report(&self, problem: Option<String>) {
         let mut now = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,8 +166,25 @@ impl Bound {
                     "a trigger has a problem"
                 );
             }
+            self.note(problem.as_deref());
             *now = problem;
         }
+    }
+
+    /// It is not there any more, nor is what was wrong with it.
+    pub(crate) fn forget(&self) {
+        self.note(None);
+    }
+
+    fn note(&self, problem: Option<&str>) {
+        let problems = problem.map(|problem| Problem::at(&self.trigger.location, problem));
+        let source = format!("trigger:{}", self.trigger.id);
+        self.place.note(
+            &self.organization,
+            &self.workflow,
+            &source,
+            problems.into_iter().collect(),
+        );
     }
 
     pub(crate) fn view(&self) -> TriggerView {

@@ -25,6 +25,7 @@ const LONG_REST: Duration = Duration::from_secs(60);
 pub struct Triggers(Arc<Inner>);
 
 struct Inner {
+    host: Host,
     schedules: Schedules,
     all: All,
     stop: CancellationToken,
@@ -59,6 +60,7 @@ impl Triggers {
         let all = All::default();
         let task = tokio::spawn(supervise(Arc::clone(&all), stop.clone(), host.clone(), place, sources));
         Self(Arc::new(Inner {
+            host: host.clone(),
             schedules,
             all,
             stop,
@@ -72,14 +74,38 @@ impl Triggers {
         &self.0.schedules
     }
 
-    /// The triggers of an organization, and how they are.
+    /// The triggers of an organization's workflows, and how they are: those that are run here, and those that others run,
+    /// such as webhooks.
     #[must_use]
     pub fn list(&self, organization: &str) -> Vec<TriggerView> {
-        let all = self.0.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter()
-            .filter(|bound| bound.organization == organization)
-            .map(|bound| bound.view())
-            .collect()
+        let all = self.0.all.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let active = Arc::clone(&self.0.host.active(None).borrow());
+        let mut views = Vec::new();
+        for active in active.iter().filter(|active| *active.organization == *organization) {
+            let problems = self.0.host.trigger_problems(organization, &active.workflow);
+            for trigger in &active.plan.triggers {
+                let bound = all.iter().find(|bound| {
+                    bound.organization == organization
+                        && bound.workflow == *active.workflow
+                        && bound.trigger.id == trigger.id
+                });
+                views.push(bound.map_or_else(
+                    || {
+                        TriggerView {
+                            workflow: active.workflow.to_string(),
+                            trigger: trigger.id.clone(),
+                            kind: trigger.kind.clone(),
+                            problem: problems
+                                .iter()
+                                .find(|problem| problem.path == trigger.location.path)
+                                .map(|problem| problem.message.clone()),
+                        }
+                    },
+                    |bound| bound.view(),
+                ));
+            }
+        }
+        views
     }
 
     /// Stops all of them. What is under way is durable or comes again. Call it before the host is stopped.
@@ -107,13 +133,20 @@ async fn supervise(
     loop {
         let list = Arc::clone(&active.borrow_and_update());
         let mut all = bind(&list, &place, &sources);
+        let before = std::mem::take(&mut *shown.lock().unwrap_or_else(PoisonError::into_inner));
         for bound in &mut all {
             // One that goes on as it is keeps what it has to say.
-            if let Some((same, ..)) = running.get(&name(bound)).filter(|(other, ..)| bound.is_like(other)) {
+            if let Some(same) = before
+                .iter()
+                .find(|other| name(other) == name(bound) && bound.is_like(other))
+            {
                 *bound = Arc::clone(same);
             }
         }
         shown.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&all);
+        leave(&all, &mut running).await;
+        let is_left = |old: &&Arc<Bound>| !all.iter().any(|bound| Arc::ptr_eq(bound, old));
+        before.iter().filter(is_left).for_each(|old| old.forget());
         let done = apply(&sources, &all, &mut running, &stop).await;
         let again = async {
             if done {
@@ -140,13 +173,8 @@ fn name(bound: &Bound) -> (String, String) {
     (bound.organization.clone(), bound.name())
 }
 
-/// Stops what is not there any more or has changed, and starts what is new. False where something is to be tried again.
-async fn apply(
-    sources: &[Arc<dyn Source>],
-    all: &[Arc<Bound>],
-    running: &mut Running,
-    stop: &CancellationToken,
-) -> bool {
+/// Stops what is not there any more or has changed.
+async fn leave(all: &[Arc<Bound>], running: &mut Running) {
     let wanted: BTreeMap<_, _> = all.iter().map(|bound| (name(bound), bound)).collect();
     let leaving: Vec<_> = running
         .iter()
@@ -160,6 +188,15 @@ async fn apply(
     for (_, _, task) in leaving {
         let _ = task.await;
     }
+}
+
+/// Starts what is new. False where something is to be tried again.
+async fn apply(
+    sources: &[Arc<dyn Source>],
+    all: &[Arc<Bound>],
+    running: &mut Running,
+    stop: &CancellationToken,
+) -> bool {
     let mut done = true;
     for source in sources {
         let kind = source.kind().name;
@@ -173,6 +210,10 @@ async fn apply(
             continue;
         }
         for bound in own {
+            if let Some(unusable) = &bound.unusable {
+                bound.report(Some(unusable.clone()));
+                continue;
+            }
             running.entry(name(&bound)).or_insert_with(|| {
                 let stop = stop.child_token();
                 let task = tokio::spawn(run(Arc::clone(source), Arc::clone(&bound), stop.clone()));
@@ -214,18 +255,17 @@ fn bind(active: &[Active], place: &Arc<dyn Place>, sources: &[Arc<dyn Source>]) 
             .filter(|trigger| kinds.contains(&trigger.kind.as_str()))
         {
             let config = workflow.plan.trigger_config(trigger, &workflow.settings);
-            let problem = config.as_ref().err().map(ToString::to_string);
-            let bound = Bound {
+            let unusable = config.as_ref().err().map(ToString::to_string);
+            all.push(Arc::new(Bound {
                 organization: workflow.organization.to_string(),
                 workflow: workflow.workflow.to_string(),
                 trigger: trigger.clone(),
                 config: config.unwrap_or_default(),
                 active: workflow.clone(),
                 place: Arc::clone(place),
+                unusable,
                 problem: Mutex::default(),
-            };
-            bound.report(problem);
-            all.push(Arc::new(bound));
+            }));
         }
     }
     all

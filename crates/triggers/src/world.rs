@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bowline_engine::EngineError;
-use bowline_host::{ErrorKind, Host, HostError, Start, StartKey};
+use bowline_host::{ErrorKind, Host, HostError, Problem, Start, StartKey};
 use bowline_store::{EntryRange, EntryWrite, Status, Store, StoreError};
 use bytes::Bytes;
 
@@ -96,6 +96,10 @@ impl Place for Host {
         if let Ok(handle) = self.engine().watch(id).await {
             let _ = handle.outcome().await;
         }
+    }
+
+    fn note(&self, organization: &str, workflow: &str, source: &str, problems: Vec<Problem>) {
+        self.note_trigger_problems(organization, workflow, source, problems);
     }
 
     async fn cancel(&self, organization: &str, id: &str, reason: &str) -> Result<(), Trouble> {

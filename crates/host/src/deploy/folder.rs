@@ -14,6 +14,7 @@ use notify::{RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 
 use super::build::{Broken, Outcome, build};
+use super::{Known, Table};
 use crate::host::Inner;
 use crate::{DeploymentSource, Host, HostError, Problem};
 
@@ -60,6 +61,16 @@ pub(crate) async fn watch(host: &Host, folder: PathBuf) -> Result<(), HostError>
     };
     // After the watch has begun, so that no change falls in between.
     let mut seen = host.0.reload(&folder, None).await?;
+    let is_empty = host
+        .0
+        .deployments
+        .read(|table| table.values().all(|known| known.in_folder.is_none()));
+    if is_empty {
+        tracing::warn!(
+            folder = shown,
+            "there is no workflow in the folder; put a .yaml file with `steps` there, and it is deployed"
+        );
+    }
     let weak = Arc::downgrade(&host.0);
     let mut stopped = host.0.stopped.subscribe();
     tokio::spawn(async move {
@@ -142,12 +153,37 @@ impl Inner {
     async fn take_folder(&self, files: &Fingerprint, outcome: Outcome) -> Result<(), HostError> {
         let organization = DEFAULT_ORGANIZATION;
         let names: BTreeSet<String> = files.keys().map(|path| name_of(path)).collect();
-        let here: BTreeSet<String> = outcome.built.iter().map(|built| built.plan.name.clone()).collect();
-        // What is as it was read last stays as it is, so that what the API has deployed since is not undone.
+        let files_of: BTreeMap<String, String> = outcome
+            .built
+            .iter()
+            .map(|built| (built.plan.name.clone(), built.file.clone()))
+            .collect();
+        let taken: BTreeSet<String> = files_of.values().cloned().collect();
         let (same, changed): (Vec<_>, Vec<_>) = outcome.built.into_iter().partition(|built| {
-            let known = self.deployments.known(organization, &built.plan.name);
-            known.is_some_and(|known| known.active.is_some() && known.folder.as_ref() == Some(&built.definition.hash))
+            let known = self
+                .deployments
+                .known(organization, &built.plan.name)
+                .unwrap_or_default();
+            let hash = Some(&built.definition.hash);
+            let is_current = known.active.as_ref().map(|active| &active.definition.hash) == hash;
+            is_current && known.folder.as_ref() == hash
         });
+        for built in &changed {
+            let known = self
+                .deployments
+                .known(organization, &built.plan.name)
+                .unwrap_or_default();
+            if known.folder.is_none()
+                && let Some(current) = known.current()
+            {
+                tracing::warn!(
+                    workflow = built.plan.name,
+                    version = current.version,
+                    "{} is in the folder now, so it replaces what the API deployed",
+                    built.file
+                );
+            }
+        }
         let change = self.plan_change(organization, &changed, DeploymentSource::Folder, None)?;
         for deployment in &change.deployments {
             tracing::info!(
@@ -159,29 +195,25 @@ impl Inner {
         }
         self.keep(change).await?;
         self.deployments.change(|table| {
-            for ((owner, name), known) in table.iter_mut() {
+            for ((_, name), known) in table.iter_mut().filter(|((owner, _), _)| **owner == *organization) {
                 let is_mended = same.iter().any(|built| *built.plan.name == **name);
                 let is_gone = known.file.as_ref().is_some_and(|file| !names.contains(file));
-                if **owner == *organization && (is_mended || is_gone) {
+                if is_mended || is_gone {
                     known.problems.clear();
                     known.file = None;
                 }
-            }
-            for broken in outcome.broken {
-                for problem in &broken.problems {
-                    tracing::warn!(file = broken.file, line = problem.line, "{}", problem.message);
+                if !names.is_empty() {
+                    known.in_folder = files_of.get(&**name).cloned();
                 }
-                // The name in a broken file may not be readable.
-                let known = table
-                    .iter()
-                    .find(|((owner, _), known)| {
-                        **owner == *organization && known.current().is_some_and(|current| current.file == broken.file)
-                    })
-                    .map(|(key, _)| key.clone());
-                let key = known.unwrap_or_else(|| (organization.into(), broken.workflow.as_str().into()));
-                let known = table.entry(key).or_default();
-                known.problems = broken.problems;
-                known.file = Some(broken.file);
+            }
+            let news = outcome.broken.into_iter().flat_map(|broken| note_broken(table, broken));
+            // What is wrong with the shared file is wrong with every workflow, and told once.
+            let mut told: Vec<Problem> = Vec::new();
+            for problem in news {
+                if !told.contains(&problem) {
+                    tracing::warn!(file = problem.file, line = problem.line, "{}", problem.message);
+                    told.push(problem);
+                }
             }
             // A file that was never good and is gone leaves nothing.
             table.retain(|_, known| !known.versions.is_empty() || !known.problems.is_empty());
@@ -193,11 +225,13 @@ impl Inner {
         let gone: Vec<String> = self.deployments.read(|table| {
             table
                 .iter()
-                .filter(|((owner, name), known)| {
+                .filter(|((owner, _), known)| {
                     **owner == *organization
-                        && !here.contains(&**name)
+                        && known.in_folder.is_none()
                         && known.current().is_some_and(|current| {
-                            known.folder.as_ref() == Some(&current.hash) && !names.contains(&current.file)
+                            // One that says nothing at the moment may be half written.
+                            let is_there = names.contains(&current.file) && !taken.contains(&current.file);
+                            known.folder.as_ref() == Some(&current.hash) && !is_there
                         })
                 })
                 .map(|((_, name), _)| name.to_string())
@@ -205,10 +239,30 @@ impl Inner {
         });
         for workflow in gone {
             tracing::info!(workflow, "its file is gone, so it is not started any more");
-            self.withdraw(organization, &workflow, None).await?;
+            self.withdraw(organization, &workflow, None, Vec::new()).await?;
         }
         Ok(())
     }
+}
+
+/// Keeps what is wrong with a file. What of it was not known.
+fn note_broken(table: &mut Table, broken: Broken) -> Vec<Problem> {
+    // The name in a broken file may not be readable.
+    let is_its = |known: &Known| {
+        known.current().is_some_and(|current| current.file == broken.file) || known.file.as_ref() == Some(&broken.file)
+    };
+    let known = table
+        .iter()
+        .find(|((owner, _), known)| **owner == *DEFAULT_ORGANIZATION && is_its(known))
+        .map(|(key, _)| key.clone());
+    let key = known.unwrap_or_else(|| (DEFAULT_ORGANIZATION.into(), broken.workflow.as_str().into()));
+    let known = table.entry(key).or_default();
+    let mut news = broken.problems.clone();
+    news.retain(|problem| !known.problems.contains(problem));
+    known.problems = broken.problems;
+    known.in_folder = Some(broken.file.clone());
+    known.file = Some(broken.file);
+    news
 }
 
 fn look(folder: &Path) -> std::io::Result<Fingerprint> {
@@ -255,4 +309,23 @@ fn read(fingerprint: Fingerprint) -> Found {
 fn name_of(path: &Path) -> String {
     path.file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_news_once() {
+        let mut table = Table::default();
+        let broken = |message: &str| Broken {
+            file: "pay.yaml".to_owned(),
+            workflow: "pay".to_owned(),
+            problems: vec![Problem::plain("one"), Problem::plain(message)],
+        };
+        assert_eq!(note_broken(&mut table, broken("two")).len(), 2);
+        assert_eq!(note_broken(&mut table, broken("two")), []);
+        assert_eq!(note_broken(&mut table, broken("three")), [Problem::plain("three")]);
+        assert_eq!(table.len(), 1);
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bowline_store::{Definition, Entry, EntryRange, EntryWrite, Store, key, key_parts};
 use serde::{Deserialize, Serialize};
 
-use super::{Active, Built, Known, SPACE, Table};
+use super::{Active, Built, Known, SPACE, Table, Withdrawn};
 use crate::host::Inner;
 use crate::time::rfc3339;
 use crate::{Deployment, DeploymentSource, ErrorKind, HostError, Problem, programs, text};
@@ -30,8 +30,7 @@ struct Current {
     by: Option<String>,
 }
 
-/// What was last read from the folder of workflows. A file that is still that is not deployed again, so that a start
-/// does not undo what the API has deployed since.
+/// What was last read from the folder of workflows: with the file that it was read from the workflow goes out of use.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct FromFolder {
@@ -45,7 +44,7 @@ pub(crate) struct Change {
     /// Those that are what they were.
     pub(crate) unchanged: Vec<String>,
     definitions: Vec<Definition>,
-    entries: Vec<EntryWrite>,
+    pub(crate) entries: Vec<EntryWrite>,
     now: Vec<(Arc<str>, Deployment, Arc<Active>)>,
     source: DeploymentSource,
 }
@@ -115,11 +114,19 @@ impl Inner {
                     .entries
                     .push(EntryWrite::Put(entry(&[organization, name, CURRENT], &current)?));
             }
-            if source == DeploymentSource::Folder && known.folder.as_deref() != Some(hash) {
-                let read = FromFolder { hash: hash.clone() };
-                change
-                    .entries
-                    .push(EntryWrite::Put(entry(&[organization, name, FOLDER], &read)?));
+            match (source, known.folder.as_deref()) {
+                (DeploymentSource::Folder, read) if read != Some(hash) => {
+                    let read = FromFolder { hash: hash.clone() };
+                    change
+                        .entries
+                        .push(EntryWrite::Put(entry(&[organization, name, FOLDER], &read)?));
+                }
+                // It is the folder's no more, so the next look there must not miss its file.
+                (DeploymentSource::Api, Some(_)) => change.entries.push(EntryWrite::Remove {
+                    space: SPACE.into(),
+                    key: key(&[organization, name, FOLDER]),
+                }),
+                _ => {}
             }
             let organization: Arc<str> = organization.into();
             let active = self.ready(&organization, deployment.version, &one.definition, one.plan.clone());
@@ -140,13 +147,15 @@ impl Inner {
                 let known = table.entry((organization, workflow)).or_default();
                 known.problems.clear();
                 known.file = None;
+                known.withdrawn = None;
                 known.current = Some(deployment.version);
                 if known.version(deployment.version).is_none() {
                     known.versions.push(deployment);
                 }
-                if change.source == DeploymentSource::Folder {
-                    known.folder = Some(active.definition.hash.clone());
-                }
+                known.folder = match change.source {
+                    DeploymentSource::Folder => Some(active.definition.hash.clone()),
+                    DeploymentSource::Api => None,
+                };
                 known.active = Some(active);
             }
         });
@@ -154,16 +163,27 @@ impl Inner {
     }
 
     /// Takes a workflow out of use: nothing starts it any more, until it is deployed again. What runs goes on.
-    pub(crate) async fn withdraw(&self, organization: &str, workflow: &str, by: Option<&str>) -> Result<(), HostError> {
+    pub(crate) async fn withdraw(
+        &self,
+        organization: &str,
+        workflow: &str,
+        by: Option<&str>,
+        mut with: Vec<EntryWrite>,
+    ) -> Result<(), HostError> {
         let current = Current {
             version: 0,
             at: rfc3339(self.clock.now()),
             by: by.map(ToOwned::to_owned),
         };
         let entry = entry(&[organization, workflow, CURRENT], &current)?;
-        self.engine.record(Vec::new(), vec![EntryWrite::Put(entry)]).await?;
+        with.push(EntryWrite::Put(entry));
+        self.engine.record(Vec::new(), with).await?;
         self.deployments.change(|table| {
             if let Some(known) = table.get_mut(&(organization.into(), workflow.into())) {
+                known.withdrawn = Some(Withdrawn {
+                    at: current.at,
+                    by: current.by,
+                });
                 known.current = None;
                 known.active = None;
             }
@@ -247,6 +267,10 @@ pub(crate) fn load(store: &dyn Store) -> Result<Table, HostError> {
             if *number == CURRENT {
                 let current: Current = serde_json::from_slice(value).map_err(|error| unreadable(key, &error))?;
                 known.current = Some(current.version).filter(|version| *version > 0);
+                known.withdrawn = (current.version == 0).then_some(Withdrawn {
+                    at: current.at,
+                    by: current.by,
+                });
             } else if *number == FOLDER {
                 let read: FromFolder = serde_json::from_slice(value).map_err(|error| unreadable(key, &error))?;
                 known.folder = Some(read.hash);

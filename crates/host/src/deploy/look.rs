@@ -17,7 +17,7 @@ use crate::{
 const VERSIONS: usize = 100;
 
 impl Host {
-    pub(crate) fn summary(name: &str, known: &Known, paused: bool) -> WorkflowSummary {
+    pub(crate) fn summary(&self, organization: &str, name: &str, known: &Known, paused: bool) -> WorkflowSummary {
         let current = known.current();
         let plan = known.active.as_ref().map(|active| Arc::clone(&active.plan));
         WorkflowSummary {
@@ -35,6 +35,11 @@ impl Host {
             triggers: plan.as_ref().map(|plan| triggers(plan)).unwrap_or_default(),
             paused,
             problems: known.problems.clone(),
+            trigger_problems: match &known.active {
+                Some(_) => self.0.trigger_problems.of(organization, name),
+                None => Vec::new(),
+            },
+            withdrawn_at: known.withdrawn.as_ref().map(|withdrawn| withdrawn.at.clone()),
             missing: known.active.as_deref().map(missing).unwrap_or_default(),
         }
     }
@@ -64,7 +69,7 @@ impl Host {
             .map_err(|error| HostError::internal("definition.unreadable", &error))?;
         let plan = programs::read(&definition, &self.0.registry).ok().map(|(_, plan)| plan);
         Ok(Workflow {
-            summary: Self::summary(name, &known, paused.iter().any(|paused| paused == name)),
+            summary: self.summary(organization, name, &known, paused.iter().any(|paused| paused == name)),
             current: known.current == Some(deployment.version),
             deployment: deployment.clone(),
             source_text: bundle.main.text,
@@ -86,46 +91,7 @@ impl Host {
     pub async fn diff(&self, organization: &str, name: &str, from: u32, to: u32) -> Result<Difference, HostError> {
         let (_, old) = self.version(organization, name, from).await?;
         let (_, new) = self.version(organization, name, to).await?;
-        let difference = bowline_flow::diff(&old, &new);
-        let step = |named: &bowline_flow::diff::Named| StepRef {
-            path: named.path.clone(),
-            kind: named.kind.clone(),
-        };
-        let file = |version: u32| {
-            let file = Path::new(&new.source.file);
-            format!("{} (version {version})", file.display())
-        };
-        let text = similar::TextDiff::from_lines(&old.source.text, &new.source.text)
-            .unified_diff()
-            .header(&file(from), &file(to))
-            .to_string();
-        Ok(Difference {
-            workflow: name.to_owned(),
-            from,
-            to,
-            added: difference.added.iter().map(step).collect(),
-            removed: difference.removed.iter().map(step).collect(),
-            changed: difference
-                .changed
-                .iter()
-                .map(|change| StepChange {
-                    path: change.path.clone(),
-                    from: change.from.clone(),
-                    to: change.to.clone(),
-                    fields: change.fields.clone(),
-                })
-                .collect(),
-            adjusted: difference.adjusted.iter().map(step).collect(),
-            affected: difference
-                .affected
-                .iter()
-                .map(|affected| StepReads {
-                    path: affected.path.clone(),
-                    reads: affected.reads.clone(),
-                })
-                .collect(),
-            text,
-        })
+        Ok(difference(name, (from, &old), (to, &new)))
     }
 
     pub(crate) async fn definition(&self, hash: &str) -> Result<Definition, HostError> {
@@ -133,6 +99,50 @@ impl Host {
         self.read(move |store| store.definition(&wanted))
             .await?
             .ok_or_else(|| HostError::internal("definition.missing", &format!("definition {hash} is not in the store")))
+    }
+}
+
+/// What is different between two plans of a workflow, each with the number of its version.
+pub(super) fn difference(name: &str, (from, old): (u32, &Plan), (to, new): (u32, &Plan)) -> Difference {
+    let difference = bowline_flow::diff(old, new);
+    let step = |named: &bowline_flow::diff::Named| StepRef {
+        path: named.path.clone(),
+        kind: named.kind.clone(),
+    };
+    let file = |version: u32| {
+        let file = Path::new(&new.source.file);
+        format!("{} (version {version})", file.display())
+    };
+    let text = similar::TextDiff::from_lines(&old.source.text, &new.source.text)
+        .unified_diff()
+        .header(&file(from), &file(to))
+        .to_string();
+    Difference {
+        workflow: name.to_owned(),
+        from,
+        to,
+        added: difference.added.iter().map(step).collect(),
+        removed: difference.removed.iter().map(step).collect(),
+        changed: difference
+            .changed
+            .iter()
+            .map(|change| StepChange {
+                path: change.path.clone(),
+                from: change.from.clone(),
+                to: change.to.clone(),
+                fields: change.fields.clone(),
+            })
+            .collect(),
+        adjusted: difference.adjusted.iter().map(step).collect(),
+        affected: difference
+            .affected
+            .iter()
+            .map(|affected| StepReads {
+                path: affected.path.clone(),
+                reads: affected.reads.clone(),
+            })
+            .collect(),
+        text,
     }
 }
 

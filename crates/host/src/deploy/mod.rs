@@ -5,10 +5,12 @@
 //! Everything here is held in memory too, because each start and each trigger looks at it.
 
 mod build;
+mod candidate;
 mod folder;
 mod keep;
 mod look;
 mod retain;
+mod trigger_problems;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -23,6 +25,7 @@ pub(crate) use build::{Broken, Built, build};
 pub(crate) use folder::watch;
 pub(crate) use keep::load;
 pub(crate) use retain::retain;
+pub(crate) use trigger_problems::TriggerProblems;
 
 /// The space of entries that holds deployments.
 pub const SPACE: &str = "deployment";
@@ -71,6 +74,19 @@ pub(crate) struct Known {
     pub(crate) folder: Option<String>,
     /// The file that is wrong.
     pub(crate) file: Option<String>,
+    /// Its file in the folder of workflows, while it has one there: then only the folder changes it.
+    pub(crate) in_folder: Option<String>,
+    /// Since when nothing starts it, where it was taken out of use.
+    pub(crate) withdrawn: Option<Withdrawn>,
+}
+
+/// That a workflow was taken out of use.
+#[derive(Clone, Debug)]
+pub(crate) struct Withdrawn {
+    /// When.
+    pub(crate) at: String,
+    /// Who did, where somebody did: else its file is gone.
+    pub(crate) by: Option<String>,
 }
 
 impl Known {
@@ -159,6 +175,11 @@ impl Deployments {
                 !same
             });
         }
+    }
+
+    /// Something that is shown with deployments is different.
+    pub(crate) fn touch(&self) {
+        self.revision.send_modify(|revision| *revision += 1);
     }
 
     /// Told of every change.

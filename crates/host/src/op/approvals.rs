@@ -1,7 +1,7 @@
 //! What people are asked to decide, and callbacks that are waited for.
 
 use bowline_core::{Answer, Payload};
-use bowline_flow::check_answer;
+use bowline_flow::misfits_of_answer;
 use bowline_store::{
     CallbackAddress, ExecNo, ExecutionRow, Store, StoreError, WaitFilter, WaitKind, WaitRow, WaitState,
 };
@@ -67,6 +67,13 @@ impl Host {
         let exec = row.exec;
         let open = self.read(move |store| open_approvals(store, exec)).await?;
         let wait = one_of(id, &row, open, path, decision.by.as_deref())?;
+        if let Some(field) = decision.form.keys().next()
+            && !asks_for_more(about(&wait).get("form"))
+        {
+            let message = format!("`{field}` is unknown: this approval has no form");
+            return Err(HostError::invalid("approval.form", message)
+                .hint("it is answered with `approved`, and with `by` and `comment` where there is something to say"));
+        }
         let mut answer = decision.form;
         answer.insert("approved".into(), decision.approved.into());
         if let Some(by) = decision.by {
@@ -92,17 +99,17 @@ impl Host {
         if form.is_null() {
             return Ok(());
         }
-        let problems = check_answer(&form, answer);
+        let problems = misfits_of_answer(&form, answer);
         if problems.is_empty() {
             return Ok(());
         }
         let problems = problems
             .iter()
-            .map(|problem| Problem::plain(self.0.masker.scrub_text(problem)))
+            .map(|misfit| Problem::of_body(misfit.pointer.clone(), self.0.masker.scrub_text(&misfit.message)))
             .collect();
         Err(
             HostError::invalid("approval.form", "the answer does not fit the approval's form")
-                .hint("give the form's fields; the list of approvals shows the form")
+                .hint("give the form's fields beside `approved`; the list of approvals shows the form")
                 .with(problems),
         )
     }
@@ -255,6 +262,17 @@ fn is_theirs(wait: &WaitRow, by: Option<&str>) -> bool {
         (Some(by), Some(Value::Object(_)), Some(Value::Array(who))) => who.iter().any(|one| one == by),
         _ => true,
     }
+}
+
+/// Whether a form has fields of its own: `approved`, `by` and `comment` are in every one.
+fn asks_for_more(form: Option<&Value>) -> bool {
+    let Some(Value::Object(form)) = form else { return false };
+    let is_usual = |name: &str| ["approved", "by", "comment"].contains(&name);
+    let own = form.get("properties").and_then(Value::as_object);
+    own.is_some_and(|properties| properties.keys().any(|name| !is_usual(name)))
+        || form
+            .keys()
+            .any(|name| !["type", "required", "properties"].contains(&name.as_str()))
 }
 
 fn about(wait: &WaitRow) -> Map<String, Value> {

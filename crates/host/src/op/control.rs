@@ -1,10 +1,11 @@
 //! What is done to executions: cancel, pause, resume, retry, signal, delete.
 
-use bowline_core::{Event, Payload};
+use bowline_core::Payload;
 use bowline_engine::EngineError;
 use bowline_store::ExecutionRow;
 
-use crate::records::unreadable;
+use crate::host::PATIENCE;
+use crate::records::first_step;
 use crate::{ErrorKind, Host, HostError, Rerun, Resume, Retry, Signal, Started};
 
 impl Host {
@@ -18,13 +19,13 @@ impl Host {
         Ok(self.0.engine.cancel(id, reason).await?)
     }
 
-    /// Makes an execution stand still. False where it has ended.
+    /// Makes an execution stand still. False where it has ended, or stands still already.
     ///
     /// # Errors
     /// `execution.not-found`.
     pub async fn pause(&self, organization: &str, id: &str) -> Result<bool, HostError> {
-        self.row(organization, id).await?;
-        Ok(self.0.engine.pause(id).await?)
+        let row = self.row(organization, id).await?;
+        Ok(self.0.engine.pause(id).await? && row.status != bowline_store::Status::Paused)
     }
 
     /// Lets a paused execution go on. False where it was not paused.
@@ -44,15 +45,14 @@ impl Host {
     pub async fn resume(&self, organization: &str, id: &str, resume: Resume) -> Result<(), HostError> {
         let row = self.row(organization, id).await?;
         let reason = resume.reason.unwrap_or_else(|| "resumed by hand".to_owned());
-        match resume.on {
+        let onto = match resume.on {
             Some(version) => {
                 let (definition, _) = self.version(organization, &row.workflow, version).await?;
-                self.0.engine.resume_on(id, definition, &reason).await?;
+                Some(definition)
             }
-            None => {
-                self.0.engine.resume(id, &reason).await?;
-            }
-        }
+            None => None,
+        };
+        self.0.engine.resume_within(id, onto, &reason, PATIENCE).await?;
         Ok(())
     }
 
@@ -68,6 +68,8 @@ impl Host {
             input: None,
             new_keys: retry.new_keys,
             reason: retry.reason.unwrap_or_else(|| "retried by hand".to_owned()),
+            with: retry.with,
+            patience: Some(PATIENCE),
         };
         self.again(id, retry).await
     }
@@ -97,12 +99,21 @@ impl Host {
             input,
             new_keys: rerun.new_keys.unwrap_or(edited),
             reason: rerun.reason.unwrap_or_else(|| "run again by hand".to_owned()),
+            with: rerun.with,
+            patience: Some(PATIENCE),
         };
         self.again(id, retry).await
     }
 
     async fn again(&self, id: &str, retry: bowline_engine::Retry) -> Result<Started, HostError> {
-        let handle = self.0.engine.retry(id, retry).await?;
+        let handle = self.0.engine.retry(id, retry).await.map_err(|error| match error {
+            EngineError::NotResumable { why, .. } => HostError::new(
+                ErrorKind::Refused,
+                "execution.not-resumable",
+                format!("execution {id} cannot be run again like this: {why}"),
+            ),
+            other => other.into(),
+        })?;
         Ok(Started {
             id: handle.id().to_owned(),
             created: true,
@@ -112,33 +123,7 @@ impl Host {
     /// The path of what an execution asked for first; none where it asked for nothing.
     async fn first_step(&self, row: &ExecutionRow) -> Result<Option<String>, HostError> {
         let row = row.clone();
-        self.read(move |store| {
-            let mut from = 0;
-            loop {
-                let page = store.journal(row.exec, from, 100)?;
-                let Some(last) = page.last() else { return Ok(None) };
-                from = last.seq + 1;
-                for record in &page {
-                    let records =
-                        bowline_engine::read_record(record).map_err(|error| unreadable(&row, record.seq, &error))?;
-                    for event in records.iter().flat_map(|record| &record.events) {
-                        if let Event::Started {
-                            origin: Some(origin), ..
-                        } = event
-                            && let Some(first) = origin.kept.iter().min_by_key(|kept| kept.asked_at)
-                        {
-                            return Ok(Some(first.path.trim_end_matches('/').to_owned()));
-                        }
-                        if event.is_command()
-                            && let Some(path) = event.path()
-                        {
-                            return Ok(Some(path.to_string()));
-                        }
-                    }
-                }
-            }
-        })
-        .await
+        self.read(move |store| first_step(store, &row)).await
     }
 
     async fn check_input_of(&self, row: &ExecutionRow, input: &serde_json::Value) -> Result<(), HostError> {

@@ -91,8 +91,19 @@ impl Host {
                 };
                 Ok(self.read(move |store| store.waits(&filter)).await?.pop())
             }
-            // It goes where it was sent.
-            CallbackAddress::Kept(_) => Ok(None),
+            CallbackAddress::Kept(id) => {
+                let kept = self.own_kept(organization, id).await?;
+                let sent_to = match (kept.exec, kept.tag, kept.key) {
+                    (Some(exec), Some(tag), _) => CallbackAddress::Token(self.0.tokens.token(exec.0, tag)),
+                    (_, _, Some(key)) => CallbackAddress::Key {
+                        organization: kept.organization,
+                        name: kept.name,
+                        key,
+                    },
+                    _ => return Ok(None),
+                };
+                Box::pin(self.wait_at(organization, &sent_to)).await
+            }
         }
     }
 
@@ -160,21 +171,32 @@ impl Host {
         })
     }
 
-    /// Tries a kept answer again, at `to` if that is given and otherwise where it was sent.
+    /// Tries a kept answer again, at `to` if that is given and otherwise where it was sent. One to an approval has to fit its
+    /// form.
     ///
     /// # Errors
-    /// `callback.not-kept`; as [`Host::deliver`].
+    /// `callback.not-kept`; as [`Host::deliver_checked`].
     pub async fn deliver_kept(
         &self,
         organization: &str,
         id: i64,
         to: Option<&CallbackAddress>,
     ) -> Result<Delivered, HostError> {
-        self.own_kept(organization, id).await?;
+        let kept = self.own_kept(organization, id).await?;
         let to = match to {
             Some(to) => Some(self.own(organization, to).await?),
             None => None,
         };
+        // As one that comes now.
+        if let Ok(Answer::Succeeded { output, .. }) = serde_json::from_slice(&kept.answer) {
+            let address = to.clone().unwrap_or(CallbackAddress::Kept(id));
+            if let Some(wait) = self.wait_at(organization, &address).await?.filter(is_approval) {
+                let output = output
+                    .parse()
+                    .map_err(|error| HostError::internal("answer.unreadable", &error))?;
+                self.refuse_unfit_answer(&wait, &output)?;
+            }
+        }
         Ok(self.0.engine.deliver_kept(id, to.as_ref()).await?.into())
     }
 
@@ -212,19 +234,17 @@ impl Host {
         })
     }
 
-    async fn own_kept(&self, organization: &str, id: i64) -> Result<(), HostError> {
+    async fn own_kept(&self, organization: &str, id: i64) -> Result<Delivery, HostError> {
         let filter = DeliveryFilter {
             id: Some(id),
             organization: Some(organization.into()),
             ..DeliveryFilter::default()
         };
-        if self.read(move |store| store.deliveries(&filter)).await?.is_empty() {
-            return Err(
-                HostError::not_found("callback.not-kept", format!("no callback is kept as number {id}"))
-                    .hint("see the list of kept callbacks; one that was taken is not kept any more"),
-            );
-        }
-        Ok(())
+        let found = self.read(move |store| store.deliveries(&filter)).await?.pop();
+        found.ok_or_else(|| {
+            HostError::not_found("callback.not-kept", format!("no callback is kept as number {id}"))
+                .hint("see the list of kept callbacks; one that was taken is not kept any more")
+        })
     }
 
     fn kept_view(&self, kept: Delivery, execution: Option<String>) -> KeptCallback {

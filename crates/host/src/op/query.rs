@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bowline_core::Event;
 use bowline_expression::{Binding, Expression, Limits, Moment};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -19,7 +20,7 @@ static PLACES: Semaphore = Semaphore::const_new(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Host {
-    /// The state of an execution (`steps`, `variables`, `errors`), or what an expression makes of it. Nothing is
+    /// The state of an execution (`input`, `steps`, `variables`, `errors`), or what an expression makes of it. Nothing is
     /// called and nothing is written.
     ///
     /// # Errors
@@ -47,6 +48,11 @@ impl Host {
         for record in &mut records {
             self.load(&mut record.events).await?;
         }
+        let started = records.first().and_then(|record| record.events.first());
+        let input = match started {
+            Some(Event::Started { input, .. }) => input.parse().unwrap_or_default(),
+            _ => Value::Null,
+        };
         let own = self.0.organizations.of(organization);
         let replayer = Replayer::new(
             Arc::clone(&self.0.registry),
@@ -68,11 +74,12 @@ impl Host {
                     format!("execution {} cannot be replayed: {error}", row.id),
                 )
             })?;
-            let state: Map<String, Value> = execution
+            let mut state: Map<String, Value> = execution
                 .published()
                 .into_iter()
                 .map(|(name, payload)| (name, payload.parse().unwrap_or_default()))
                 .collect();
+            state.insert("input".to_owned(), input);
             match expression {
                 None => Ok(Value::Object(state)),
                 Some(expression) => evaluate(&expression, state, now),

@@ -1,20 +1,16 @@
 //! Starting executions.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bowline_core::Payload;
 use bowline_engine::StartRequest;
-use bowline_flow::{Plan, check_input};
+use bowline_flow::{Plan, misfits_of_input};
 use bowline_store::{DEFAULT_ORGANIZATION, Definition};
 use serde_json::Value;
 
 use crate::deploy::Active;
+use crate::host::PATIENCE;
 use crate::{ErrorKind, Host, HostError, Problem, Start, Started, programs};
-
-/// How long a start waits where as many executions are in memory as may be. Whoever asks can ask again; one that waited
-/// for longer would hold a connection and its body all the time.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Stands between an organization and an id that was chosen in it. Nobody else's ids have it.
 const OWNED: char = '~';
@@ -33,6 +29,9 @@ impl Host {
                 (active.definition.clone(), Arc::clone(&active.plan))
             }
             (None, None) => return Err(self.not_startable(organization, &start.workflow)),
+            (None, Some(_)) if self.is_withdrawn(organization, &start.workflow) => {
+                return Err(self.not_startable(organization, &start.workflow));
+            }
             (_, Some(version)) => self.version(organization, &start.workflow, version).await?,
         };
         self.refuse_unfit(&plan, &start.input)?;
@@ -63,24 +62,55 @@ impl Host {
         })
     }
 
+    /// The id that a choice becomes in this organization, as [`Start::chosen_id`] says.
+    ///
+    /// # Errors
+    /// `execution.bad-id`.
+    pub fn chosen_id(organization: &str, chosen: &str) -> Result<String, HostError> {
+        owned(organization, chosen)
+    }
+
     /// An input has to fit before anything is written.
     pub(crate) fn refuse_unfit(&self, plan: &Plan, input: &Value) -> Result<(), HostError> {
-        let problems = check_input(plan, input);
+        let problems = misfits_of_input(plan, input);
         if problems.is_empty() {
             return Ok(());
         }
         let message = format!("the input does not fit the workflow {}", plan.name);
         let problems = problems
             .iter()
-            .map(|problem| Problem::plain(self.0.masker.scrub_text(problem)))
+            .map(|misfit| {
+                let pointer = format!("/input{}", misfit.pointer);
+                Problem::of_body(pointer, self.0.masker.scrub_text(&misfit.message))
+            })
             .collect();
         Err(HostError::invalid("input.invalid", message).with(problems))
     }
 
-    fn not_startable(&self, organization: &str, workflow: &str) -> HostError {
+    fn is_withdrawn(&self, organization: &str, workflow: &str) -> bool {
+        let known = self.0.deployments.known(organization, workflow);
+        known.is_some_and(|known| known.withdrawn.is_some())
+    }
+
+    pub(crate) fn not_startable(&self, organization: &str, workflow: &str) -> HostError {
         let Some(known) = self.0.deployments.known(organization, workflow) else {
             return HostError::no_workflow(workflow);
         };
+        if let Some(withdrawn) = known.withdrawn.as_ref().filter(|_| known.problems.is_empty()) {
+            let (why, hint) = if let Some(by) = &withdrawn.by {
+                let why = format!("{by} removed it at {}", withdrawn.at);
+                (why, "deploy it again to use it")
+            } else {
+                let file = known.versions.last().map_or("", |last| last.file.as_str());
+                let why = format!("its file {file} is gone since {}", withdrawn.at);
+                (
+                    why,
+                    "put the file back into the folder of workflows, or deploy the workflow again",
+                )
+            };
+            let message = format!("the workflow `{workflow}` is not in use any more: {why}");
+            return HostError::new(ErrorKind::Gone, "workflow.withdrawn", message).hint(hint);
+        }
         HostError::new(
             ErrorKind::Refused,
             "workflow.broken",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bowline_flow::{SHARED_FILE, Source, is_workflow_file};
+use bowline_store::EntryWrite;
 
 use crate::deploy::{Broken, build};
 use crate::{Deploy, Deployed, DeploymentSource, ErrorKind, Host, HostError, Problem, WorkflowSummary};
@@ -18,7 +19,7 @@ impl Host {
     ///
     /// # Errors
     /// `workflow.invalid` with every problem; `deploy.files` where what is given are no workflows; `workflow.changed`
-    /// where the current version is not the expected one.
+    /// where the current version is not the expected one; `workflow.from-folder` where one of them is the folder's.
     pub async fn deploy(&self, organization: &str, deploy: Deploy) -> Result<Deployed, HostError> {
         refuse_files(&deploy.files)?;
         let _deploying = self.0.deploying.lock().await;
@@ -45,6 +46,7 @@ impl Host {
         }
         for built in &outcome.built {
             refuse_name(&built.plan.name)?;
+            self.refuse_of_folder(organization, &built.plan.name, "deployed", "change the file")?;
         }
         if let Some(expected) = &deploy.expects {
             self.refuse_changed(organization, &outcome.built, expected)?;
@@ -64,22 +66,58 @@ impl Host {
             .deployments
             .sort_by(|one, other| one.workflow.cmp(&other.workflow));
         if !deploy.dry_run {
+            change.entries.extend(deploy.with);
             self.0.keep(change).await?;
         }
         Ok(deployed)
     }
 
-    /// Takes a workflow out of use: nothing starts it any more, until it is deployed again. What runs goes on.
+    /// Takes a workflow out of use: nothing starts it any more, until it is deployed again. What runs goes on, and its
+    /// executions and versions stay.
     ///
     /// # Errors
-    /// `workflow.not-found`.
+    /// `workflow.not-found`; `workflow.withdrawn` where it is out of use; `workflow.from-folder` where its file is in
+    /// the folder of workflows.
     pub async fn withdraw(&self, organization: &str, name: &str, by: Option<&str>) -> Result<(), HostError> {
-        let _deploying = self.0.deploying.lock().await;
-        self.active_of(organization, name)?;
-        self.0.withdraw(organization, name, by).await
+        self.withdraw_with(organization, name, by, Vec::new()).await
     }
 
-    /// Every deployed workflow, by name, with files of the folder that have problems.
+    /// As [`Host::withdraw`], with entries that are written in the same commit.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn withdraw_with(
+        &self,
+        organization: &str,
+        name: &str,
+        by: Option<&str>,
+        with: Vec<EntryWrite>,
+    ) -> Result<(), HostError> {
+        let _deploying = self.0.deploying.lock().await;
+        self.refuse_of_folder(organization, name, "removed", "remove the file")?;
+        let known = self.0.deployments.known(organization, name);
+        if known.is_none_or(|known| known.current.is_none()) {
+            return Err(self.not_startable(organization, name));
+        }
+        // Without anybody it would be its file that is gone.
+        let by = by.or(Some("somebody"));
+        self.0.withdraw(organization, name, by, with).await
+    }
+
+    /// Two who change one workflow would undo each other's work, so the folder's are changed there only.
+    fn refuse_of_folder(&self, organization: &str, name: &str, what: &str, instead: &str) -> Result<(), HostError> {
+        let known = self.0.deployments.known(organization, name);
+        let Some(file) = known.and_then(|known| known.in_folder) else {
+            return Ok(());
+        };
+        let message = format!(
+            "the workflow `{name}` cannot be {what} here: it is the file {file} in the server's folder of workflows"
+        );
+        let hint = format!("{instead}; the folder is watched");
+        Err(HostError::new(ErrorKind::Conflict, "workflow.from-folder", message).hint(hint))
+    }
+
+    /// Every workflow in use, by name, with files of the folder that have problems.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -89,8 +127,18 @@ impl Host {
         Ok(self.0.deployments.read(|table| {
             table
                 .iter()
-                .filter(|((owner, _), _)| **owner == *organization)
-                .map(|((_, name), known)| Self::summary(name, known, paused.iter().any(|paused| **paused == **name)))
+                .filter(|((owner, _), known)| {
+                    let is_out = known.withdrawn.is_some() && known.problems.is_empty();
+                    **owner == *organization && !is_out
+                })
+                .map(|((_, name), known)| {
+                    self.summary(
+                        organization,
+                        name,
+                        known,
+                        paused.iter().any(|paused| **paused == **name),
+                    )
+                })
                 .collect()
         }))
     }
@@ -109,7 +157,7 @@ impl Host {
     }
 
     /// What may be started by workflows that are deployed now.
-    fn deployed(&self, organization: &str) -> BTreeMap<String, Source> {
+    pub(crate) fn deployed(&self, organization: &str) -> BTreeMap<String, Source> {
         self.0.deployments.read(|table| {
             table
                 .iter()

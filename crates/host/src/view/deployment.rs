@@ -93,6 +93,12 @@ pub struct WorkflowSummary {
     pub paused: bool,
     /// What is wrong with its file now: the version above is the last good one.
     pub problems: Vec<Problem>,
+    /// What keeps its triggers from working at the moment, such as a secret that is missing or a path that another
+    /// workflow has. Starting it by hand works all the same.
+    pub trigger_problems: Vec<Problem>,
+    /// When it was taken out of use: nothing starts it, until it is deployed again. Absent while it is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdrawn_at: Option<String>,
     /// Names of `env` and `credentials` that it needs and that this server does not have.
     pub missing: Vec<String>,
 }
@@ -131,6 +137,28 @@ pub struct Workflow {
     /// Its drawings; absent where this program can no longer read that version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graph: Option<WorkflowGraph>,
+}
+
+/// What a workflow would be, were it deployed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidate {
+    /// Its name.
+    pub workflow: String,
+    /// What people wrote about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The version that a start runs now; absent for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<u32>,
+    /// Hash of that version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_hash: Option<String>,
+    /// The version that it would be: the current one where the content is the same.
+    pub version: u32,
+    /// What would change; absent where nothing runs now, or the same does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Difference>,
 }
 
 /// What is different between two versions.

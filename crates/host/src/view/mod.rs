@@ -9,8 +9,8 @@ mod why;
 
 pub use connection::{ConnectionReport, ConnectionView};
 pub use deployment::{
-    Deployed, Deployment, DeploymentSource, Difference, StepChange, StepReads, StepRef, TriggerView, Workflow,
-    WorkflowGraph, WorkflowSummary,
+    Candidate, Deployed, Deployment, DeploymentSource, Difference, StepChange, StepReads, StepRef, TriggerView,
+    Workflow, WorkflowGraph, WorkflowSummary,
 };
 pub use execution::{
     Can, Ended, ErrorView, Execution, ExecutionSummary, HistoryEvent, Omitted, Page, Response, Status,

@@ -168,22 +168,32 @@ async fn a_workflow_that_is_withdrawn_starts_no_more_until_it_comes_again() {
     let world = World::new().await;
     world.deploy("pay", ONE).await;
     let (id, _) = world.run("pay", json!({})).await;
-    world.host.withdraw(US, "pay", None).await.unwrap();
+    world.host.withdraw(US, "pay", Some("ann")).await.unwrap();
+    let error = world.host.start(US, Start::new("pay", json!({}))).await.unwrap_err();
+    assert_eq!((error.kind, error.code), (ErrorKind::Gone, "workflow.withdrawn"));
+    assert!(error.message.contains("ann removed it at 20"), "{error}");
+    let mut named = Start::new("pay", json!({}));
+    named.version = Some(1);
     assert_eq!(
-        world
-            .host
-            .start(US, Start::new("pay", json!({})))
-            .await
-            .unwrap_err()
-            .code,
-        "workflow.broken"
+        world.host.start(US, named).await.unwrap_err().code,
+        "workflow.withdrawn"
+    );
+    assert_eq!(
+        world.host.withdraw(US, "pay", None).await.unwrap_err().code,
+        "workflow.withdrawn"
     );
     assert!(world.host.active(None).borrow().is_empty());
+    assert!(world.host.workflows(US).await.unwrap().is_empty());
+    let shown = world.host.workflow(US, "pay", None).await.unwrap();
+    assert!(shown.summary.withdrawn_at.is_some() && !shown.current && shown.source_text == ONE);
     let world = world.restart().await;
     assert!(world.host.active(None).borrow().is_empty());
+    let error = world.host.start(US, Start::new("pay", json!({}))).await.unwrap_err();
+    assert!(error.message.contains("ann removed it at 20"), "{error}");
     assert_eq!(world.host.execution(US, &id).await.unwrap().summary.version, Some(1));
     assert_eq!(world.deploy("pay", ONE).await, 1);
     assert_eq!(world.host.active(None).borrow().len(), 1);
+    assert_eq!(world.host.workflows(US).await.unwrap()[0].withdrawn_at, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -74,6 +74,8 @@ async fn a_start_is_waited_for_and_described() {
         .await
         .unwrap();
     assert_eq!(state, json!("succeeded hello Ada"));
+    let input = world.host.query(US, &id, Some("input.name")).await.unwrap();
+    assert_eq!(input, json!("Ada"));
     assert_eq!(
         world.host.query(US, &id, Some("${")).await.unwrap_err().code,
         "query.invalid"

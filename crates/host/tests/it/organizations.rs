@@ -1,11 +1,13 @@
 //! What workflows of one organization read, and what they never do.
 
-use bowline_core::Payload;
+use bowline_core::{BlobError, BlobInfo, BlobRef, ByteStream, Payload};
 use bowline_engine::StartRequest;
 use bowline_host::{Ended, ErrorKind, Host, HostOptions, Start, Status};
+use bytes::Bytes;
+use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 
-use crate::world::{PATIENCE, US, files, options};
+use crate::world::{PATIENCE, THEM, US, World, files, options};
 
 const DEFAULT: &str = "default";
 
@@ -144,4 +146,26 @@ async fn files_of_the_server_are_out_of_reach() {
     // Whoever runs the server is `default`.
     assert_eq!(run(&host, DEFAULT, "up").await.status, Status::Succeeded);
     host.stop(PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hash_alone_opens_no_content() {
+    let world = World::new().await;
+    let content = || -> ByteStream { Box::pin(futures_util::stream::iter([Ok(Bytes::from_static(b"a contract"))])) };
+    let ours = world.host.blobs_of(US);
+    let blob = ours.put(content(), BlobInfo::default()).await.unwrap();
+    let pieces: Vec<Bytes> = ours.open(&blob).await.unwrap().try_collect().await.unwrap();
+    assert_eq!(pieces.concat(), b"a contract");
+    let theirs = world.host.blobs_of(THEM);
+    let bare = BlobRef {
+        grant: None,
+        ..blob.clone()
+    };
+    for (store, forged) in [(&theirs, &blob), (&theirs, &bare), (&ours, &bare)] {
+        let refused = store.open(forged).await.err().unwrap();
+        assert!(matches!(refused, BlobError::Missing(_)), "{refused}");
+    }
+    // The same content of their own is theirs, and still not ours by their reference.
+    let same = theirs.put(content(), BlobInfo::default()).await.unwrap();
+    assert!(same.id == blob.id && theirs.open(&same).await.is_ok() && ours.open(&same).await.is_err());
 }

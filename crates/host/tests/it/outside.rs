@@ -1,8 +1,10 @@
 use bowline_core::Payload;
-use bowline_host::{Answer, CallbackAddress, Decision, Delivered, ErrorKind, StartKey, Waiting};
+use bowline_host::{
+    Answer, CallbackAddress, DEFAULT_ORGANIZATION, Decision, Delivered, ErrorKind, Start, StartKey, Waiting,
+};
 use serde_json::{Map, json};
 
-use crate::world::{THEM, US, World};
+use crate::world::{THEM, US, World, files};
 
 const ASKS: &str = "
 name: asks
@@ -10,6 +12,18 @@ steps:
   - { id: asked, callback: { name: valuations, correlate: \"${input.reference}\", timeout: 2d } }
 output: \"${asked}\"
 ";
+
+/// Its reference is the address that it was told to answer at.
+const CALLS: &str = "
+name: calls
+steps:
+  - id: asked
+    type: do
+    config: { answer: \"${callback.endpoint}\" }
+    callback: { name: valuations, correlate: \"${response}\", timeout: 2d }
+";
+
+const ENDPOINTS: &str = "callbacks: { valuations: { correlate: \"${callback.body.reference}\" } }\n";
 
 const APPROVES: &str = "
 name: approves
@@ -36,6 +50,37 @@ fn key(reference: &str) -> CallbackAddress {
         organization: THEM.into(),
         name: "valuations".into(),
         key: reference.into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_address_of_an_endpoint_is_that_of_the_organization() {
+    let world = World::new().await;
+    for (organization, path) in [
+        (US, "/o/acme/callbacks/valuations"),
+        (DEFAULT_ORGANIZATION, "/callbacks/valuations"),
+    ] {
+        let both = files(&[("calls.yaml", CALLS), ("bowline.yaml", ENDPOINTS)]);
+        world.host.deploy(organization, both).await.unwrap();
+        let started = world
+            .host
+            .start(organization, Start::new("calls", json!({})))
+            .await
+            .unwrap();
+        let mut following = world.host.feed().execution(&started.id);
+        let told = loop {
+            let open = world
+                .host
+                .callbacks(organization, &Waiting::default())
+                .await
+                .unwrap()
+                .items;
+            if let Some(one) = open.first() {
+                break one.reference.clone().unwrap();
+            }
+            assert!(following.changed().await);
+        };
+        assert_eq!(told, format!("http://127.0.0.1:8080{path}"));
     }
 }
 

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bowline_connector::{Registry, StepContext, StepError, Tested};
+use bowline_connector::{Registry, StepContext, StepError, Tested, TriggerType};
 use bowline_expression::Masker;
 use bowline_host::{Deploy, Ended, Host, HostOptions, Start};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 /// The organization of most tests, and one that must never see anything of it.
@@ -91,6 +91,8 @@ pub(crate) fn registry() -> Arc<Registry> {
     registry.add_connection("place", |_, config: Place| Ok(config));
     registry.add_connection_test("place", test);
     registry.add_connection("mute", |_, config: Place| Ok(config));
+    let came = &[("body", "What was sent.")];
+    registry.set_callback_endpoint(TriggerType::of::<Map<String, Value>>("callback").fields(came));
     Arc::new(registry)
 }
 

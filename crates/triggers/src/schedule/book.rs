@@ -15,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::calendar::{self, Calendar};
 use super::config::{Overlap, ScheduleConfig};
+use super::fired::FiredCount;
 use super::keeper::{Keeper, Select};
 use super::ledger::{self, Fate, Fire, FireView};
 use super::row::{self, Owner, Paused, Row};
+use super::told::{invalid, is_trigger, not_found, told};
 use super::view::{ScheduleSpec, ScheduleView};
 use crate::place::{Place, Trouble};
 
@@ -342,11 +344,28 @@ impl Schedules {
     /// The next `count` times (1,000 at most) at which a schedule like this is due, from a time on.
     ///
     /// # Errors
-    /// `schedule.invalid` with everything that is wrong.
+    /// `schedule.invalid` with everything that is wrong; `schedule.too-much` where so much is excluded that the search
+    /// for so many takes too long.
     pub fn preview(config: &ScheduleConfig, from: i64, count: usize) -> Result<Vec<String>, HostError> {
         let calendar = Calendar::read(config).map_err(invalid)?;
-        let due = calendar.between(from, i64::MAX, count.min(1000));
-        Ok(due.into_iter().map(calendar::text).collect())
+        let (due, is_all) = calendar.preview(from, count.min(1000));
+        if is_all {
+            return Ok(due.into_iter().map(calendar::text).collect());
+        }
+        let message = format!(
+            "so much is excluded that only {} of {count} due times were found in the time that a preview has",
+            due.len()
+        );
+        Err(HostError::invalid("schedule.too-much", message).hint("ask for fewer, or make `exclude` coarser"))
+    }
+
+    /// What became of due times since this process began, of all organizations.
+    #[must_use]
+    pub fn fired(&self) -> Vec<FiredCount> {
+        let live = held(&self.0.live);
+        let of =
+            |((organization, name), live): (&(String, String), &Arc<Live>)| live.keeper.fired.all(organization, name);
+        live.iter().flat_map(of).collect()
     }
 
     /// What time it is for schedules, in milliseconds since the Unix epoch.
@@ -409,6 +428,7 @@ impl Schedules {
                     clock: self.0.clock.clone(),
                     organization: organization.to_owned(),
                     name: name.to_owned(),
+                    fired: Arc::default(),
                 },
                 one: tokio::sync::Mutex::default(),
                 poke: Notify::new(),
@@ -553,45 +573,4 @@ async fn change_row(live: &Live, change: impl FnOnce(&mut Row)) -> Result<(), Tr
     let (mut row, bytes) = live.keeper.existing().await?;
     change(&mut row);
     live.keeper.save(&row, Some(bytes), &[]).await
-}
-
-fn told(trouble: Trouble) -> HostError {
-    use bowline_host::ErrorKind;
-    match trouble {
-        Trouble::Changed => HostError::new(ErrorKind::Conflict, "schedule.changed", trouble.to_string()),
-        Trouble::Refused(why) => HostError::invalid("schedule.refused", why),
-        Trouble::Later(why) => HostError::new(ErrorKind::Unavailable, "schedule.unavailable", why),
-    }
-}
-
-fn invalid(all: Vec<String>) -> HostError {
-    let problem = |message: String| bowline_host::Problem {
-        message,
-        ..bowline_host::Problem::default()
-    };
-    let error = HostError::invalid(
-        "schedule.invalid",
-        format!("the schedule cannot be used: {}", all.join("; ")),
-    );
-    error.with(all.into_iter().map(problem).collect())
-}
-
-fn not_found(name: &str) -> HostError {
-    HostError::not_found("schedule.not-found", format!("there is no schedule `{name}`"))
-        .hint("see the list of schedules; one that is a trigger is called `workflow.trigger`")
-}
-
-fn is_trigger(row: &Row) -> HostError {
-    let Owner::Workflow { trigger } = &row.owner else {
-        return invalid(Vec::new());
-    };
-    HostError::new(
-        bowline_host::ErrorKind::Conflict,
-        "schedule.is-trigger",
-        format!(
-            "the schedule is the trigger `{trigger}` of the workflow `{}`",
-            row.workflow
-        ),
-    )
-    .hint("change it in the workflow and deploy that; pausing it works here")
 }

@@ -2,6 +2,7 @@
 //!
 //! Times are milliseconds since the Unix epoch, as everywhere in the store.
 
+use bowline_connector::Mistake;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -35,24 +36,31 @@ impl Calendar {
     /// # Errors
     /// Everything that is wrong with it, as sentences.
     pub fn read(config: &ScheduleConfig) -> Result<Self, Vec<String>> {
-        let mut problems = Vec::new();
+        Self::check(config).map_err(|all| all.into_iter().map(|mistake| mistake.message).collect())
+    }
+
+    /// As [`Calendar::read`], with the fields that are wrong.
+    pub(super) fn check(config: &ScheduleConfig) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
         let zone = TimeZone::get(&config.timezone).unwrap_or_else(|_| {
-            problems.push(format!(
+            let message = format!(
                 "`timezone: {}` is not a time zone; write its IANA name, such as Europe/Oslo",
                 config.timezone
-            ));
+            );
+            mistakes.push(Mistake::new("timezone", message));
             TimeZone::UTC
         });
-        let mut crons = |texts: &[String], parse: fn(&str, TimeZone) -> Result<ZonedCron, String>| -> Vec<ZonedCron> {
+        let mut crons = |field: &str, texts: &[String], parse: fn(&str, TimeZone) -> Result<ZonedCron, String>| {
             let read = texts.iter().map(|text| parse(text, zone.clone()));
-            read.filter_map(|cron| cron.map_err(|error| problems.push(error)).ok())
-                .collect()
+            read.filter_map(|cron| cron.map_err(|error| mistakes.push(Mistake::new(field, error))).ok())
+                .collect::<Vec<ZonedCron>>()
         };
-        let cron = crons(config.cron.as_ref().map_or(&[], OneOrMany::all), ZonedCron::parse);
-        let exclude = crons(&config.exclude, ZonedCron::parse_exclusion);
+        let cron_texts = config.cron.as_ref().map_or(&[][..], OneOrMany::all);
+        let cron = crons("cron", cron_texts, ZonedCron::parse);
+        let exclude = crons("exclude", &config.exclude, ZonedCron::parse_exclusion);
         let mut moment = |field: &str, text: &str| {
             moment(text, &zone)
-                .map_err(|error| problems.push(format!("`{field}: {text}` {error}")))
+                .map_err(|error| mistakes.push(Mistake::new(field, format!("`{field}: {text}` {error}"))))
                 .ok()
         };
         let start = config.start.as_deref().and_then(|text| moment("start", text));
@@ -64,30 +72,44 @@ impl Calendar {
         let every = config
             .every
             .map(|every| (millis(every), config.phase.map_or(0, millis)));
+        let mut wrong = |field: &str, message: &str| mistakes.push(Mistake::new(field, message));
         if let Some((distance, phase)) = every {
             if distance < 1000 {
-                problems.push("`every` is at least one second".to_owned());
+                wrong("every", "`every` is at least one second");
             } else if phase >= distance {
-                problems.push("`phase` is shorter than `every`".to_owned());
+                wrong("phase", "`phase` is shorter than `every`");
             }
         } else if config.phase.is_some() {
-            problems.push("`phase` moves `every`, which is not there".to_owned());
+            wrong("phase", "`phase` moves `every`, which is not there");
         }
         if config.cron.is_none() && every.is_none() && config.at.is_none() {
-            problems.push("it is never due: give one of `cron`, `every` and `at`".to_owned());
+            wrong("", "it is never due: give one of `cron`, `every` and `at`");
         }
         if let (Some(start), Some(end)) = (start, end)
             && end < start
         {
-            problems.push("`end` is before `start`".to_owned());
+            wrong("end", "`end` is before `start`");
         }
         if config.limit == Some(0) {
-            problems.push("`limit` is at least 1".to_owned());
+            wrong("limit", "`limit` is at least 1");
         }
-        if !problems.is_empty() {
-            return Err(problems);
+        if mistakes.is_empty() {
+            // The day on which this was written: what is before it is nobody's future.
+            let then = Timestamp::from_second(1_790_000_000).unwrap_or_default();
+            let never = cron
+                .iter()
+                .zip(cron_texts)
+                .filter(|(cron, _)| cron.next(then).is_none());
+            mistakes.extend(
+                never.map(|(_, text)| {
+                    Mistake::new("cron", format!("`cron: {text}` is never due: there is no such day"))
+                }),
+            );
         }
-        let calendar = Self {
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Self {
             crons: cron,
             every,
             at,
@@ -96,28 +118,19 @@ impl Calendar {
             end,
             jitter: millis(config.jitter),
             zone,
-        };
-        for (cron, text) in calendar
-            .crons
-            .iter()
-            .zip(config.cron.as_ref().map_or(&[][..], OneOrMany::all))
-        {
-            // The day on which this was written: what is before it is nobody's future.
-            if cron
-                .next(Timestamp::from_second(1_790_000_000).unwrap_or_default())
-                .is_none()
-            {
-                return Err(vec![format!("`cron: {text}` is never due: there is no such day")]);
-            }
-        }
-        Ok(calendar)
+        })
     }
 
     /// The first time after `after` at which the schedule is due. `None`: never again.
     #[must_use]
     pub fn next(&self, after: i64) -> Option<i64> {
+        self.next_within(after, &mut { EXCLUDED_IN_A_ROW })
+    }
+
+    /// As [`Calendar::next`], with what is left of the times that may be left out.
+    fn next_within(&self, after: i64, left: &mut usize) -> Option<i64> {
         let mut after = self.start.map_or(after, |start| after.max(start - 1));
-        for _ in 0..EXCLUDED_IN_A_ROW {
+        while *left > 0 {
             let due = self.any_next(after)?;
             if self.end.is_some_and(|end| due > end) {
                 return None;
@@ -126,8 +139,26 @@ impl Calendar {
                 None => return Some(due),
                 Some(until) => after = until,
             }
+            *left -= 1;
         }
         None
+    }
+
+    /// The next times, at most `count`, and whether that is all there is to say: false where the search was given up. As
+    /// much work as for one time, however many there are.
+    #[must_use]
+    pub fn preview(&self, after: i64, count: usize) -> (Vec<i64>, bool) {
+        let mut left = EXCLUDED_IN_A_ROW;
+        let mut due = Vec::new();
+        let mut last = after;
+        while due.len() < count
+            && let Some(next) = self.next_within(last, &mut left)
+        {
+            due.push(next);
+            last = next;
+        }
+        let is_all = due.len() == count || left > 0;
+        (due, is_all)
     }
 
     /// The times after `after`, up to and with `until`, at most `limit`.
@@ -305,6 +336,13 @@ mod tests {
             texts(&hours, "2026-11-20T18:14:29Z", 2),
             ["2026-11-21T17:15:00Z", "2026-11-21T17:15:01Z"]
         );
+        // Looking for many takes no longer than looking for one.
+        let rare = calendar(json!({
+            "cron": "* * * * * *", "exclude": ["0-58 * * * * *", "59 0-58 * * * *", "59 59 0-22 * * *"]
+        }));
+        let (due, is_all) = rare.preview(ms("2026-11-20T00:00:00Z"), 1000);
+        assert!(!is_all && due.len() < 1000, "{}", due.len());
+        assert_eq!(rare.preview(0, 2).0.len(), 2);
         // Everything is left out.
         assert_eq!(
             calendar(json!({"every": "1h", "exclude": ["* * * * *"], "end": "2030-01-01T00:00:00Z"})).next(0),

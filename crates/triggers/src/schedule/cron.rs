@@ -34,6 +34,39 @@ struct Stretch {
     ends: Option<Timestamp>,
 }
 
+/// The fields with what can stand in them.
+const FIELDS: [(&str, &str); 7] = [
+    ("second", "0 to 59"),
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31, L, 15W"),
+    ("month", "1 to 12 or JAN to DEC"),
+    ("day of the week", "0 to 7 or SUN to SAT, FRI#2, FRI#L"),
+    ("year", "1 to 5000"),
+];
+
+/// Which field of an expression cannot be read: the one that cannot be read beside others that can.
+fn what_is_wrong(parser: CronParser, text: &str) -> String {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let first = match fields.len() {
+        5 => 1,
+        6 | 7 => 0,
+        0 => return "it is empty".to_owned(),
+        1 if text.starts_with('@') => return "there is no such name".to_owned(),
+        1 => return "it has one field".to_owned(),
+        many => return format!("it has {many} fields"),
+    };
+    for (at, field) in fields.iter().enumerate() {
+        let mut alone = vec!["*"; fields.len()];
+        alone[at] = field;
+        if parser.parse(&alone.join(" ")).is_err() {
+            let (name, range) = FIELDS[first + at];
+            return format!("`{field}` cannot stand for the {name} ({range})");
+        }
+    }
+    "its fields do not go together".to_owned()
+}
+
 impl ZonedCron {
     /// Reads an expression.
     ///
@@ -49,9 +82,10 @@ impl ZonedCron {
             .seconds(Seconds::Optional)
             .year(Year::Optional)
             .build();
-        let cron = parser.parse(&fields).map_err(|error| {
+        let cron = parser.parse(&fields).map_err(|_| {
+            let why = what_is_wrong(parser, &fields);
             format!(
-                "`{text}` is not a cron expression: {error}; write five fields (minute, hour, day of month, month, \
+                "`{text}` is not a cron expression: {why}; write five fields (minute, hour, day of month, month, \
                  day of week), six with seconds in front, or @hourly, @daily, @weekly, @monthly, @yearly"
             )
         })?;
@@ -199,6 +233,23 @@ mod tests {
     }
 
     // Oslo went from 02:00 to 03:00 on 2026-03-29, and from 03:00 back to 02:00 on 2026-10-25.
+
+    #[test]
+    fn the_field_that_is_wrong_is_named() {
+        let why = |text: &str| ZonedCron::parse(text, TimeZone::UTC).unwrap_err();
+        for (text, part) in [
+            ("70 * * * *", "`70` cannot stand for the minute (0 to 59)"),
+            ("0 0 25 * * *", "`25` cannot stand for the hour"),
+            ("0 0 * * FOO", "the day of the week"),
+            ("0 0 32 * *", "the day of the month"),
+            ("* * *", "it has 3 fields"),
+            ("soon", "one field"),
+            ("@sometimes", "no such name"),
+            ("", "empty"),
+        ] {
+            assert!(why(text).contains(part), "{text}: {}", why(text));
+        }
+    }
 
     #[test]
     fn a_skipped_hour_runs_once_when_the_clocks_go_forward() {

@@ -4,6 +4,7 @@
 //! after a crash, or made twice, is written once. What has to be done after a commit (cancelling those that give way) is
 //! in the row until it is seen to have worked.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bowline_engine::Clock;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use super::calendar::{self, Calendar};
 use super::config::Overlap;
 use super::decide::{self, Todo};
+use super::fired::Fired;
 use super::ledger::{self, By, Fate, Fire};
 use super::row::{self, Last, Owner, Paused, Row, Waiting};
 use crate::place::{Begin, Place, Trouble};
@@ -33,8 +35,11 @@ pub(crate) enum Choice {
     Start(Value, Option<String>),
 }
 
-/// What the trigger of a workflow makes of the values of a fire. An error is one of the workflow's.
-pub(crate) type Select = Arc<dyn Fn(&Value) -> Result<Choice, String> + Send + Sync>;
+/// A [`Choice`] to come. An error is one of the workflow's.
+pub(crate) type Choosing = Pin<Box<dyn Future<Output = Result<Choice, String>> + Send>>;
+
+/// What the trigger of a workflow makes of the values of a fire.
+pub(crate) type Select = Arc<dyn Fn(Value) -> Choosing + Send + Sync>;
 
 /// What is left to wait for after a turn.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -54,6 +59,8 @@ pub(crate) struct Keeper {
     pub(crate) clock: Clock,
     pub(crate) organization: String,
     pub(crate) name: String,
+    /// What became of due times since this process began.
+    pub(crate) fired: Arc<Fired>,
 }
 
 impl Keeper {
@@ -68,7 +75,11 @@ impl Keeper {
 
     /// Writes a row in the place of the one that was read.
     pub(crate) async fn save(&self, row: &Row, was: Option<Bytes>, fires: &[Fire]) -> Result<(), Trouble> {
-        self.place.record(self.writes(row, was, fires)).await
+        self.place.record(self.writes(row, was, fires)).await?;
+        for fire in fires {
+            self.fired.count(fire);
+        }
+        Ok(())
     }
 
     /// Does everything that is due.
@@ -328,7 +339,7 @@ impl Keeper {
         let id = waiting.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
         let values = self.values(&row, &waiting, now);
         let chosen = match (select, &row.input) {
-            (Some(select), _) => select(&values),
+            (Some(select), _) => select(values).await,
             (None, Some(input)) => Ok(Choice::Start(input.clone(), None)),
             (None, None) => Ok(Choice::Start(values, None)),
         };
@@ -351,7 +362,11 @@ impl Keeper {
             with: self.writes(&row, Some(bytes.clone()), &fires),
         };
         match self.place.start(&self.organization, begin).await {
-            Ok(started) if started.created => {}
+            Ok(started) if started.created => {
+                for fire in &fires {
+                    self.fired.count(fire);
+                }
+            }
             Ok(known) => {
                 // Its key led to another execution: nothing was written yet.
                 let (mut row, mut fires) = unstarted;

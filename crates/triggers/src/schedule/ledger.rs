@@ -15,7 +15,7 @@ use super::row::Waiting;
 pub(crate) const SPACE: &str = "fire";
 
 /// What became of a due time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fate {
     /// An execution was started.

@@ -3,7 +3,7 @@
 //! - [`calendar`] and `cron`: when a schedule is due, a function of its configuration;
 //! - `decide`: what it does next, a function of its row, its calendar and the time;
 //! - `keeper`: one schedule at work: reads, decides, and writes the decision in the commit of what it does;
-//! - `ledger` and `row`: what is stored;
+//! - `ledger` and `row`: what is stored; `fired`: what is counted;
 //! - `book`: all of them, and what people do with them; `source`: those that are triggers of workflows.
 
 mod book;
@@ -11,18 +11,21 @@ pub mod calendar;
 mod config;
 mod cron;
 mod decide;
+mod fired;
 mod keeper;
 mod ledger;
 mod row;
 mod source;
 #[cfg(test)]
 mod tests;
+mod told;
 mod view;
 
 use serde::Serialize;
 
 pub use book::Schedules;
 pub use config::{OneOrMany, Overlap, ScheduleConfig};
+pub use fired::FiredCount;
 pub use ledger::{By, Fate, FireView};
 pub(crate) use source::ScheduleSource;
 pub use source::kind;

@@ -40,6 +40,11 @@ pub fn kind() -> TriggerType {
     TriggerType::of::<ScheduleConfig>(KIND)
         .about("Starts the workflow by the clock: cron expressions, distances, moments. Every time at which it is due has one fate in its ledger.")
         .fields(FIELDS)
+        .mistakes(|config| {
+            // What has no form yet, because of templates, is looked at when it has one.
+            let read = ScheduleConfig::read(config).ok();
+            read.and_then(|config| Calendar::check(&config).err()).unwrap_or_default()
+        })
 }
 
 /// Runs the triggers that are schedules, and the schedules that were made through the API.
@@ -147,11 +152,14 @@ impl Source for ScheduleSource {
 /// What the trigger makes of a fire.
 fn select(bound: &Arc<Bound>) -> Select {
     let bound = Arc::clone(bound);
-    Arc::new(
-        move |values| match bound.trigger.select(&bound.active.settings, values) {
-            Ok(Selected::Filtered) => Ok(Choice::Filtered),
-            Ok(Selected::Start { input, key }) => Ok(Choice::Start(input, key)),
-            Err(error) => Err(error.to_string()),
-        },
-    )
+    Arc::new(move |values| {
+        let bound = Arc::clone(&bound);
+        Box::pin(async move {
+            match bound.select(values).await {
+                Ok(Selected::Filtered) => Ok(Choice::Filtered),
+                Ok(Selected::Start { input, key }) => Ok(Choice::Start(input, key)),
+                Err(error) => Err(error),
+            }
+        })
+    })
 }

@@ -36,6 +36,7 @@ impl World {
             clock: Clock::Virtual(Arc::clone(&now)),
             organization: "default".into(),
             name: "report".into(),
+            fired: Arc::default(),
         };
         let config = ScheduleConfig::read(&config).unwrap();
         let row = Row::new("report".into(), Owner::Api, config, MONDAY);
@@ -285,6 +286,19 @@ fn it_pauses_itself_when_an_execution_fails() {
 }
 
 #[test]
+fn fates_are_counted_once_they_are_durable() {
+    let world = World::new(json!({"cron": "* * * * *"}));
+    world.at(MONDAY + MINUTE + 5_000);
+    world.at(MONDAY + 4 * MINUTE);
+    let counts = world.keeper.fired.all("default", "report");
+    let counts: Vec<_> = counts
+        .iter()
+        .map(|one| (one.fate.name(), one.count, one.late_ms))
+        .collect();
+    assert_eq!(counts, [("started", 1, 5_000), ("skipped", 3, 0)]);
+}
+
+#[test]
 fn it_ends_after_so_many() {
     let world = World::new(json!({"cron": "* * * * *", "limit": 2, "overlap": "allow"}));
     let turn = world.at(MONDAY + 5 * MINUTE);
@@ -306,11 +320,12 @@ fn a_filter_and_a_key_have_a_say() {
     let world = every_minute("allow");
     let select: Select = Arc::new(|values| {
         let even = values["scheduledAt"].as_str().unwrap().ends_with("2:00Z");
-        Ok(if even {
+        let choice = if even {
             Choice::Filtered
         } else {
             Choice::Start(json!("fixed"), Some("one".into()))
-        })
+        };
+        Box::pin(std::future::ready(Ok(choice)))
     });
     world.now.store(MONDAY + 3 * MINUTE, Ordering::SeqCst);
     World::block(world.keeper.turn(Some(&select))).unwrap();

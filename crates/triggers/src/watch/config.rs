@@ -2,8 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use bowline_connector::Millis;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use bowline_connector::{Millis, Mistake};
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +115,11 @@ fn minute() -> Millis {
     Millis(std::time::Duration::from_secs(60))
 }
 
+fn glob(text: &str) -> Result<Glob, String> {
+    let glob = GlobBuilder::new(text).literal_separator(true).build();
+    glob.map_err(|error| format!("`{text}` is not a glob: {}", error.kind()))
+}
+
 /// Which paths below a directory a configuration is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
@@ -133,8 +138,7 @@ impl Names {
         let set = |globs: &[String], wanted: &dyn Fn(&str) -> bool| {
             let mut set = GlobSetBuilder::new();
             for text in globs.iter().filter(|text| wanted(text)) {
-                let glob = GlobBuilder::new(text).literal_separator(true).build();
-                set.add(glob.map_err(|error| format!("`{text}` is not a glob: {}", error.kind()))?);
+                set.add(glob(text)?);
             }
             set.build().map_err(|error| error.to_string())
         };
@@ -167,31 +171,52 @@ impl DirectoryConfig {
     pub(crate) fn read(value: &serde_json::Value) -> Result<(Self, Names), String> {
         let config = Self::deserialize(value)
             .map_err(|error| format!("the configuration of the directory watcher is wrong: {error}"))?;
-        if !config.path.is_absolute() {
-            return Err(format!(
-                "`path: {}` is not absolute; begin it with /",
-                config.path.display()
-            ));
-        }
-        if config.events.is_empty() {
-            return Err("`events` is empty: write created, modified or deleted".to_owned());
-        }
-        if config.rescan.duration() < std::time::Duration::from_millis(100) {
-            return Err("`rescan` is at least 100 ms".to_owned());
-        }
-        if config.after.delete && config.after.move_to.is_some() {
-            return Err("`after` says both `delete` and `move`; take one".to_owned());
-        }
-        for folder in config.after.move_to.iter().chain(&config.after.failed) {
-            if !folder.is_absolute() {
-                return Err(format!(
-                    "`after` names `{}`, which is not absolute; begin it with /",
-                    folder.display()
-                ));
-            }
+        let mistakes: Vec<String> = config.mistakes().into_iter().map(|mistake| mistake.message).collect();
+        if !mistakes.is_empty() {
+            return Err(mistakes.join("; "));
         }
         let names = Names::read(&config)?;
         Ok((config, names))
+    }
+
+    /// What is wrong with it, beyond its form.
+    pub(super) fn mistakes(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        let mut wrong = |field: &str, message: String| mistakes.push(Mistake::new(field, message));
+        if !self.path.is_absolute() {
+            let path = self.path.display();
+            wrong("path", format!("`path: {path}` is not absolute; begin it with /"));
+        }
+        if self.events.is_empty() {
+            wrong(
+                "events",
+                "`events` is empty: write created, modified or deleted".to_owned(),
+            );
+        }
+        if self.rescan.duration() < std::time::Duration::from_millis(100) {
+            wrong("rescan", "`rescan` is at least 100 ms".to_owned());
+        }
+        if self.after.delete && self.after.move_to.is_some() {
+            wrong("after", "`after` says both `delete` and `move`; take one".to_owned());
+        }
+        let targets = [
+            ("after.move", &self.after.move_to),
+            ("after.failed", &self.after.failed),
+        ];
+        for (field, folder) in targets {
+            if let Some(folder) = folder.as_ref().filter(|folder| !folder.is_absolute()) {
+                let folder = folder.display();
+                wrong(field, format!("`{field}: {folder}` is not absolute; begin it with /"));
+            }
+        }
+        for (field, globs) in [("pattern", self.pattern.all()), ("exclude", &self.exclude)] {
+            for text in globs {
+                if let Err(error) = glob(text) {
+                    wrong(field, error);
+                }
+            }
+        }
+        mistakes
     }
 
     /// Refuses directories outside of `root`: the files of an organization. They must be written without links, as what

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bowline_connector::TriggerType;
 use bowline_engine::Clock;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,11 @@ pub fn kind() -> TriggerType {
     TriggerType::of::<DirectoryConfig>(KIND)
         .about("Starts the workflow for files that come, change or go in a directory, also for what happened while the server was down. The workflow gets the path and a hash, not the content.")
         .fields(FIELDS)
+        .mistakes(|config| {
+            // What has no form yet, because of templates, is looked at when it has one.
+            let read = DirectoryConfig::deserialize(config).ok();
+            read.map(|config| config.mistakes()).unwrap_or_default()
+        })
 }
 
 /// What templates read as `trigger`.

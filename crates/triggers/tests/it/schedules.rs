@@ -334,23 +334,6 @@ async fn it_runs_again_after_a_restart_and_goes_with_its_workflow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_trigger_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let world = World::open(folder.path()).await;
-    let text =
-        "name: report\ntriggers:\n  - type: schedule\n    config: { cron: '0 0 30 2 *' }\nsteps:\n  - set: { a: 1 }\n";
-    world.deploy("default", text).await;
-    let problem = until("the problem", || async {
-        let list = world.triggers.list("default");
-        list.first().and_then(|view| view.problem.clone())
-    })
-    .await;
-    assert!(problem.contains("never due"), "{problem}");
-    assert_eq!(world.triggers.list("other"), []);
-    world.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_was_due_before_a_change_starts_as_its_trigger_says() {
     let folder = tempfile::tempdir().unwrap();
     let flow = |distance: &str| {
