@@ -36,6 +36,8 @@ pub struct Inner {
     has_keys: AtomicBool,
     /// When it was looked for keys last.
     looked: Mutex<Option<Instant>>,
+    /// Up to which session expired ones have been tidied away; none: from the first one on.
+    pub(crate) tidied: std::sync::Mutex<Option<String>>,
 }
 
 impl Deref for Access {
@@ -72,6 +74,7 @@ impl Access {
             sessions: Cache::default(),
             has_keys: AtomicBool::new(false),
             looked: Mutex::new(None),
+            tidied: std::sync::Mutex::default(),
         })))
     }
 
@@ -129,7 +132,7 @@ impl Access {
             .opened(&session.key, &session.secret)
             .await
             .map_err(|denied| match denied {
-                Denied::UnknownKey | Denied::Expired | Denied::Revoked => Denied::SessionEnded,
+                Denied::UnknownKey | Denied::Expired | Denied::Rotated | Denied::Revoked => Denied::SessionEnded,
                 other => other,
             })?;
         caller.kind = Kind::Session;

@@ -35,7 +35,7 @@ pub struct AuditEntry {
     pub organization: String,
     /// Who: the name of a key, or the subject of a token.
     pub who: String,
-    /// How that one proved it: `key`, `jwt`, `session`, `loopback`, or `cli`.
+    /// How that one proved it: `key`, `jwt`, `session`, `loopback`, or `cli`; `nothing` where credentials were refused.
     pub by: String,
     /// The id of the API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,6 +106,17 @@ impl Audit {
             target: bounded(target),
             outcome: Outcome::Done,
             detail,
+        }
+    }
+
+    /// A line about what somebody did of whom nothing is known, such as a login with a wrong key. It stands in the log of the
+    /// default organization.
+    #[must_use]
+    pub fn stranger(action: &str, target: &str, detail: Value) -> AuditEntry {
+        AuditEntry {
+            who: "nobody known".to_owned(),
+            by: "nothing".to_owned(),
+            ..Self::command(crate::DEFAULT_ORGANIZATION, action, target, detail)
         }
     }
 

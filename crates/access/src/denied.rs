@@ -16,6 +16,11 @@ pub enum Denied {
     /// The key was valid until then.
     #[error("the API key has expired; make a new one, or rotate it before its end")]
     Expired,
+    /// The key has another secret now, and the overlap is over.
+    #[error(
+        "the API key was rotated, and this text of it is not accepted any more; use the one that the rotation gave"
+    )]
+    Rotated,
     /// The key was revoked.
     #[error("the API key was revoked")]
     Revoked,
@@ -42,6 +47,7 @@ impl Denied {
             Self::Malformed(_) => "credentials.malformed",
             Self::UnknownKey => "credentials.unknown",
             Self::Expired => "credentials.expired",
+            Self::Rotated => "credentials.rotated",
             Self::Revoked => "credentials.revoked",
             Self::SessionEnded => "credentials.session-ended",
             Self::Token(_) => "credentials.token",

@@ -122,7 +122,7 @@ impl std::fmt::Debug for MadeKey {
 /// The longest name of a key or an organization, in bytes.
 const LONGEST_NAME: usize = 200;
 
-/// How many secrets a key has at most at once: more rotations than that within their overlaps end the oldest.
+/// How many secrets are kept of a key at most: more rotations than that within their overlaps end the oldest.
 const MOST_SECRETS: usize = 4;
 
 impl ApiKey {
@@ -171,10 +171,14 @@ impl ApiKey {
         for secret in &mut self.secrets {
             secret.until = Some(secret.until.map_or(until, |before| before.min(until)));
         }
-        self.secrets
-            .retain(|secret| secret.until.is_some_and(|until| until > now));
-        let surplus = (self.secrets.len() + 1).saturating_sub(MOST_SECRETS);
-        self.secrets.drain(..surplus);
+        // Those whose time is over stay for a while, so that whoever still sends one is told what became of it.
+        while self.secrets.len() >= MOST_SECRETS {
+            let over = self
+                .secrets
+                .iter()
+                .position(|secret| secret.until.is_some_and(|until| until <= now));
+            self.secrets.remove(over.unwrap_or(0));
+        }
         let (secret, text) = Secret::make(&self.id, now)?;
         self.secrets.push(secret);
         Ok(text)
@@ -204,7 +208,7 @@ impl ApiKey {
         match self.state(now) {
             KeyState::Revoked => Err(Denied::Revoked),
             KeyState::Expired => Err(Denied::Expired),
-            KeyState::Active if secret.until.is_some_and(|until| until <= now) => Err(Denied::Expired),
+            KeyState::Active if secret.until.is_some_and(|until| until <= now) => Err(Denied::Rotated),
             KeyState::Active => Ok(()),
         }
     }
@@ -291,13 +295,13 @@ mod tests {
         assert_eq!((check(&key, &old, 109), check(&key, &new, 109)), (Ok(()), Ok(())));
         assert_eq!(
             (check(&key, &old, 110), check(&key, &new, 110)),
-            (Err(Denied::Expired), Ok(()))
+            (Err(Denied::Rotated), Ok(()))
         );
         // A second rotation makes no time longer.
         let third = key.rotate(500, 20).unwrap();
         assert_eq!(
             (check(&key, &old, 110), check(&key, &new, 519)),
-            (Err(Denied::Expired), Ok(()))
+            (Err(Denied::Rotated), Ok(()))
         );
         assert_eq!(check(&key, &third, 999), Ok(()));
         for _ in 0..10 {
@@ -315,7 +319,7 @@ mod tests {
         let new = key.rotate(0, 10).unwrap();
         assert_eq!(
             (check(&key, &old, 10), check(&key, &new, 10)),
-            (Err(Denied::UnknownKey), Ok(()))
+            (Err(Denied::Rotated), Ok(()))
         );
     }
 

@@ -1,6 +1,9 @@
 //! Making, rotating and revoking keys; making and disabling organizations; beginning and ending sessions. Each change is
 //! written together with its line in the audit log.
 
+use std::net::IpAddr;
+use std::sync::PoisonError;
+
 use bowline_store::{EntryRange, EntryWrite, key, prefix};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -229,11 +232,11 @@ impl Access {
         )))
     }
 
-    /// Begins a session with the text of a key.
+    /// Begins a session with the text of a key, sent from this address where that is known.
     ///
     /// # Errors
     /// Why the key is not accepted.
-    pub async fn log_in(&self, text: &str) -> Result<MadeSession, Denied> {
+    pub async fn log_in(&self, text: &str, from: Option<IpAddr>) -> Result<MadeSession, Denied> {
         let caller = self.by_key(text.trim()).await?;
         let unavailable = |error: AccessError| Denied::Unavailable(error.to_string());
         let (id, secret_text) = keys::parse(text.trim()).ok_or(Denied::UnknownKey)?;
@@ -247,11 +250,11 @@ impl Access {
         };
         let mut entries = vec![EntryWrite::Add(session.entry(&token).map_err(unavailable)?)];
         entries.extend(self.expired_sessions(now).await.map_err(unavailable)?);
-        entries.push(
-            crate::Audit::note(&caller, "session.begin", id, json!({}))
-                .write(now)
-                .map_err(unavailable)?,
-        );
+        let mut note = crate::Audit::note(&caller, "session.begin", id, json!({}));
+        if let Some(from) = from {
+            note = note.came_from(from);
+        }
+        entries.push(note.write(now).map_err(unavailable)?);
         self.recorder
             .record(entries)
             .await
@@ -280,13 +283,19 @@ impl Access {
         Ok(())
     }
 
+    /// Expired ones among the next few. Each login goes on where the last one ended, so that none is overlooked for ever.
     async fn expired_sessions(&self, now: i64) -> Result<Vec<EntryWrite>, AccessError> {
+        let after = std::mem::take(&mut *self.tidied.lock().unwrap_or_else(PoisonError::into_inner));
         let range = EntryRange {
             space: sessions::SPACE.into(),
+            after,
             limit: TIDIED,
             ..EntryRange::default()
         };
         let some = self.blocking(move |store| store.entries(&range)).await?;
+        if some.len() == TIDIED {
+            *self.tidied.lock().unwrap_or_else(PoisonError::into_inner) = some.last().map(|(key, _)| key.clone());
+        }
         Ok(some
             .into_iter()
             .filter(|(_, value)| {

@@ -81,7 +81,7 @@ async fn a_disabled_organization_lets_nobody_in() {
         .await
         .unwrap();
     let made = world.key("acme", Role::Admin, None).await;
-    let session = world.access.log_in(&made.text).await.unwrap();
+    let session = world.access.log_in(&made.text, None).await.unwrap();
     let is_in = async || {
         world
             .access
