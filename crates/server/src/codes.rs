@@ -7,6 +7,10 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "It is there already, or somebody else has changed it at the same time.",
     ),
     (
+        "access.elsewhere",
+        "The form is of a page of another organization than the one that the browser is in now.",
+    ),
+    (
         "access.forbidden",
         "It is known who asks, and that one may not do this: the role or a scope is missing.",
     ),
@@ -47,13 +51,17 @@ pub(crate) const CODES: &[(&str, &str)] = &[
     ),
     ("connection.not-found", "The workflow has no connection of this name."),
     ("connection.untestable", "Connections of this type cannot be tested."),
-    ("credentials.expired", "The API key, or this secret of it, has expired."),
+    ("credentials.expired", "The API key has expired."),
     (
         "credentials.malformed",
         "The `Authorization` header is not `Bearer` with an API key or a token.",
     ),
     ("credentials.missing", "No credentials were sent."),
     ("credentials.revoked", "The API key was revoked."),
+    (
+        "credentials.rotated",
+        "The API key was rotated, and this text of it is not accepted any more. Use the text that the rotation gave.",
+    ),
     ("credentials.session-ended", "The session has ended. Log in again."),
     ("credentials.token", "The token is not accepted; `detail` says why."),
     ("credentials.unknown", "There is no such API key."),
@@ -176,6 +184,10 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "The schedule cannot be used; `problems` has everything that is wrong.",
     ),
     (
+        "schedule.too-much",
+        "So much is excluded that a preview of so many due times takes too long.",
+    ),
+    (
         "schedule.is-trigger",
         "The schedule is a trigger of a workflow: change it there, and deploy that.",
     ),
@@ -208,6 +220,10 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "The workflow is no longer at the version that was expected.",
     ),
     (
+        "workflow.from-folder",
+        "The workflow is a file in the server's folder, and is changed or removed there.",
+    ),
+    (
         "workflow.invalid",
         "The workflow has mistakes; `problems` has all of them with their places.",
     ),
@@ -218,5 +234,9 @@ pub(crate) const CODES: &[(&str, &str)] = &[
     ),
     ("workflow.not-found", "There is no such workflow here."),
     ("workflow.version-not-found", "The workflow has no such version."),
+    (
+        "workflow.withdrawn",
+        "The workflow is not in use any more: it was removed, or its file is gone. Deploy it again.",
+    ),
     ("workflows.folder", "The folder of workflows cannot be used."),
 ];

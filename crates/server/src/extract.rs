@@ -6,9 +6,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_path_to_error::Segment;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, Wrong};
 
 /// Query parameters.
 pub struct Params<T>(pub T);
@@ -19,7 +19,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(error) => Err(Problem::invalid(format!("the query is wrong: {}", error.body_text()))),
+            Err(error) => Err(Problem::invalid(format!(
+                "the query is wrong: {}",
+                plain(&error.body_text())
+            ))),
         }
     }
 }
@@ -33,7 +36,10 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for At<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Path::<T>::from_request_parts(parts, state).await {
             Ok(Path(value)) => Ok(Self(value)),
-            Err(error) => Err(Problem::invalid(format!("the path is wrong: {}", error.body_text()))),
+            Err(error) => Err(Problem::invalid(format!(
+                "the path is wrong: {}",
+                plain(&error.body_text())
+            ))),
         }
     }
 }
@@ -101,13 +107,86 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let at = error.path().to_string();
-        let inner = error.inner();
-        let problem = Problem::invalid(format!("the body is wrong at `{at}`: {inner}"));
-        problem.problems(vec![json!({ "at": at, "message": inner.to_string() })])
+        let pointer = pointer(error.path());
+        let message = error.inner().to_string();
+        let detail = if pointer.is_empty() {
+            format!("the body is wrong: {message}")
+        } else {
+            format!("the body is wrong at {pointer}: {message}")
+        };
+        Problem::invalid(detail).problems(vec![Wrong { pointer, message }.into()])
     })?;
     reader
         .end()
         .map_err(|error| Problem::invalid(format!("the body has more than one JSON value: {error}")))?;
     Ok(value)
+}
+
+/// A place in a body as a JSON pointer, as far as it is known.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let mut pointer = String::new();
+    for part in path {
+        match part {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Enum { .. } => {}
+            Segment::Unknown => break,
+        }
+    }
+    pointer
+}
+
+/// What is wrong with a query or a path, without the words of the library that has read it.
+pub(crate) fn plain(text: &str) -> String {
+    let mut text = text;
+    for words in [
+        "Failed to deserialize query string",
+        "Invalid URL",
+        "Cannot parse value",
+        "Cannot parse",
+    ] {
+        text = text.strip_prefix(words).unwrap_or(text).trim_start_matches([':', ' ']);
+    }
+    let text = text.replace("invalid digit found in string", "a whole number is expected");
+    let text = text.replace("cannot parse integer from empty string", "a whole number is expected");
+    let text = text.replace("number too large to fit in target type", "the number is too large");
+    text.replace(
+        "provided string was not `true` or `false`",
+        "`true` or `false` is expected",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only the refusals matter")]
+    struct Body {
+        list: Vec<u8>,
+        #[serde(default)]
+        map: BTreeMap<String, bool>,
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_told_with_its_place() {
+        for (body, place) in [
+            (r#"{"list": [1, "x"]}"#, "/list/1"),
+            (r#"{"list": [], "map": {"a/b": 1}}"#, "/map/a~1b"),
+            ("7", ""),
+            ("{", ""),
+        ] {
+            let problem = parse::<Body>(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.problems[0]["pointer"], place, "{body}: {}", problem.detail);
+            assert!(!problem.detail.contains('?'), "{}", problem.detail);
+        }
+    }
 }

@@ -61,6 +61,8 @@ pub struct Server {
     router: Router,
     listener: TcpListener,
     address: SocketAddr,
+    #[cfg(unix)]
+    door: Option<accept::folder::Door>,
 }
 
 impl Server {
@@ -91,7 +93,30 @@ impl Server {
             router,
             listener,
             address,
+            #[cfg(unix)]
+            door: None,
         })
+    }
+
+    /// Answers commands beside it too, through a socket in the data folder. Who may open that needs no key. Where it cannot
+    /// be made, such as where the folder's path is too long for one, that is logged, and such commands are refused.
+    #[must_use]
+    pub fn with_door(self, data: &std::path::Path) -> Self {
+        #[cfg(unix)]
+        match accept::folder::Door::open(data) {
+            Ok(door) => {
+                return Self {
+                    door: Some(door),
+                    ..self
+                };
+            }
+            Err(error) => tracing::warn!(
+                %error,
+                folder = %data.display(),
+                "the data folder has no socket for commands beside the server: some of them are refused while it runs"
+            ),
+        }
+        self
     }
 
     /// What it listens on.
@@ -108,7 +133,21 @@ impl Server {
     pub async fn run(self) {
         let app = self.app;
         guard::tidy(&app);
+        #[cfg(unix)]
+        let door = self.door.map(|door| {
+            let url = app.config.public_url.clone();
+            let url = url.unwrap_or_else(|| format!("http://{}", self.address));
+            let url = url.parse().unwrap_or(axum::http::HeaderValue::from_static(""));
+            let grace = app.config.stop_grace.duration();
+            tokio::spawn(door.serve(self.router.clone(), url, app.stop.clone(), grace))
+        });
         accept::serve(self.listener, self.router, &app.config, &app.stop).await;
+        #[cfg(unix)]
+        if let Some(door) = door
+            && let Err(error) = door.await
+        {
+            tracing::warn!(%error, "the data folder's socket was not closed in order");
+        }
         app.triggers.stop().await;
     }
 }

@@ -1,7 +1,7 @@
 //! Figures for Prometheus: `/metrics`, and the counting of requests.
 
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State as FromState};
@@ -14,7 +14,7 @@ use bowline_telemetry::{Figures, MEDIA_TYPE, Telemetry};
 
 use crate::config::Config;
 use crate::guard::{Caller, Role, Routes, Rule, Scope};
-use crate::{App, ServeError};
+use crate::{App, ServeError, outside};
 
 /// What a request counts as that no route takes: paths of others are not labels.
 const UNMATCHED: &str = "unmatched";
@@ -65,7 +65,8 @@ async fn count(FromState(app): FromState<App>, request: Request, next: Next) -> 
     let route = request.extensions().get::<MatchedPath>().cloned();
     let began = Instant::now();
     let response = next.run(request).await;
-    let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+    let outside = response.extensions().get::<outside::Route>().map(|route| route.0);
+    let route = route.as_ref().map(MatchedPath::as_str).or(outside).unwrap_or(UNMATCHED);
     let status = response.status().as_u16();
     app.metrics
         .figures()
@@ -79,6 +80,19 @@ async fn show(FromState(app): FromState<App>, caller: Caller) -> Response {
     let figures = app.metrics.figures();
     for (count, number) in app.outside.counts() {
         figures.delivered(&count.organization, &count.endpoint, count.outcome, number);
+    }
+    for fired in app.triggers.schedules().fired() {
+        let late = Duration::from_millis(fired.late_ms);
+        figures.fired(
+            &fired.organization,
+            &fired.schedule,
+            fired.fate.name(),
+            fired.count,
+            late,
+        );
+    }
+    for (organization, taken) in app.host.engine().places() {
+        figures.places(&organization, taken);
     }
     figures.now(app.host.engine().in_flight(), app.streams.count());
     let text = match caller.organization.as_str() {

@@ -39,11 +39,28 @@ pub struct Details {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Everything that is wrong, where that is more than one thing.
+    /// Everything that is wrong with what was sent, one by one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Wrong>")]
     pub problems: Vec<Value>,
     #[serde(skip)]
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// One thing that is wrong with what was sent. Problems of workflow files have more: `file`, `line`, `column`, `code`,
+/// `path`, `expected`, `hint`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Wrong {
+    /// What of the body: a JSON pointer, such as `/input/customer`; empty where it is about all of it, or about a file.
+    pub pointer: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl From<Wrong> for Value {
+    fn from(wrong: Wrong) -> Self {
+        serde_json::json!({ "pointer": wrong.pointer, "message": wrong.message })
+    }
 }
 
 impl Deref for Problem {
@@ -118,7 +135,14 @@ impl Problem {
     /// Everything that is wrong.
     #[must_use]
     pub fn problems(mut self, problems: Vec<Value>) -> Self {
-        self.problems = problems;
+        let with_place = |problem| match problem {
+            Value::String(message) => {
+                let pointer = String::new();
+                Wrong { pointer, message }.into()
+            }
+            problem => problem,
+        };
+        self.problems = problems.into_iter().map(with_place).collect();
         self
     }
 
@@ -136,11 +160,16 @@ impl Problem {
     }
 }
 
+/// The code of the problem that an answer is, for whoever handles it on its way out.
+#[derive(Clone, Debug)]
+pub struct Code(pub Cow<'static, str>);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status;
         let text = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, text).into_response();
+        response.extensions_mut().insert(Code(self.0.code));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         for (name, value) in self.0.headers {

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use url::form_urlencoded;
 
+use crate::delivery::Hidden;
 use crate::mac;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Received;
@@ -155,14 +156,14 @@ impl Authentication {
         }
     }
 
-    /// A header and a query parameter that hold a credential and must be kept nowhere.
-    pub fn hidden(&self) -> (Option<&str>, Option<&str>) {
+    /// What of a request is a credential, beside the headers that always are.
+    pub fn hidden(&self) -> Hidden<'_> {
         match self {
-            Self::ApiKey { credentials } if credentials.key_location == KeyLocation::Header => {
-                (Some(&credentials.key_name), None)
-            }
-            Self::ApiKey { credentials } => (None, Some(&credentials.key_name)),
-            _ => (None, None),
+            Self::ApiKey { credentials } => match credentials.key_location {
+                KeyLocation::Header => Hidden::Header(&credentials.key_name),
+                KeyLocation::Query => Hidden::Parameter(&credentials.key_name),
+            },
+            _ => Hidden::Nothing,
         }
     }
 

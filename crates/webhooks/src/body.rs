@@ -61,6 +61,31 @@ pub async fn read(
     }
 }
 
+/// How the body was read, where that may not be what its sender meant: JSON that is said to be something else. None where
+/// it was read as what it looks like. It quotes nothing of the body.
+pub fn mistaken(content_type: Option<&str>, body: &[u8]) -> Option<String> {
+    let text = content_type.filter(|text| !text.trim().is_empty())?;
+    let mime: Mime = text.parse().ok()?;
+    let is_json = mime.subtype() == mime::JSON || mime.suffix() == Some(mime::JSON);
+    let begins_as_json = body
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|first| b"{[".contains(first));
+    if is_json || !begins_as_json || serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() {
+        return None;
+    }
+    let read = match mime.essence_str() {
+        "application/x-www-form-urlencoded" => "a form",
+        _ if mime.type_() == mime::MULTIPART => "a form",
+        _ if is_text(&mime) => "text",
+        _ => "content",
+    };
+    Some(format!(
+        "the body is JSON, and was taken as {read} because its Content-Type is {}; send it with Content-Type: application/json",
+        mime.essence_str()
+    ))
+}
+
 fn invalid(what: impl Into<String>) -> Refusal {
     Refusal::new(Reason::InvalidBody, what)
 }
@@ -217,6 +242,29 @@ mod tests {
             ("application/json", b"", Value::Null),
         ] {
             assert_eq!(of(kind, body).await.unwrap(), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn json_that_is_said_to_be_something_else_is_told() {
+        let form = "application/x-www-form-urlencoded";
+        let told = mistaken(Some(form), br#" {"hush":1}"#).unwrap();
+        assert!(
+            told.contains("as a form because") && told.contains("application/json"),
+            "{told}"
+        );
+        assert!(!told.contains("hush"), "{told}");
+        assert!(mistaken(Some("text/plain"), b"[1]").unwrap().contains("as text"));
+        assert!(mistaken(Some("image/png"), b"[1]").unwrap().contains("as content"));
+        for (kind, body) in [
+            (Some("application/json"), b"{}".as_slice()),
+            (Some("application/vnd.x+json"), b"{}"),
+            (Some(form), b"a=1"),
+            (Some("text/plain"), b"12"),
+            (Some("text/plain"), b"{ not json"),
+            (None, b"{}"),
+        ] {
+            assert_eq!(mistaken(kind, body), None, "{kind:?}");
         }
     }
 

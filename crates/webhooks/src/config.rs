@@ -165,6 +165,18 @@ impl Config {
         self.wait.map_or(DEFAULT_WAIT, Millis::duration)
     }
 
+    /// The methods, each with the path. Parameters have no names in it, as paths that differ in those only are one.
+    pub(crate) fn claims(&self) -> Vec<String> {
+        let parts = self.path.split('/').map(|part| match part {
+            _ if part.starts_with("{*") => "{*}",
+            _ if part.starts_with('{') => "{}",
+            other => other,
+        });
+        let path = parts.collect::<Vec<_>>().join("/");
+        let methods = self.method.0.iter();
+        methods.map(|method| format!("{method} {path}")).collect()
+    }
+
     /// What makes it unusable, beyond its form.
     ///
     /// # Errors

@@ -152,14 +152,31 @@ pub fn kept_id(id: String) -> String {
     format!("sha256:{}", mac::sha256_hex(id.as_bytes()))
 }
 
+/// What of a request is a credential and must be kept nowhere, beside the headers that always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hidden<'a> {
+    /// Nothing more.
+    Nothing,
+    /// This header.
+    Header(&'a str),
+    /// This parameter of the query.
+    Parameter(&'a str),
+    /// Nobody can say, so no header and nothing of the query is kept.
+    All,
+}
+
 /// Headers as they are kept: what is a credential is masked.
-pub fn kept_headers(headers: &HeaderMap, hidden: Option<&str>) -> Vec<(String, String)> {
+pub fn kept_headers(headers: &HeaderMap, hidden: Hidden<'_>) -> Vec<(String, String)> {
+    let is_hidden = |name: &str| match hidden {
+        Hidden::Header(hidden) => hidden.eq_ignore_ascii_case(name),
+        Hidden::All => name != "content-type",
+        Hidden::Nothing | Hidden::Parameter(_) => false,
+    };
     headers
         .iter()
         .map(|(name, value)| {
             let name = name.as_str();
-            let is_hidden = HIDDEN.contains(&name) || hidden.is_some_and(|hidden| hidden.eq_ignore_ascii_case(name));
-            let value = if is_hidden {
+            let value = if HIDDEN.contains(&name) || is_hidden(name) {
                 MASK.into()
             } else {
                 String::from_utf8_lossy(value.as_bytes())
@@ -169,10 +186,15 @@ pub fn kept_headers(headers: &HeaderMap, hidden: Option<&str>) -> Vec<(String, S
         .collect()
 }
 
-/// An address as it is kept: the query parameter that is a credential is masked.
-pub fn kept_url(url: &str, hidden: Option<&str>) -> String {
-    let (Some(hidden), Some((before, query))) = (hidden, url.split_once('?')) else {
+/// An address as it is kept: what of the query is a credential is masked.
+pub fn kept_url(url: &str, hidden: Hidden<'_>) -> String {
+    let Some((before, query)) = url.split_once('?') else {
         return url.to_owned();
+    };
+    let hidden = match hidden {
+        Hidden::Nothing | Hidden::Header(_) => return url.to_owned(),
+        Hidden::All => return format!("{before}?{MASK}"),
+        Hidden::Parameter(hidden) => hidden,
     };
     let parts: Vec<String> = query
         .split('&')
@@ -267,10 +289,10 @@ mod tests {
             id: "d".into(),
             at: 1_614_265_330_000,
             method: "POST".into(),
-            url: kept_url("https://host/p?a=1&k%65y=hush&a=2", Some("key")),
+            url: kept_url("https://host/p?a=1&k%65y=hush&a=2", Hidden::Parameter("key")),
             path: "/p".into(),
             params: BTreeMap::new(),
-            headers: kept_headers(&headers, Some("X-Own")),
+            headers: kept_headers(&headers, Hidden::Header("X-Own")),
             size: 2,
             body: KeptBody::inline(b"\xff\x00"),
             from: None,
@@ -302,5 +324,12 @@ mod tests {
         assert_eq!(trigger["query"], json!({ "a": ["1", "2"], "key": "***" }));
         assert_eq!(trigger["receivedAt"], "2021-02-25T15:02:10Z");
         assert_eq!(serde_json::from_str::<Delivery>(&kept).unwrap(), delivery);
+        assert_eq!(kept_url("/p?a=hush", Hidden::All), "/p?***");
+        let mut headers = HeaderMap::new();
+        headers.append("x-any", "hush".parse().unwrap());
+        assert_eq!(
+            kept_headers(&headers, Hidden::All),
+            [("x-any".to_owned(), "***".to_owned())]
+        );
     }
 }

@@ -28,7 +28,7 @@ pub use config::{
     CallbackConfig, Challenge, Config, DEFAULT_BODY_BYTES, DEFAULT_KEEP, DEFAULT_WAIT, KIND, Methods, Respond,
     TOKEN_PREFIX, Validation, check_callback_path, check_path,
 };
-pub use delivery::{Delivery, Fate, INLINE_BODY, KeptBody, kept_headers, kept_id, kept_url};
+pub use delivery::{Delivery, Fate, Hidden, INLINE_BODY, KeptBody, kept_headers, kept_id, kept_url};
 pub use endpoint::{Endpoint, too_large};
 pub use mac::{Algorithm, Encoding};
 pub use refusal::{Misfit, Reason, Refusal};
@@ -38,7 +38,8 @@ pub use secrets::{Dated, Secrets};
 pub use table::{Found, Table};
 pub use window::DEFAULT_TOLERANCE;
 
-use bowline_connector::{Registry, TriggerType};
+use bowline_connector::{Mistake, Registry, TriggerType};
+use serde::Deserialize;
 
 /// Fields of `trigger` in a webhook's `when`, `input` and `key`.
 const FIELDS: &[(&str, &str)] = &[
@@ -92,11 +93,61 @@ pub fn register(registry: &mut Registry) {
         TriggerType::of::<Config>(KIND)
             .input("${trigger.body}")
             .about("Starts the workflow when somebody calls its path. The workflow's input is the body.")
-            .fields(FIELDS),
+            .fields(FIELDS)
+            .mistakes(|config| mistakes(Config::deserialize(config).map(|config| config.check())))
+            .claims(|config| Config::deserialize(config).map_or_else(|_| Vec::new(), |config| config.claims())),
     );
     registry.set_callback_endpoint(
         TriggerType::of::<CallbackConfig>("callback")
             .about("A path at which others answer, and by which they are known.")
-            .fields(CALLBACK_FIELDS),
+            .fields(CALLBACK_FIELDS)
+            .mistakes(|config| mistakes(CallbackConfig::deserialize(config).map(|config| config.check("name")))),
     );
+}
+
+/// Texts that begin with the name of a field, by their fields. What has no form yet, because of templates, is looked at
+/// when it has one.
+fn mistakes<E>(checked: Result<Result<(), Vec<String>>, E>) -> Vec<Mistake> {
+    let texts = checked.ok().and_then(Result::err).unwrap_or_default();
+    texts
+        .into_iter()
+        .map(|text| Mistake::new(text.split_once(": ").map_or("", |(field, _)| field), &*text))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_configuration_alone_tells_is_told_before_it_is_deployed() {
+        let mut registry = Registry::default();
+        register(&mut registry);
+        let kind = registry.trigger(KIND).unwrap();
+        let open = json!({ "type": "none" });
+        let config = |path: &str| json!({ "path": path, "authentication": open });
+        let fields = |config: &serde_json::Value| -> Vec<String> {
+            let mistakes = (kind.mistakes)(config);
+            mistakes.into_iter().map(|mistake| mistake.field).collect()
+        };
+        assert_eq!(fields(&config("/webhooks/x")), [""; 0]);
+        assert_eq!(fields(&config("webhooks/x")), ["path"]);
+        assert_eq!(fields(&config("/api/x")), ["path"]);
+        let key = json!({ "keyName": "no header", "keyValue": "k-123456" });
+        let odd = json!({ "path": "/ui", "authentication": { "type": "api-key", "credentials": key } });
+        assert_eq!(fields(&odd), ["path", "authentication.credentials.keyName"]);
+        // What has no form yet has no mistakes either.
+        assert_eq!(
+            fields(&json!({ "path": "/ui", "maxBodyBytes": "${env.MOST}", "authentication": open })),
+            [""; 0]
+        );
+
+        let both = json!({ "path": "/a/{shop}/{*rest}", "method": ["POST", "PUT"], "authentication": open });
+        assert_eq!((kind.claims)(&both), ["POST /a/{}/{*}", "PUT /a/{}/{*}"]);
+        let endpoint = registry.callback_endpoint().unwrap();
+        let taken = (endpoint.mistakes)(&json!({ "path": "/callbacks/{any}", "authentication": open }));
+        assert_eq!(taken.len(), 1);
+    }
 }

@@ -90,6 +90,12 @@ pub struct Refusal {
     /// What of the body does not fit the schema.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub misfits: Vec<Misfit>,
+    /// What the sender can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// More for those who may see the inbox, and for no sender and no log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 impl Refusal {
@@ -99,7 +105,16 @@ impl Refusal {
             reason,
             message: message.into(),
             misfits: Vec::new(),
+            hint: None,
+            detail: None,
         }
+    }
+
+    /// With what the sender can do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
     }
 
     pub(crate) fn missing(header: &str) -> Self {

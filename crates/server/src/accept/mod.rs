@@ -1,6 +1,8 @@
 //! Connections: where they come from, how many there may be, how they are served, and how they end.
 
 mod count;
+#[cfg(unix)]
+pub mod folder;
 mod stall;
 
 use std::net::SocketAddr;

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bowline_host::{HostError, Rerun, Resume, Retry, Signal, Started};
+use bowline_host::{Host, HostError, Rerun, Resume, Retry, Signal, Started};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::executions::place;
 use crate::App;
 use crate::extract::{At, Json as Body, MaybeJson, Params};
-use crate::guard::{Caller, Role, Rule, Scope};
+use crate::guard::{Caller, Note, Role, Rule, Scope};
 use crate::idempotency;
 use crate::problem::Problem;
 use crate::route::{Api, Operation};
@@ -73,7 +73,7 @@ pub(super) fn add(api: &mut Api) {
             .description("The same execution goes on, on its own version or on another one.")
             .optional_body::<Resume>(json!({ "reason": "the service is back" }))
             .answers_with(204, "It goes on", "")
-            .problems(&[400, 403, 404, 409, 415, 422]),
+            .problems(&[400, 404, 409, 415, 422, 503]),
         resume_,
     );
     let retry = again(post(
@@ -130,7 +130,7 @@ pub(super) fn add(api: &mut Api) {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Query {
-    /// An expression over `variables` and `steps`, such as `steps.charge.output.id`. Default: all of it.
+    /// An expression over `input`, `steps` and `variables`, such as `steps.charge.output.id`. Default: all of it.
     #[serde(default)]
     expression: Option<String>,
 }
@@ -144,7 +144,7 @@ fn again(operation: Operation) -> Operation {
         )
         .answers::<Started>(200, "The same key made it before")
         .answers::<Started>(201, "A new execution has begun")
-        .problems(&[400, 403, 404, 409, 415, 422, 503])
+        .problems(&[400, 404, 409, 415, 422, 503])
 }
 
 async fn cancel_(
@@ -184,40 +184,78 @@ async fn resume_(
 async fn retry_(
     State(app): State<App>,
     caller: Caller,
+    note: Note,
     At(id): At<String>,
     headers: HeaderMap,
     MaybeJson(body): MaybeJson<Retry>,
 ) -> Result<Response, Problem> {
     let mut retry = body.unwrap_or_default();
-    let new = new_id(&caller, &headers, "retry", &id)?;
-    retry.id.clone_from(&new);
+    let new = NewId::of(&caller, &headers, ("retry", &id), retry.id.take())?;
+    note.say("execution", new.id.as_str());
+    retry.id = Some(new.id.clone());
+    retry.with = vec![note.write()?];
     begun(new, app.host.retry(&caller.organization, &id, retry).await)
 }
 
 async fn rerun_(
     State(app): State<App>,
     caller: Caller,
+    note: Note,
     At(id): At<String>,
     headers: HeaderMap,
     MaybeJson(body): MaybeJson<Rerun>,
 ) -> Result<Response, Problem> {
     let mut rerun = body.unwrap_or_default();
-    let new = new_id(&caller, &headers, "rerun", &id)?;
-    rerun.id.clone_from(&new);
+    let new = NewId::of(&caller, &headers, ("rerun", &id), rerun.id.take())?;
+    note.say("execution", new.id.as_str());
+    rerun.id = Some(new.id.clone());
+    rerun.with = vec![note.write()?];
     begun(new, app.host.rerun(&caller.organization, &id, rerun).await)
 }
 
-/// The id of what is made of `id` with the request's key, if it has one.
-fn new_id(caller: &Caller, headers: &HeaderMap, what: &str, id: &str) -> Result<Option<String>, Problem> {
-    let key = idempotency::key(headers)?;
-    Ok(key.map(|key| idempotency::id(&caller.organization, &format!("{what}/{id}"), key)))
+/// The id of an execution that is made of another one.
+struct NewId {
+    id: String,
+    /// It follows from the request's `Idempotency-Key`: one that is there already is the answer.
+    is_of_key: bool,
+}
+
+impl NewId {
+    fn of(
+        caller: &Caller,
+        headers: &HeaderMap,
+        (what, id): (&str, &str),
+        chosen: Option<String>,
+    ) -> Result<Self, Problem> {
+        let key = idempotency::key(headers)?;
+        let new = match (key, chosen) {
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid(
+                    "both an Idempotency-Key and an `id` were sent; send one of them",
+                ));
+            }
+            (Some(key), None) => idempotency::id(&caller.organization, &format!("{what}/{id}"), key),
+            (None, Some(chosen)) => Host::chosen_id(&caller.organization, &chosen)?,
+            (None, None) => uuid::Uuid::now_v7().to_string(),
+        };
+        Ok(Self {
+            id: new,
+            is_of_key: key.is_some(),
+        })
+    }
 }
 
 /// A new execution; or the one that the same key has made before.
-fn begun(id: Option<String>, started: Result<Started, HostError>) -> Result<Response, Problem> {
-    let (status, started) = match (id, started) {
-        (Some(id), Err(error)) if error.code == "execution.exists" => (StatusCode::OK, Started { id, created: false }),
-        (_, started) => (StatusCode::CREATED, started?),
+fn begun(new: NewId, started: Result<Started, HostError>) -> Result<Response, Problem> {
+    let (status, started) = match started {
+        Err(error) if new.is_of_key && error.code == "execution.exists" => (
+            StatusCode::OK,
+            Started {
+                id: new.id,
+                created: false,
+            },
+        ),
+        started => (StatusCode::CREATED, started?),
     };
     Ok((status, [(LOCATION, place(&started.id))], Json(started)).into_response())
 }

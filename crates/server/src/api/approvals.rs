@@ -6,7 +6,7 @@ use axum::http::Method;
 use bowline_host::{Approval, Decision, Delivered, Page, Waiting};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::App;
 use crate::extract::{At, Json as Body, Params};
@@ -27,6 +27,22 @@ struct Query {
     /// At most so many, 500 at most. Default 100.
     #[serde(default)]
     limit: Option<usize>,
+}
+
+/// What a person decided, as the form asks for it.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Decided {
+    /// Yes or no.
+    approved: bool,
+    /// Who says so.
+    #[serde(default)]
+    by: Option<String>,
+    /// What they want to add.
+    #[serde(default)]
+    comment: Option<String>,
+    /// The fields of the approval's form. Without a form there are none.
+    #[serde(flatten)]
+    form: Map<String, Value>,
 }
 
 pub(super) fn add(api: &mut Api) {
@@ -55,9 +71,11 @@ pub(super) fn add(api: &mut Api) {
     api.add(
         decide
             .description(
-                "The same decision again is a duplicate, and changes nothing. Without `by` it is the caller's name.",
+                "The body is what the approval's `form` describes: the fields of the form stand beside `approved`, `by` and \
+                 `comment`. The same decision again is a duplicate, and changes nothing. Without `by` it is the caller's \
+                 name.",
             )
-            .body::<Decision>(json!({ "approved": true, "comment": "looks right" }))
+            .body::<Decided>(json!({ "approved": true, "comment": "looks right" }))
             .answers::<Delivered>(200, "It is recorded, or was before")
             .problems(&[400, 404, 409, 410, 415, 422]),
         decide_,
@@ -82,11 +100,14 @@ async fn decide_(
     State(app): State<App>,
     caller: Caller,
     At((execution, path)): At<(String, String)>,
-    Body(mut decision): Body<Decision>,
+    Body(decided): Body<Decided>,
 ) -> Result<Json<Delivered>, Problem> {
-    if decision.by.is_none() {
-        decision.by = Some(caller.name.clone());
-    }
+    let decision = Decision {
+        approved: decided.approved,
+        by: decided.by.or_else(|| Some(caller.name.clone())),
+        comment: decided.comment,
+        form: decided.form,
+    };
     let delivered = app
         .host
         .approve(&caller.organization, &execution, Some(&path), decision)

@@ -317,9 +317,8 @@ async fn deliver_kept_(
         execution: to.execution,
         path: to.path,
     });
-    if let Some(address) = &address {
-        refuse_approvals(&app, &caller, address).await?;
-    }
+    let leads_to = address.clone().unwrap_or(CallbackAddress::Kept(id));
+    refuse_approvals(&app, &caller, &leads_to).await?;
     let delivered = app
         .host
         .deliver_kept(&caller.organization, id, address.as_ref())

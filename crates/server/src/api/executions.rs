@@ -8,7 +8,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bowline_connector::Millis;
-use bowline_host::{Ended, Execution, ExecutionSummary, HistoryEvent, Page, Start, Started, StepDetail, Which, Why};
+use bowline_host::{
+    Ended, Execution, ExecutionSummary, HistoryEvent, Host, Page, Start, Started, StepDetail, Which, Why,
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -81,7 +83,7 @@ struct From_ {
     /// The number of the first commit; `next` of the page before. Default 0.
     #[serde(default)]
     from: u64,
-    /// At most about so many events. Default 200.
+    /// At most about so many events, 1000 at most. Default 200.
     #[serde(default)]
     limit: Option<usize>,
 }
@@ -178,6 +180,10 @@ pub(super) fn add(api: &mut Api) {
     );
     api.add(
         ticks
+            .description(
+                "An event says that the list is to be read again, and no more: it has no id, and a client that comes back \
+                 reads the list once.",
+            )
             .answers_with(
                 200,
                 "An event `changed` at most four times a second",
@@ -312,13 +318,19 @@ async fn start_(
     Body(body): Body<NewExecution>,
 ) -> Result<Response, Problem> {
     let wish = wished(&app, query.wait.as_deref())?;
+    note.say("workflow", body.workflow.as_str());
+    let id = match &body.id {
+        Some(chosen) => Host::chosen_id(&caller.organization, chosen)?,
+        None => uuid::Uuid::now_v7().to_string(),
+    };
+    note.say("execution", id.as_str());
     let start = Start {
         workflow: body.workflow,
         version: body.version,
         input: body.input,
         key: idempotency::start_key(&headers)?,
-        id: None,
-        chosen_id: body.id,
+        id: Some(id),
+        chosen_id: None,
         with: vec![note.write()?],
         trace: trace(&headers),
     };
@@ -391,7 +403,12 @@ async fn history_(
     At(id): At<String>,
     Params(query): Params<From_>,
 ) -> Result<Json<Page<HistoryEvent>>, Problem> {
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, 1000);
+    let limit = match query.limit {
+        Some(limit) if !(1..=1000).contains(&limit) => {
+            return Err(Problem::invalid(format!("`limit` is {limit}; write 1 to 1000")));
+        }
+        limit => limit.unwrap_or(PAGE),
+    };
     let page = app.host.history(&caller.organization, &id, query.from, limit).await?;
     Ok(Json(page))
 }

@@ -127,6 +127,8 @@ async fn create_(
         }
         (None, at) => at.map(Timestamp::as_millisecond),
     };
+    note.say("name", wish.name.as_str());
+    note.say("role", wish.role.name());
     let scopes = match wish.scopes {
         None => Scope::usual()
             .into_iter()

@@ -96,6 +96,7 @@ async fn create_(
     note: Note,
     Body(wish): Body<OrganizationWish>,
 ) -> Result<(StatusCode, Json<OrganizationView>), Problem> {
+    note.say("organization", wish.name.as_str());
     let made = app
         .guard
         .access

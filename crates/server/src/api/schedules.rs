@@ -235,7 +235,7 @@ pub(super) fn add(api: &mut Api) {
         "listTriggers",
         Rule::of(Role::Viewer, Scope::Workflows),
         "workflows",
-        "List the triggers of deployed workflows that this server runs, with what is wrong with them",
+        "List the triggers of deployed workflows, with what is wrong with them",
     );
     api.add(triggers.answers::<All<TriggerView>>(200, "All of them"), triggers_);
 }

@@ -65,8 +65,8 @@ pub(super) fn read(query: &str) -> Result<Search, Problem> {
     let uri: Uri = format!("/?{}", rest.join("&"))
         .parse()
         .map_err(|_| Problem::invalid("the query is wrong: it has characters that must be escaped"))?;
-    let axum::extract::Query(read) = axum::extract::Query::<Query>::try_from_uri(&uri)
-        .map_err(|error| Problem::invalid(format!("the query is wrong: {}", error.body_text())))?;
+    let axum::extract::Query(read) =
+        axum::extract::Query::<Query>::try_from_uri(&uri).map_err(|error| wrong(&error.body_text()))?;
     let now = jiff::Timestamp::now();
     search.status = read.status;
     search.unfinished = read.unfinished.unwrap_or_default();
@@ -86,6 +86,16 @@ pub(super) fn read(query: &str) -> Result<Search, Problem> {
         )));
     }
     Ok(search)
+}
+
+/// What is wrong with the query, with the names that [`Query`] does not know of.
+fn wrong(text: &str) -> Problem {
+    let text = crate::extract::plain(text);
+    if !text.contains("unknown field") {
+        return Problem::invalid(format!("the query is wrong: {text}"));
+    }
+    Problem::invalid(format!("the query is wrong: {text}, `input[...]`, `output[...]`"))
+        .hint("fields of inputs and results are written with brackets: input[customer.id]=ada")
 }
 
 fn decoded(text: &str) -> Result<String, Problem> {
@@ -142,10 +152,13 @@ mod tests {
             ("input[]=1", "input[]"),
             ("input[a]=%ff", "UTF-8"),
             ("workflow=%ff", "query"),
+            ("input.n=1", "`input[...]`"),
+            ("limit=many", "a whole number is expected"),
         ] {
             let problem = read(query).unwrap_err();
             assert_eq!(problem.status, 400);
             assert!(problem.detail.contains(named), "{query}: {}", problem.detail);
+            assert!(!problem.detail.contains("eserialize"), "{}", problem.detail);
         }
     }
 }

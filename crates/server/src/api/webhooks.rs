@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::App;
 use crate::extract::{At, MaybeJson, Params};
 use crate::guard::{Caller, Role, Rule, Scope};
-use crate::outside::{DeliverySummary, DeliveryView, EndpointView, Replay, Replayed};
+use crate::outside::{DeliverySummary, DeliveryView, EndpointView, Outcome, Replay, Replayed};
 use crate::problem::Problem;
 use crate::route::{Api, Operation};
 
@@ -20,9 +20,9 @@ use crate::route::{Api, Operation};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Query {
-    /// Those that were refused, instead of those that were taken.
+    /// Only those that were accepted, or only those that were refused. Default: both, in the order in which they came.
     #[serde(default)]
-    refused: bool,
+    outcome: Option<Outcome>,
     /// `next` of the page before.
     #[serde(default)]
     cursor: Option<String>,
@@ -43,7 +43,7 @@ pub(super) fn add(api: &mut Api) {
             see,
             "List webhooks and callback endpoints",
         )
-        .answers::<Vec<EndpointView>>(200, "All of them"),
+        .answers::<Page<EndpointView>>(200, "All of them"),
         list_,
     );
     api.add(
@@ -54,10 +54,13 @@ pub(super) fn add(api: &mut Api) {
             see,
             "List what came to a webhook, newest first",
         )
-        .description("Refused deliveries are kept for 7 days, 100 of each endpoint; their bodies up to 64 KiB.")
+        .description(
+            "Accepted and refused ones, and those that came while the endpoint was not configured. Refused ones are kept for \
+             7 days, 100 of each endpoint; their bodies up to 64 KiB.",
+        )
         .query::<Query>()
         .answers::<Page<DeliverySummary>>(200, "A page")
-        .problems(&[400, 422]),
+        .problems(&[400, 404, 422]),
         deliveries_,
     );
     api.add(
@@ -91,8 +94,9 @@ pub(super) fn add(api: &mut Api) {
     );
 }
 
-async fn list_(State(app): State<App>, caller: Caller) -> Json<Vec<EndpointView>> {
-    Json(app.outside.endpoints(&caller.organization))
+async fn list_(State(app): State<App>, caller: Caller) -> Json<Page<EndpointView>> {
+    let items = app.outside.endpoints(&caller.organization);
+    Json(Page { items, next: None })
 }
 
 async fn deliveries_(
@@ -105,7 +109,7 @@ async fn deliveries_(
     let cursor = query.cursor.as_deref();
     let page = app
         .outside
-        .deliveries(&caller.organization, &endpoint, query.refused, cursor, limit)
+        .deliveries(&caller.organization, &endpoint, query.outcome, cursor, limit)
         .await?;
     Ok(Json(page))
 }

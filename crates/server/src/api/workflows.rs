@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::App;
 use crate::extract::{At, Json as Body, Params};
-use crate::guard::{Caller, Role, Rule, Scope};
+use crate::guard::{Caller, Note, Role, Rule, Scope};
 use crate::problem::Problem;
 use crate::route::{Api, Operation};
 
@@ -104,14 +104,15 @@ pub(super) fn add(api: &mut Api) {
     );
     api.add(
         post.description(
-            "All files or none. The same content again is the same version. With `If-Match` the only workflow among \
+            "All files or none. The same content again is the same version. A workflow that is a file of the server's \
+             folder is changed there and refused here. With `If-Match` the only workflow among \
              the files is deployed if its current version is the one with this `ETag`.",
         )
         .header("If-Match", "The ETag of the version that is replaced.")
         .body::<Deployment>(json!({
             "files": [{
                 "name": "hello.yaml",
-                "text": "name: hello\nsteps:\n  - greeting:\n      set: {text: \"hello ${input.name}\"}\n",
+                "text": "name: hello\nsteps:\n  - set: {text: \"hello ${input.name}\"}\noutput: ${text}\n",
             }],
             "dryRun": true,
         }))
@@ -134,6 +135,24 @@ pub(super) fn add(api: &mut Api) {
             .answers_with(304, "It is the one that is known", "")
             .problems(&[400, 404]),
         get,
+    );
+    let remove = operation(
+        Method::DELETE,
+        "/api/v1/workflows/{name}",
+        "removeWorkflow",
+        deploy,
+        "Take a workflow out of use",
+    );
+    api.add(
+        remove
+            .description(
+                "Nothing starts it any more, neither its triggers nor anybody else, until it is deployed again. \
+                 Executions under way go on; executions, versions and their sources stay. A workflow of the server's \
+                 folder is removed there.",
+            )
+            .answers_with(204, "It is out of use", "")
+            .problems(&[404, 409, 410]),
+        remove_,
     );
     let diff = operation(
         Method::GET,
@@ -188,6 +207,7 @@ async fn list_(State(app): State<App>, caller: Caller) -> Result<Json<Workflows>
 async fn deploy_(
     State(app): State<App>,
     caller: Caller,
+    note: Note,
     headers: HeaderMap,
     Body(body): Body<Deployment>,
 ) -> Result<Response, Problem> {
@@ -196,16 +216,25 @@ async fn deploy_(
         Some(value) => Some(hash_of(value.to_str().unwrap_or_default())?),
     };
     let is_conditional = expects.is_some();
+    let names: Vec<&str> = body.files.iter().map(|file| file.name.as_str()).collect();
+    note.say("files", names);
+    let with = if body.dry_run {
+        note.say("dryRun", true);
+        Vec::new()
+    } else {
+        vec![note.write()?]
+    };
     let deploy = Deploy {
         files: body.files.into_iter().map(|file| (file.name, file.text)).collect(),
         dry_run: body.dry_run,
         by: Some(caller.name.clone()),
         expects,
+        with,
     };
     let deployed = app.host.deploy(&caller.organization, deploy).await.map_err(|error| {
         let mut problem = Problem::from(error);
         // What the condition of the request refuses has a status of its own.
-        if is_conditional && problem.status == StatusCode::CONFLICT {
+        if is_conditional && problem.code == "workflow.changed" {
             problem.status = StatusCode::PRECONDITION_FAILED;
             problem.title = "Precondition Failed".into();
         }
@@ -251,10 +280,25 @@ async fn get(
         .get(IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|known| known.split(',').any(|one| one.trim() == tag));
-    if is_known && workflow.summary.problems.is_empty() && !workflow.summary.paused {
+    let summary = &workflow.summary;
+    let is_well = summary.problems.is_empty() && summary.trigger_problems.is_empty();
+    if is_known && is_well && !summary.paused && summary.withdrawn_at.is_none() {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
     }
     Ok(([(ETAG, tag)], Json(workflow)).into_response())
+}
+
+async fn remove_(
+    State(app): State<App>,
+    caller: Caller,
+    note: Note,
+    At(name): At<String>,
+) -> Result<StatusCode, Problem> {
+    note.say("workflow", &*name);
+    let with = vec![note.write()?];
+    let by = Some(caller.name.as_str());
+    app.host.withdraw_with(&caller.organization, &name, by, with).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn diff_(

@@ -3,7 +3,13 @@
 //! Values come from the `server:` of a `bowline.yaml`, go under those of the environment (`BOWLINE_SERVER_*`), and
 //! those under the flags of the command line: see [`Sources`].
 
+mod check;
 mod merge;
+mod problem;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,22 +17,31 @@ use std::time::Duration;
 
 use bowline_connector::Millis;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::guard::Limits;
 
-pub use merge::{ConfigError, ConfigProblem, Loaded, Origin, PREFIX, Setting, Sources, settings};
+pub use check::keys_needed;
+pub use merge::{Loaded, Sources};
+pub use problem::{ConfigError, ConfigProblem, Origin};
+pub use settings::{Setting, settings};
+
+/// What the names of variables begin with: `BOWLINE_SERVER_LISTEN`, `BOWLINE_SERVER_EVENTS_HEARTBEAT`.
+pub const PREFIX: &str = "BOWLINE_SERVER_";
 
 /// How the server runs. Without any setting it listens on loopback, on port 8080, and takes workflows from the folder
 /// it is started in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
-    /// Where to listen: an address and a port; port 0 takes a free one. Where the service manager hands over a socket
-    /// (`LISTEN_FDS`), that is used instead. Addresses that others can reach need an API key or JWT first.
+    /// Where to listen: an address (or `localhost`) and a port; port 0 takes a free one. Where the service manager hands
+    /// over a socket (`LISTEN_FDS`), that is used instead. Addresses that others can reach need an API key or JWT first.
+    #[serde(deserialize_with = "listen")]
+    #[schemars(with = "String")]
     pub listen: SocketAddr,
-    /// The address under which others reach this server, such as `https://bowline.example.com`, without a slash at the
-    /// end. It is what links in mails and callback addresses begin with. Default: `http://` and what it listens on.
+    /// The address under which others reach this server, such as `https://bowline.example.com`. It is what links in mails
+    /// and callback addresses begin with. Default: `http://` and what it listens on.
     pub public_url: Option<String>,
     /// The folder with workflows. It is watched, and what changes is deployed. A relative path begins at the folder of
     /// the file that it stands in. Default: the folder that the server is started in.
@@ -57,11 +72,22 @@ pub struct Config {
     pub traces: bowline_telemetry::Config,
 }
 
+/// Names need somebody who knows them; this one every machine knows.
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let address = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}").parse(),
+        None => text.parse(),
+    };
+    address.map_err(D::Error::custom)
+}
+
 /// Connections of clients. One that is slow is cut, so that it does not keep others out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Connections {
     /// So many at once. Others wait in the queue of the operating system.
+    #[schemars(range(min = 1))]
     pub max: usize,
     /// So many at once from one address; more are closed. 0 means no bound. Default: 1,000, and no bound for this machine
     /// and for the addresses in `limits.proxies`, through which many come.
@@ -74,6 +100,7 @@ pub struct Connections {
     /// So many bytes of request line and headers; more are refused with 431.
     pub header_bytes: usize,
     /// So many headers; more are refused with 431.
+    #[schemars(range(min = 1))]
     pub headers: usize,
     /// A client that takes nothing of an answer for this long is cut.
     pub stall_timeout: Millis,

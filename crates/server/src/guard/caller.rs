@@ -1,13 +1,14 @@
 //! What handlers are told of who calls.
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use bowline_access::{Access, AuditEntry};
 use bowline_store::EntryWrite;
+use serde_json::{Map, Value};
 
 use crate::problem::Problem;
 
@@ -28,28 +29,61 @@ impl Deref for Caller {
 #[derive(Clone)]
 pub struct Note {
     pub(super) access: Access,
-    pub(super) line: AuditEntry,
-    pub(super) taken: Arc<AtomicBool>,
+    line: AuditEntry,
+    told: Arc<Told>,
+}
+
+/// What a handler says of its line. All clones of a [`Note`] know it.
+#[derive(Default)]
+struct Told {
+    detail: Mutex<Map<String, Value>>,
+    taken: AtomicBool,
 }
 
 impl Note {
+    pub(super) fn new(access: Access, line: AuditEntry) -> Self {
+        Self {
+            access,
+            line,
+            told: Arc::default(),
+        }
+    }
+
+    /// Says more about what is done, whatever comes of it: names and ids, no secrets and no payloads. The address of the
+    /// request is in the line already.
+    pub fn say(&self, name: &str, what: impl Into<Value>) {
+        let mut detail = self.told.detail.lock().unwrap_or_else(PoisonError::into_inner);
+        detail.insert(name.to_owned(), what.into());
+    }
+
     /// The write that keeps the line, for the commit of what is done.
     ///
     /// # Errors
     /// Where there are no random numbers.
     pub fn write(&self) -> Result<EntryWrite, Problem> {
-        let write = self
-            .access
-            .audit_write(self.line.clone())
-            .map_err(|error| Problem::internal(&error))?;
-        self.taken.store(true, Ordering::Release);
-        Ok(write)
+        let line = self.line();
+        self.access.audit_write(line).map_err(|error| Problem::internal(&error))
     }
 
     /// The line, for operations that write it together with what they do. They have to succeed or to fail as a whole.
     pub fn line(&self) -> AuditEntry {
-        self.taken.store(true, Ordering::Release);
-        self.line.clone()
+        self.told.taken.store(true, Ordering::Release);
+        self.about()
+    }
+
+    /// Whether somebody else writes it.
+    pub(super) fn is_taken(&self) -> bool {
+        self.told.taken.load(Ordering::Acquire)
+    }
+
+    /// The line with what was said.
+    pub(super) fn about(&self) -> AuditEntry {
+        let detail = self.told.detail.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = self.line.clone();
+        if !detail.is_empty() {
+            line.detail = Value::Object(detail.clone());
+        }
+        line
     }
 }
 

@@ -3,6 +3,7 @@
 //! It holds addresses and callers to their rates, bodies to their size and pace, finds out who calls, holds that one to the
 //! rule of the route, and writes the audit log. A route without a rule is refused: see [`Routes`].
 
+mod audit;
 mod body;
 mod caller;
 mod limits;
@@ -13,7 +14,7 @@ mod standing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -27,13 +28,14 @@ use bowline_access::{Access, AccessError, Audit, Denied, Kind, Outcome, RecordEr
 use bowline_engine::Clock;
 use bowline_host::Host;
 use bowline_store::EntryWrite;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub use caller::{Caller, Note};
 pub use limits::Limits;
 pub use rule::{Guarded, Role, Routes, Rule, Rules, Scope};
 pub use session::FormToken;
 
+use self::audit::{Refusals, finish};
 use self::body::{Fate, Pace, Paced};
 use self::limits::Rates;
 use self::origin::Client;
@@ -46,14 +48,18 @@ use crate::{App, ServeError};
 /// The organization that a caller wants to act in, where that is not its own.
 const ORGANIZATION: HeaderName = HeaderName::from_static("bowline-organization");
 
-/// How often the audit log is looked through for lines that are too old.
-const TIDY_EVERY: std::time::Duration = std::time::Duration::from_secs(3_600);
+/// How often what was counted for the audit log is written.
+const WRITE_EVERY: Duration = Duration::from_mins(1);
+
+/// After so many times of that the audit log is looked through for lines that are too old.
+const TIDY_EVERY: u32 = 60;
 
 /// What the guard keeps.
 pub struct State {
     /// Keys, tokens, organizations, the audit log.
     pub access: Access,
     rates: Rates,
+    refusals: Refusals,
     /// What forms carry that need no session.
     forms: String,
 }
@@ -80,6 +86,7 @@ impl State {
         Ok(Self {
             access,
             rates: Rates::new(&config.limits),
+            refusals: Refusals::default(),
             forms: bowline_access::random_text().map_err(|error| ServeError::Config(error.to_string()))?,
         })
     }
@@ -99,33 +106,30 @@ pub fn may_listen(app: &App, address: IpAddr) -> Result<bool, ServeError> {
     if is_configured {
         return Ok(true);
     }
+    let Some(why) = crate::config::keys_needed(&app.config, address) else {
+        return Ok(false);
+    };
     if address.to_canonical().is_loopback() {
-        let is_alone = origin::is_for_this_machine(&app.config);
-        if !is_alone {
-            tracing::warn!(
-                "there is no API key, and `publicUrl` or `limits.proxies` says that others reach this server: nobody is \
-                 let in to the API and the inspector; make a key with `bowline keys create`"
-            );
-        }
-        return Ok(!is_alone);
+        tracing::warn!("{why}");
+        return Ok(true);
     }
-    Err(ServeError::Config(format!(
-        "the server does not listen on {address}, where others can reach it, as long as there is no API key and no JWT \
-         issuer: make a key with `bowline keys create`, or configure `access.jwt`, or listen on 127.0.0.1"
-    )))
+    Err(ServeError::Config(why))
 }
 
 /// Forgets what is too old, until the server stops.
 pub fn tidy(app: &App) {
     let app = app.clone();
     tokio::spawn(async move {
+        let (access, refusals) = (&app.guard.access, &app.guard.refusals);
         loop {
-            if let Err(error) = app.guard.access.forget_old_audit().await {
+            if let Err(error) = access.forget_old_audit().await {
                 tracing::warn!(%error, "old lines of the audit log could not be forgotten");
             }
-            tokio::select! {
-                () = tokio::time::sleep(TIDY_EVERY) => {}
-                () = app.stop.stopped() => return,
+            for _ in 0..TIDY_EVERY {
+                tokio::select! {
+                    () = tokio::time::sleep(WRITE_EVERY) => refusals.write(access, false).await,
+                    () = app.stop.stopped() => return refusals.write(access, true).await,
+                }
             }
         }
     });
@@ -214,9 +218,15 @@ async fn admit(app: &App, mut request: Request) -> Result<(Admitted, Request), P
         // A proxy may say nothing of itself. Browsers and programs do not speak HTTP/1.0, and where others are to reach the
         // server, being on this machine proves nothing.
         let is_direct = request.version() != Version::HTTP_10 && origin::is_for_this_machine(&app.config);
-        let presented = Presented::of(peer, request.headers(), is_direct);
-        let is_page = request.uri().path().starts_with("/ui/");
-        let (caller, form) = identify(app, &presented, request.method(), request.headers(), is_page, whose).await?;
+        let asked = Asked::of(&request);
+        let presented = Presented::of(
+            peer,
+            request.headers(),
+            is_direct,
+            asked.is_page(),
+            is_of_folder(request.extensions()),
+        );
+        let (caller, form) = identify(app, &presented, &asked, whose).await?;
         let who = format!("{}\u{0}{}", caller.home, caller.key.as_deref().unwrap_or(&caller.name));
         app.guard.rates.callers.take(&who).map_err(|wait| {
             too_many(
@@ -226,18 +236,15 @@ async fn admit(app: &App, mut request: Request) -> Result<(Admitted, Request), P
             )
         })?;
         let line = Audit::note(&caller, action, &target(request.uri().path()), Value::Null).came_from(client);
-        let line = Note {
-            access: app.guard.access.clone(),
-            line,
-            taken: Arc::new(AtomicBool::new(false)),
-        };
+        let line = Note::new(app.guard.access.clone(), line);
         // Who may only look changes nothing.
         let is_change = role > Role::Viewer && !is_safe(request.method());
         if let Err(denied) = may(&caller, role, scope) {
+            let problem = refused(&denied).hint(how_to(&caller, role, scope));
             if is_change {
-                finish(line, Outcome::Refused, StatusCode::FORBIDDEN).await;
+                finish(&line, Outcome::Refused, &problem.clone().into_response()).await;
             }
-            return Err(refused(&denied));
+            return Err(problem);
         }
         note = is_change.then(|| line.clone());
         standing = (request.method() == Method::GET).then(|| Standing {
@@ -264,6 +271,41 @@ async fn admit(app: &App, mut request: Request) -> Result<(Admitted, Request), P
     Ok((admitted, request))
 }
 
+/// How a caller comes by what it needs for a route.
+fn how_to(caller: &bowline_access::Caller, role: Role, scope: Scope) -> String {
+    if caller.kind == Kind::Jwt {
+        return format!("use a token that has the role {role} or a higher one, and the scope {scope}");
+    }
+    let role = if scope == Scope::Organizations {
+        Role::Admin
+    } else {
+        role.max(caller.role)
+    };
+    let whose = if caller.home == bowline_access::DEFAULT_ORGANIZATION || scope == Scope::Organizations {
+        String::new()
+    } else {
+        format!(" --organization {}", caller.home)
+    };
+    let mut scopes: Vec<&str> = caller.scopes.iter().map(|scope| scope.name()).collect();
+    if !scopes.contains(&scope.name()) {
+        scopes.push(scope.name());
+    }
+    let scopes = if caller.scopes == Scope::usual() && scope != Scope::Organizations {
+        String::new()
+    } else {
+        format!(" --scope {}", scopes.join(","))
+    };
+    format!("use a key that may: `bowline keys create NAME --role {role}{scopes}{whose}`")
+}
+
+/// Whether a request came through the socket in the data folder.
+fn is_of_folder(extensions: &axum::http::Extensions) -> bool {
+    #[cfg(unix)]
+    return extensions.get::<crate::accept::folder::OfFolder>().is_some();
+    #[cfg(not(unix))]
+    return false;
+}
+
 /// Organizations are for those alone who may act in all of them.
 fn may(caller: &bowline_access::Caller, role: Role, scope: Scope) -> Result<(), Denied> {
     caller.may(role, scope)?;
@@ -275,16 +317,36 @@ fn may(caller: &bowline_access::Caller, role: Role, scope: Scope) -> Result<(), 
     Ok(())
 }
 
+/// What is asked for: a request without its body, which no two threads may look at.
+struct Asked {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        Self {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            headers: request.headers().clone(),
+        }
+    }
+
+    fn is_page(&self) -> bool {
+        self.path.starts_with("/ui/")
+    }
+}
+
 /// Who sends a request, and what forms of that one carry.
 async fn identify(
     app: &App,
     presented: &Presented,
-    method: &Method,
-    headers: &HeaderMap,
-    is_page: bool,
+    asked: &Asked,
     whose: IpAddr,
 ) -> Result<(bowline_access::Caller, FormToken), Problem> {
     let access = &app.guard.access;
+    let headers = &asked.headers;
     let session = presented.session.as_deref();
     let form = match session.filter(|_| !headers.contains_key(AUTHORIZATION)) {
         Some(session) => bowline_access::form_token(session),
@@ -292,9 +354,9 @@ async fn identify(
     };
     let caller = match presented.caller(access).await {
         Ok(caller) => caller,
-        Err(denied) => return Err(wrong(app, whose, &denied)),
+        Err(denied) => return Err(wrong(app, whose, &asked.path, &denied).await),
     };
-    not_foreign(&caller, method, headers, is_page)?;
+    not_foreign(&caller, &asked.method, headers, asked.is_page())?;
     let caller = presented.acting(access, caller).await.map_err(|denied| match denied {
         Denied::Malformed(why) => Problem::invalid(why),
         other => refused(&other),
@@ -304,7 +366,8 @@ async fn identify(
 
 /// Why somebody is not let in, as an answer. Wrong credentials count, and those of an address that has sent too many are
 /// not told apart from others any more. Right ones are let in all the same: others may share the address.
-fn wrong(app: &App, whose: IpAddr, denied: &Denied) -> Problem {
+async fn wrong(app: &App, whose: IpAddr, path: &str, denied: &Denied) -> Problem {
+    app.guard.refusals.note(&app.guard.access, whose, path, denied).await;
     if matches!(denied, Denied::UnknownKey | Denied::Token(_)) {
         let failures = &app.guard.rates.failures;
         if let Err(wait) = failures.check(&whose) {
@@ -371,23 +434,14 @@ async fn settle(app: &App, admitted: Admitted, mut response: Response) -> Respon
             Outcome::Done
         };
         // What was done has the line in its own commit already, if the handler saw to that.
-        if outcome != Outcome::Done || !note.taken.load(Ordering::Acquire) {
-            finish(note, outcome, status).await;
+        if outcome != Outcome::Done || !note.is_taken() {
+            finish(&note, outcome, &response).await;
         }
     }
     if let Some(standing) = admitted.standing {
         response = standing.watch(&app.config, response);
     }
     with_headers(response, admitted.is_guarded)
-}
-
-async fn finish(note: Note, outcome: Outcome, status: StatusCode) {
-    let mut line = note.line.outcome(outcome);
-    line.detail = json!({ "status": status.as_u16() });
-    let action = line.action.clone();
-    if let Err(error) = note.access.write_audit(line).await {
-        tracing::error!(%error, action, "a line of the audit log could not be written");
-    }
 }
 
 fn with_headers(mut response: Response, is_guarded: bool) -> Response {

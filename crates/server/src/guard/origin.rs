@@ -73,7 +73,7 @@ pub(super) fn is_loopback(peer: IpAddr, headers: &HeaderMap) -> bool {
 
 /// Whether the server is meant for programs on this machine alone: no proxy is configured, and it is known under no other
 /// name. A proxy that says nothing of itself would otherwise make everybody one who is on this machine.
-pub(super) fn is_for_this_machine(config: &Config) -> bool {
+pub(crate) fn is_for_this_machine(config: &Config) -> bool {
     let is_known_elsewhere = config.public_url.as_deref().is_some_and(|url| {
         let host = url.parse::<Uri>().ok().and_then(|url| url.host().map(str::to_owned));
         let host = host.as_deref().map(|host| host.trim_matches(['[', ']']));

@@ -13,6 +13,9 @@ use crate::problem::Problem;
 /// The name of the cookie.
 const NAME: &str = "bowline_session";
 
+/// The name of the cookie that says in which organization pages are looked at.
+const PLACE: &str = "bowline_organization";
+
 /// What a form carries in a hidden field of the name `form-token`, so that a page of somebody else cannot send it.
 /// Handlers take it as an argument, both to write forms and to check them.
 #[derive(Clone)]
@@ -58,12 +61,21 @@ impl<S: Send + Sync> FromRequestParts<S> for FormToken {
 
 /// The session in a request's cookies.
 pub(super) fn sent(headers: &HeaderMap) -> Option<&str> {
+    of_cookies(headers, NAME)
+}
+
+/// The organization that a browser's pages are in, where somebody has gone to another one than their own.
+pub(super) fn place(headers: &HeaderMap) -> Option<&str> {
+    of_cookies(headers, PLACE)
+}
+
+fn of_cookies<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Begins a session with the text of an API key: the `Set-Cookie` of the answer.
@@ -74,7 +86,7 @@ pub async fn begin(app: &App, key: &str) -> Result<HeaderValue, Problem> {
     let made = app
         .guard
         .access
-        .log_in(key)
+        .log_in(key, None)
         .await
         .map_err(|denied| super::refused(&denied))?;
     cookie(app, &made.token, made.seconds)
@@ -85,9 +97,9 @@ pub async fn begin(app: &App, key: &str) -> Result<HeaderValue, Problem> {
 /// # Errors
 /// Why the key is not accepted; too many wrong ones have come from there.
 pub async fn attempt(app: &App, client: IpAddr, key: &str) -> Result<HeaderValue, Problem> {
-    match app.guard.access.log_in(key).await {
+    match app.guard.access.log_in(key, Some(client)).await {
         Ok(made) => cookie(app, &made.token, made.seconds),
-        Err(denied) => Err(super::wrong(app, crate::accept::whose(client), &denied)),
+        Err(denied) => Err(super::wrong(app, crate::accept::whose(client), "/ui/login", &denied).await),
     }
 }
 
@@ -106,13 +118,32 @@ pub async fn end(app: &App, headers: &HeaderMap) -> Result<HeaderValue, Problem>
     cookie(app, "", 0)
 }
 
+/// Lets a browser's pages be in another organization until it is closed; none: in their own again. Whether somebody may
+/// be there is asked with each request.
+///
+/// # Errors
+/// A name that no organization has.
+pub fn go(app: &App, organization: Option<&str>) -> Result<HeaderValue, Problem> {
+    let (name, age) = match organization {
+        Some(name) => (name, ""),
+        None => ("", "; Max-Age=0"),
+    };
+    let secure = secure(app);
+    let text = format!("{PLACE}={name}; Path=/ui; HttpOnly; SameSite=Strict{age}{secure}");
+    HeaderValue::from_str(&text).map_err(|error| Problem::internal(&error))
+}
+
+fn secure(app: &App) -> &'static str {
+    let url = app.config.public_url.as_deref();
+    if url.is_some_and(|url| url.starts_with("https://")) {
+        "; Secure"
+    } else {
+        ""
+    }
+}
+
 fn cookie(app: &App, token: &str, seconds: u64) -> Result<HeaderValue, Problem> {
-    let is_secure = app
-        .config
-        .public_url
-        .as_deref()
-        .is_some_and(|url| url.starts_with("https://"));
-    let secure = if is_secure { "; Secure" } else { "" };
+    let secure = secure(app);
     let text = format!("{NAME}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
     HeaderValue::from_str(&text).map_err(|error| Problem::internal(&error))
 }

@@ -26,23 +26,36 @@ pub(super) struct Presented {
     authorization: Option<HeaderValue>,
     pub(super) session: Option<String>,
     organization: Option<HeaderValue>,
+    /// The organization that a browser's pages are in.
+    place: Option<String>,
     /// Whether it comes from a program on this machine.
     is_loopback: bool,
+    /// It came through the socket in the data folder.
+    is_of_folder: bool,
 }
 
 impl Presented {
-    pub(super) fn of(peer: IpAddr, headers: &HeaderMap, is_direct: bool) -> Self {
+    pub(super) fn of(peer: IpAddr, headers: &HeaderMap, is_direct: bool, is_page: bool, is_of_folder: bool) -> Self {
         Self {
             authorization: headers.get(AUTHORIZATION).cloned(),
             session: session::sent(headers).map(str::to_owned),
             organization: headers.get(ORGANIZATION).cloned(),
+            place: session::place(headers).filter(|_| is_page).map(str::to_owned),
             is_loopback: is_direct && super::origin::is_loopback(peer, headers),
+            is_of_folder,
         }
     }
 
     /// Who that is, at home.
     pub(super) async fn caller(&self, access: &Access) -> Result<Caller, Denied> {
         let authorization = match &self.authorization {
+            // Whoever has the folder could make a key.
+            None if self.is_of_folder => {
+                return Ok(Caller {
+                    name: "command line".to_owned(),
+                    ..Caller::loopback()
+                });
+            }
             None => None,
             Some(text) => Some(text.to_str().map_err(|_| Denied::Malformed("it is not text"))?),
         };
@@ -67,7 +80,15 @@ impl Presented {
     /// The same one where it wants to act.
     pub(super) async fn acting(&self, access: &Access, caller: Caller) -> Result<Caller, Denied> {
         match self.organization.as_ref().map(HeaderValue::to_str) {
-            None => Ok(caller),
+            None => match &self.place {
+                None => Ok(caller),
+                Some(place) => match access.acting_in(caller.clone(), place).await {
+                    Err(denied @ Denied::Unavailable(_)) => Err(denied),
+                    // Where a browser has been is no reason to shut out who looks now: the page says where they are.
+                    Err(_) => Ok(caller),
+                    there => there,
+                },
+            },
             Some(Ok(name)) => access.acting_in(caller, name).await,
             Some(Err(_)) => Err(Denied::Malformed("Bowline-Organization is not text")),
         }

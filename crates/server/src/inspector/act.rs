@@ -3,13 +3,13 @@
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::response::Response;
-use bowline_host::{Decision, Delivered, Rerun, Resume, Retry, Signal};
+use bowline_host::{Decision, Delivered, HostError, Rerun, Resume, Retry, Signal, Started, Waiting};
 use serde_json::Value;
 
 use super::answer::{self, encoded};
 use super::form::Sent;
 use crate::App;
-use crate::guard::{Role, Routes, Rule, Scope};
+use crate::guard::{Note, Role, Routes, Rule, Scope};
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
@@ -99,31 +99,47 @@ async fn resume(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> R
     page_of(&id, "resumed")
 }
 
-async fn retry(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> Result<Response, Problem> {
+async fn retry(State(app): State<App>, Path(id): Path<String>, note: Note, sent: Sent) -> Result<Response, Problem> {
+    let new = sent.id(&format!("retry/{id}"));
+    note.say("execution", new.as_str());
     let retry = Retry {
+        id: Some(new.clone()),
+        with: vec![note.write()?],
         from: sent.some("from"),
         reason: Some(reason(&sent, "retried")),
         ..Retry::default()
     };
-    let started = app.host.retry(sent.visitor.organization(), &id, retry).await?;
-    page_of(&started.id, "retried")
+    let started = app.host.retry(sent.visitor.organization(), &id, retry).await;
+    page_of(&begun(new, started)?, "retried")
 }
 
-async fn rerun(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> Result<Response, Problem> {
+async fn rerun(State(app): State<App>, Path(id): Path<String>, note: Note, sent: Sent) -> Result<Response, Problem> {
+    let new = sent.id(&format!("rerun/{id}"));
+    note.say("execution", new.as_str());
     let rerun = Rerun {
+        id: Some(new.clone()),
+        with: vec![note.write()?],
         input: sent.json("input")?,
         reason: Some(reason(&sent, "run again")),
         ..Rerun::default()
     };
-    let started = app.host.rerun(sent.visitor.organization(), &id, rerun).await?;
-    page_of(&started.id, "rerun")
+    let started = app.host.rerun(sent.visitor.organization(), &id, rerun).await;
+    page_of(&begun(new, started)?, "rerun")
+}
+
+/// The id of a new execution; or of the one that the same form has made before.
+pub(super) fn begun(new: String, started: Result<Started, HostError>) -> Result<String, Problem> {
+    match started {
+        Err(error) if error.code == "execution.exists" => Ok(new),
+        started => Ok(started?.id),
+    }
 }
 
 async fn signal(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> Result<Response, Problem> {
     let signal = Signal {
         name: sent.text("name").to_owned(),
         data: sent.json("data")?.unwrap_or_default(),
-        id: None,
+        id: Some(sent.id(&format!("signal/{id}"))),
     };
     let new = app.host.signal(sent.visitor.organization(), &id, signal).await?;
     page_of(&id, if new { "signalled" } else { "signal-known" })
@@ -139,10 +155,10 @@ async fn approve(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> 
             ));
         }
     };
-    let form = match sent.json("form")? {
+    let path = sent.some("path");
+    let form = match form_of(&app, &sent, &id, path.as_deref()).await? {
+        Some(schema) => sent.fields(&schema)?,
         None => serde_json::Map::new(),
-        Some(Value::Object(form)) => form,
-        Some(_) => return Err(Problem::invalid("the field `form` must be a JSON object")),
     };
     let decision = Decision {
         approved,
@@ -150,7 +166,6 @@ async fn approve(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> 
         comment: sent.some("comment"),
         form,
     };
-    let path = sent.some("path");
     let delivered = app
         .host
         .approve(sent.visitor.organization(), &id, path.as_deref(), decision)
@@ -164,6 +179,24 @@ async fn approve(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> 
         return answer::redirect(&format!("/ui/approvals?done={done}"));
     }
     page_of(&id, done)
+}
+
+/// The form of an approval that is open, where it has one. One that is not open any more is told by whoever takes the
+/// answer.
+async fn form_of(app: &App, sent: &Sent, id: &str, path: Option<&str>) -> Result<Option<Value>, Problem> {
+    if sent.text("how") != "fields" {
+        return Ok(None);
+    }
+    let waiting = Waiting {
+        execution: Some(id.to_owned()),
+        ..Waiting::default()
+    };
+    let open = app.host.approvals(sent.visitor.organization(), &waiting).await?;
+    let asked = open
+        .items
+        .into_iter()
+        .find(|one| path.is_none_or(|path| path == one.path));
+    Ok(asked.and_then(|approval| approval.form))
 }
 
 /// What became of an answer, as a code.

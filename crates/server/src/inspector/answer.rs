@@ -29,7 +29,8 @@ pub(super) fn page(text: String) -> Response {
     with_status(StatusCode::OK, text)
 }
 
-fn with_status(status: StatusCode, text: String) -> Response {
+/// A page with another status than 200.
+pub(super) fn with_status(status: StatusCode, text: String) -> Response {
     let mut response = (status, text).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

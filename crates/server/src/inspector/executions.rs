@@ -18,7 +18,7 @@ use crate::problem::Problem;
 /// Executions on a page.
 const PAGE: usize = 50;
 
-/// So many of a page are asked why they do not go on: each is a look into its journal.
+/// So many of a page are asked why they do not go on, or have failed: each is a look into its journal.
 const ASKED_WHY: usize = 20;
 
 /// Events of a page of history.
@@ -79,7 +79,7 @@ async fn list(State(app): State<App>, visitor: Visitor, Query(form): Query<Form>
     for item in found
         .items
         .iter()
-        .filter(|item| !item.status.is_finished())
+        .filter(|item| !item.status.is_finished() || item.status == Status::Failed)
         .take(ASKED_WHY)
     {
         // One that has gone since the search has no reason any more.

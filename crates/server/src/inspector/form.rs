@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use axum::Form;
 use axum::RequestExt as _;
 use axum::extract::{FromRequest, Request};
-use serde_json::Value;
+use axum::http::StatusCode;
+use bowline_inspector::fields;
+use serde_json::{Map, Value, json};
 
 use super::visitor::Visitor;
 use crate::App;
+use crate::idempotency;
 use crate::problem::Problem;
 
 /// A form, and who sent it.
@@ -26,7 +29,21 @@ impl FromRequest<App> for Sent {
         let visitor: Visitor = request.extract_parts_with_state(app).await?;
         let fields = read(request, app).await?;
         visitor.check(fields.get("form-token").map_or("", String::as_str))?;
+        same_organization(&fields, visitor.organization())?;
         Ok(Self { visitor, fields })
+    }
+}
+
+/// A page of one organization must not change another, because the browser went there in between.
+fn same_organization(fields: &BTreeMap<String, String>, here: &str) -> Result<(), Problem> {
+    match fields.get("organization") {
+        Some(of_page) if of_page != here => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "access.elsewhere",
+            format!("the page was one of the organization `{of_page}`, and you are in `{here}` now: nothing was done"),
+        )
+        .hint(format!("go back to `{of_page}`, or open the page again here"))),
+        _ => Ok(()),
     }
 }
 
@@ -41,6 +58,13 @@ impl Sent {
     /// The text of a field, without spaces around; empty where it is not there.
     pub(super) fn text(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", |text| text.trim())
+    }
+
+    /// The text of a field with its spaces; lines end as they do in files, which is not how forms send them.
+    pub(super) fn whole(&self, name: &str) -> String {
+        self.fields
+            .get(name)
+            .map_or_else(String::new, |text| text.replace("\r\n", "\n"))
     }
 
     /// The text of a field; none where it is empty.
@@ -60,6 +84,24 @@ impl Sent {
         })
     }
 
+    /// The id of what this form makes, by `what` it does: the same one, however often the form is sent.
+    pub(super) fn id(&self, what: &str) -> String {
+        match self.some("once") {
+            Some(once) => idempotency::id(self.visitor.organization(), what, &once),
+            None => uuid::Uuid::now_v7().to_string(),
+        }
+    }
+
+    /// What the fields of a form that was made of `schema` have given.
+    pub(super) fn fields(&self, schema: &Value) -> Result<Map<String, Value>, Problem> {
+        fields::read(schema, |name| self.text(name)).map_err(|problems| {
+            let problems = problems.iter().map(|message| json!({ "message": message }));
+            Problem::invalid("the form has fields that cannot be read")
+                .hint("go back and mend them: what you wrote is still there")
+                .problems(problems.collect())
+        })
+    }
+
     /// The number in a field; none where it is empty.
     pub(super) fn number(&self, name: &str) -> Result<Option<u32>, Problem> {
         let Some(text) = self.some(name) else {
@@ -69,5 +111,23 @@ impl Sent {
         number
             .map(Some)
             .map_err(|_| Problem::invalid(format!("the field `{name}` must be a number")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_of_another_organization_is_refused() {
+        let of = |name: &str| BTreeMap::from([("organization".to_owned(), name.to_owned())]);
+        assert!(same_organization(&of("acme"), "acme").is_ok());
+        let told = same_organization(&of("acme"), "default").unwrap_err();
+        assert_eq!(told.status, StatusCode::CONFLICT);
+        assert!(
+            told.detail.contains("`acme`") && told.detail.contains("`default`"),
+            "{}",
+            told.detail
+        );
     }
 }

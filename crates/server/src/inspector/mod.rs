@@ -3,13 +3,16 @@
 
 mod act;
 mod answer;
+mod deploy;
 mod enter;
 mod executions;
 mod form;
 mod live;
+mod organizations;
 mod outside;
 mod plans;
 mod said;
+mod schedule;
 mod schedules;
 mod visitor;
 mod webhooks;
@@ -53,9 +56,12 @@ pub fn routes() -> Routes {
         .merge(executions::routes())
         .merge(act::routes())
         .merge(workflows::routes())
+        .merge(deploy::routes())
+        .merge(organizations::routes())
         .merge(outside::routes())
         .merge(webhooks::routes())
         .merge(schedules::routes())
+        .merge(schedule::routes())
         .merge(live_routes())
 }
 

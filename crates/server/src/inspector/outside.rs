@@ -104,9 +104,8 @@ async fn deliver_kept(State(app): State<App>, Path(id): Path<i64>, sent: Sent) -
         (None, None) => None,
         _ => return Err(Problem::invalid("name both the execution and the step, or neither")),
     };
-    if let Some(to) = &to {
-        refuse_approvals(&app, sent.visitor.caller(), to).await?;
-    }
+    let leads_to = to.clone().unwrap_or(CallbackAddress::Kept(id));
+    refuse_approvals(&app, sent.visitor.caller(), &leads_to).await?;
     let delivered = app
         .host
         .deliver_kept(sent.visitor.organization(), id, to.as_ref())

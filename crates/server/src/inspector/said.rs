@@ -1,6 +1,6 @@
 //! What a page says after something was done: by a code in its address, so that no address can put words into a page.
 
-const SAID: [(&str, &str); 23] = [
+const SAID: [(&str, &str); 28] = [
     ("started", "The execution has started."),
     (
         "existing",
@@ -32,6 +32,14 @@ const SAID: [(&str, &str); 23] = [
         "backfilled",
         "The times of that range have been started; the ledger shows each.",
     ),
+    ("deployed", "It is deployed. What starts from now on runs this version."),
+    (
+        "removed",
+        "It is out of use: nothing starts it any more. Deploying it again brings it back.",
+    ),
+    ("made", "The schedule has been made."),
+    ("changed", "The schedule has been changed."),
+    ("gone", "The schedule and its ledger are gone."),
     ("replayed", "The delivery has been taken up again."),
 ];
 

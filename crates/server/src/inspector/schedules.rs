@@ -5,6 +5,7 @@ use axum::http::Method;
 use axum::response::Response;
 use bowline_connector::Millis;
 use bowline_inspector::pages::schedules::{self, Fire, Schedule};
+use bowline_triggers::schedule::calendar::{self, Calendar};
 use bowline_triggers::schedule::{FireView, ScheduleConfig, ScheduleView};
 use serde::Deserialize;
 
@@ -15,6 +16,9 @@ use super::visitor::Visitor;
 use crate::App;
 use crate::guard::{Role, Routes, Rule, Scope};
 use crate::problem::Problem;
+
+/// So many times are started by one backfill at most.
+const MOST: usize = 1000;
 
 /// Lines of a page of the ledger.
 const PAGE: usize = 50;
@@ -135,7 +139,7 @@ fn told(duration: Millis) -> String {
 }
 
 /// A value of a configuration as it is written there.
-fn word(value: &impl serde::Serialize) -> String {
+pub(super) fn word(value: &impl serde::Serialize) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -157,10 +161,10 @@ fn back(name: &str, done: &str) -> Result<Response, Problem> {
 }
 
 async fn run(State(app): State<App>, Path(name): Path<String>, sent: Sent) -> Result<Response, Problem> {
-    let id = sent.some("once");
+    let id = sent.id(&format!("schedule/{name}"));
     let fired = app.triggers.schedules();
     let fired = fired
-        .run_now(sent.visitor.organization(), &name, None, id.as_deref())
+        .run_now(sent.visitor.organization(), &name, None, Some(&id))
         .await?;
     back(
         &name,
@@ -194,6 +198,9 @@ async fn unpause(State(app): State<App>, Path(name): Path<String>, sent: Sent) -
 async fn backfill(State(app): State<App>, Path(name): Path<String>, sent: Sent) -> Result<Response, Problem> {
     let range = moment("from", sent.text("from"))?.zip(moment("until", sent.text("until"))?);
     let range = range.ok_or_else(|| Problem::invalid("say from when, and until when"))?;
+    if sent.text("confirmed") != "yes" {
+        return ask(&app, &name, &sent, range).await;
+    }
     app.triggers
         .schedules()
         .backfill(sent.visitor.organization(), &name, range, None)
@@ -201,10 +208,29 @@ async fn backfill(State(app): State<App>, Path(name): Path<String>, sent: Sent) 
     back(&name, "backfilled")
 }
 
+/// Shows which times a backfill would start.
+async fn ask(app: &App, name: &str, sent: &Sent, (from, until): (i64, i64)) -> Result<Response, Problem> {
+    let all = app.triggers.schedules();
+    let view = all.get(sent.visitor.organization(), name).await?;
+    let until = until.min(all.now());
+    // A rare expression takes a while to walk. The first moment may be due itself.
+    let due = tokio::task::spawn_blocking(move || {
+        let calendar = Calendar::read(&view.config).ok();
+        calendar.map(|calendar| calendar.between(from.saturating_sub(1), until, MOST + 1))
+    });
+    let due = due.await.map_err(|error| Problem::internal(&error))?;
+    let due = due.unwrap_or_default();
+    let more = due.len() > MOST;
+    let times: Vec<_> = due.into_iter().take(MOST).map(calendar::text).collect();
+    let range = (sent.text("from"), sent.text("until"));
+    let page = schedules::confirm(&sent.visitor.frame(), name, range, &times, more);
+    Ok(answer::page(page))
+}
+
 async fn delete(State(app): State<App>, Path(name): Path<String>, sent: Sent) -> Result<Response, Problem> {
     app.triggers
         .schedules()
         .delete(sent.visitor.organization(), &name)
         .await?;
-    answer::redirect("/ui/schedules?done=deleted")
+    answer::redirect("/ui/schedules?done=gone")
 }

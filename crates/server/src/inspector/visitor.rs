@@ -45,7 +45,10 @@ impl Visitor {
             organization: self.caller.organization.clone(),
             who: self.caller.name.clone(),
             can_leave: self.caller.kind == Kind::Session,
+            home: self.caller.is_super_admin().then(|| self.caller.home.clone()),
             token: self.token.value().to_owned(),
+            // Without one a form sent twice does its work twice; that is no reason to show no page.
+            once: bowline_access::random_text().unwrap_or_default(),
             may_operate: self.caller.role >= Role::Operator,
             may_deploy: self.caller.role >= Role::Deployer,
             notice: self

@@ -13,14 +13,11 @@ use super::form::Sent;
 use super::visitor::Visitor;
 use crate::App;
 use crate::guard::{Role, Routes, Rule, Scope};
-use crate::outside::{DeliverySummary, EndpointView, KeptBodyView, Replay};
+use crate::outside::{DeliverySummary, EndpointProblem, EndpointView, KeptBodyView, Outcome, Replay};
 use crate::problem::Problem;
 
 /// Deliveries of a page.
 const PAGE: usize = 50;
-
-/// So many of each endpoint are looked at for the list of all.
-const OF_EACH: usize = 20;
 
 pub(super) fn routes() -> Routes {
     let look = Rule::of(Role::Viewer, Scope::Webhooks);
@@ -45,36 +42,31 @@ struct Form {
 async fn list(State(app): State<App>, visitor: Visitor, Query(form): Query<Form>) -> Result<Response, Problem> {
     let organization = visitor.organization();
     let endpoints = app.outside.endpoints(organization);
-    let mut found = Vec::new();
-    let mut next = None;
-    if form.endpoint.is_empty() || form.state.is_empty() {
-        let wanted = endpoints
-            .iter()
-            .filter(|one| form.endpoint.is_empty() || one.id == form.endpoint);
-        for endpoint in wanted {
-            for refused in [false, true] {
-                let is_wanted = form.state.is_empty() || refused == (form.state == "refused");
-                if is_wanted {
-                    let page = app
-                        .outside
-                        .deliveries(organization, &endpoint.id, refused, None, OF_EACH)
-                        .await?;
-                    found.extend(page.items);
-                }
-            }
+    let outcome = match form.state.as_str() {
+        "accepted" => Some(Outcome::Accepted),
+        "refused" => Some(Outcome::Refused),
+        _ => None,
+    };
+    let inbox = &app.outside;
+    let (found, next) = if form.endpoint.is_empty() {
+        let mut found = Vec::new();
+        for endpoint in &endpoints {
+            let page = inbox
+                .deliveries(organization, &endpoint.id, outcome, None, PAGE)
+                .await?;
+            found.extend(page.items);
         }
-        // Texts of times in UTC have the order of the times.
-        found.sort_by(|one, other| other.received_at.cmp(&one.received_at));
+        // Ids begin with their time.
+        found.sort_by(|one, other| other.id.cmp(&one.id));
         found.truncate(PAGE);
+        (found, None)
     } else {
-        let refused = form.state == "refused";
         let cursor = form.cursor.as_deref();
-        let page = app
-            .outside
-            .deliveries(organization, &form.endpoint, refused, cursor, PAGE)
+        let page = inbox
+            .deliveries(organization, &form.endpoint, outcome, cursor, PAGE)
             .await?;
-        (found, next) = (page.items, page.next);
-    }
+        (page.items, page.next)
+    };
     let asked = Asked {
         endpoint: form.endpoint,
         state: form.state,
@@ -101,7 +93,15 @@ fn endpoint(view: EndpointView) -> Endpoint {
             .unwrap_or_default()
             .to_owned(),
         workflow: view.workflow.unwrap_or_default(),
-        problem: Some(view.problems.join("; ")).filter(|text| !text.is_empty()),
+        problems: view.problems.into_iter().map(problem).collect(),
+    }
+}
+
+fn problem(problem: EndpointProblem) -> String {
+    let field = problem.pointer.trim_start_matches('/').replace('/', ".");
+    match field.as_str() {
+        "" => problem.message,
+        field => format!("{field}: {}", problem.message),
     }
 }
 
@@ -138,6 +138,7 @@ async fn one(
             KeptBodyView::Base64(_) | KeptBodyView::Blob(_) | KeptBodyView::Dropped => None,
         },
         authentication: view.authentication,
+        hint: view.hint.unwrap_or_default(),
         problems: view.problems.iter().map(line).collect(),
         can_replay: view.can_replay,
     };

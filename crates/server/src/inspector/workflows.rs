@@ -7,13 +7,13 @@ use bowline_host::{Start, StartKey};
 use bowline_inspector::pages;
 use serde::Deserialize;
 
-use super::act::page_of;
+use super::act::{begun, page_of};
 use super::answer::{self, encoded};
 use super::form::Sent;
 use super::plans;
 use super::visitor::Visitor;
 use crate::App;
-use crate::guard::{Role, Routes, Rule, Scope};
+use crate::guard::{Note, Role, Routes, Rule, Scope};
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Routes {
@@ -81,12 +81,27 @@ async fn one(
     Ok(answer::page(page))
 }
 
-async fn start(State(app): State<App>, Path(name): Path<String>, sent: Sent) -> Result<Response, Problem> {
-    let mut start = Start::new(name, sent.json("input")?.unwrap_or_else(|| serde_json::json!({})));
-    start.version = sent.number("version")?;
+async fn start(State(app): State<App>, Path(name): Path<String>, note: Note, sent: Sent) -> Result<Response, Problem> {
+    let organization = sent.visitor.organization();
+    let version = sent.number("version")?;
+    let input = if sent.text("how") == "fields" {
+        let workflow = app.host.workflow(organization, &name, version).await?;
+        sent.fields(&workflow.input_schema.unwrap_or_default())?.into()
+    } else {
+        sent.json("input")?.unwrap_or_else(|| serde_json::json!({}))
+    };
+    let new = sent.id(&format!("start/{name}"));
+    note.say("workflow", name.as_str());
+    note.say("execution", new.as_str());
+    let mut start = Start::new(name, input);
+    start.with = vec![note.write()?];
+    start.version = version;
     start.key = sent.some("key").map(StartKey::new);
-    let started = app.host.start(sent.visitor.organization(), start).await?;
-    page_of(&started.id, if started.created { "started" } else { "existing" })
+    start.id = Some(new.clone());
+    match app.host.start(organization, start).await {
+        Ok(started) if started.created => page_of(&started.id, "started"),
+        started => page_of(&begun(new, started)?, "existing"),
+    }
 }
 
 fn back(name: &str, done: &str) -> Result<Response, Problem> {

@@ -35,7 +35,8 @@ pub(super) fn refused(refusal: &Refusal, authentication: &str) -> Problem {
         .iter()
         .filter_map(|misfit| serde_json::to_value(misfit).ok())
         .collect();
-    let problem = Problem::new(status, code, refusal.message.clone()).problems(problems);
+    let mut problem = Problem::new(status, code, refusal.message.clone()).problems(problems);
+    problem.hint.clone_from(&refusal.hint);
     match (status, authentication) {
         (StatusCode::SERVICE_UNAVAILABLE, _) => problem.retry_after(60),
         (StatusCode::UNAUTHORIZED, "basic") => problem.header(
@@ -47,15 +48,6 @@ pub(super) fn refused(refusal: &Refusal, authentication: &str) -> Problem {
         (StatusCode::UNAUTHORIZED, _) => problem.header(WWW_AUTHENTICATE, HeaderValue::from_static("Signature")),
         _ => problem,
     }
-}
-
-/// An endpoint that takes nothing: how to mend it is in the log and on the pages, not for senders.
-pub(super) fn not_configured(authentication: &str) -> Problem {
-    let refusal = Refusal::new(
-        Reason::NotConfigured,
-        "this endpoint is not configured yet, so nothing can be verified; try again later",
-    );
-    refused(&refusal, authentication)
 }
 
 pub(super) fn too_slow() -> Problem {
@@ -108,10 +100,14 @@ pub(super) fn nothing() -> Response {
 }
 
 /// The execution has been started, and goes on.
-pub(super) fn accepted(execution: &str, delivery: &str) -> Response {
+pub(super) fn accepted(execution: &str, delivery: &str, is_duplicate: bool) -> Response {
     let status = format!("/api/v1/executions/{execution}");
-    let body = json!({ "execution": execution, "delivery": delivery, "status": status }).to_string();
-    let mut response = (StatusCode::ACCEPTED, [(CONTENT_TYPE, "application/json")], body).into_response();
+    let mut body = json!({ "execution": execution, "delivery": delivery, "status": status });
+    if is_duplicate {
+        body["duplicate"] = true.into();
+    }
+    let headers = [(CONTENT_TYPE, "application/json")];
+    let mut response = (StatusCode::ACCEPTED, headers, body.to_string()).into_response();
     if let Ok(location) = HeaderValue::from_str(&status) {
         response.headers_mut().insert(LOCATION, location);
     }

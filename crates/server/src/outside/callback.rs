@@ -10,14 +10,11 @@ use axum::response::{IntoResponse, Response};
 use bowline_core::{Answer, Payload, StepError};
 use bowline_host::{CallbackAddress, Delivered, HostError};
 use bowline_webhooks::body::{self, BodyError};
-use bowline_webhooks::{
-    CallbackConfig, DEFAULT_BODY_BYTES, Delivery, Fate, KeptBody, Reason, Received, Refusal, Verified, kept_headers,
-    kept_url, too_large,
-};
+use bowline_webhooks::{CallbackConfig, DEFAULT_BODY_BYTES, Delivery, Refusal, Verified, too_large};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use super::endpoints::Callback;
+use super::arrival::{self, Arrival, Terms};
+use super::endpoints::{Callback, hidden};
 use super::incoming::{self, Address, Incoming, NoBody};
 use super::{Inner, answer, person, webhook};
 use crate::problem::Problem;
@@ -54,7 +51,8 @@ async fn answer_token(inner: &Inner, token: &str, address: &Address, incoming: &
     // A token that is made up costs no more than this.
     let waiting = person::find(inner, token).await?;
     let content_type = incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let value = match body::read(content_type, &incoming.body, Some(inner.host.blobs())).await {
+    let blobs = inner.host.blobs_of(waiting.organization());
+    let value = match body::read(content_type, &incoming.body, Some(&blobs)).await {
         Ok(value) => value,
         Err(BodyError::Refused(refusal)) => return Err(answer::refused(&refusal, "none")),
         Err(BodyError::Blob(error)) => return Err(unavailable(&error)),
@@ -191,48 +189,26 @@ pub(super) async fn take_named(
 ) -> Response {
     let organization = &*callback.active.organization;
     let Ok(config) = &callback.config else {
-        inner.count(organization, &callback.id, Reason::NotConfigured.name());
-        return answer::not_configured("none").into_response();
+        let source = callback.named.config.source();
+        let named = (organization, &*callback.id);
+        return arrival::take_unconfigured(inner, named, hidden(&source), params, address, request).await;
+    };
+    let terms = Terms {
+        limit: config.body_limit(),
+        authentication: config.authentication.name(),
+        hidden: config.authentication.hidden(),
     };
     let address = address.called(config.url.as_deref());
-    let method = request.method().clone();
-    let (incoming, whole) = match incoming::read(request, config.body_limit(), &inner.bodies).await {
-        Ok(incoming) => (incoming, true),
-        Err(NoBody::TooLarge(headers)) => {
-            let body = axum::body::Bytes::new();
-            let incoming = Incoming {
-                method,
-                headers,
-                body,
-                _share: None,
-            };
-            (incoming, false)
-        }
-        Err(NoBody::TooSlow) => return answer::too_slow().into_response(),
-        Err(NoBody::NoRoom) => return answer::no_room().into_response(),
-        Err(NoBody::Broken) => return answer::broken().into_response(),
+    let arrival = match Arrival::read(inner, terms, params, address, request).await {
+        Ok(arrival) => arrival,
+        Err(answer) => return answer,
     };
-    let delivery = delivery(config, &address, &incoming, params);
-    let heard = if whole {
-        hear(inner, callback, config, &address, &incoming, &delivery).await
-    } else {
-        Err(Unheard::Refused(too_large(config.body_limit())))
-    };
-    match heard {
+    match hear(inner, callback, config, &arrival).await {
         Ok(delivered) => {
             inner.count(organization, &callback.id, outcome(&delivered));
             told(&delivered).unwrap_or_else(IntoResponse::into_response)
         }
-        Err(Unheard::Refused(refusal)) => {
-            inner.count(organization, &callback.id, refusal.reason.name());
-            tracing::info!(
-                %organization, endpoint = %callback.id, delivery = %delivery.id, reason = refusal.reason.name(),
-                "a callback was refused"
-            );
-            let problem = answer::refused(&refusal, config.authentication.name());
-            webhook::refuse(inner, organization, &callback.id, delivery, &incoming.body, refusal).await;
-            problem.into_response()
-        }
+        Err(Unheard::Refused(refusal)) => arrival.refuse(inner, organization, &callback.id, refusal).await,
         Err(Unheard::Failed(problem)) => {
             inner.count(organization, &callback.id, "failed");
             problem.into_response()
@@ -261,37 +237,22 @@ async fn hear(
     inner: &Inner,
     callback: &Callback,
     config: &CallbackConfig,
-    address: &Address,
-    incoming: &Incoming,
-    delivery: &Delivery,
+    arrival: &Arrival,
 ) -> Result<Delivered, Unheard> {
-    let received = Received {
-        method: &incoming.method,
-        url: &address.url,
-        path: &address.path,
-        headers: &incoming.headers,
-        body: &incoming.body,
-        at: address.at,
-    };
-    let verified = config.authentication.verify(&received)?;
-    let value = match body::read(
-        delivery.header("content-type"),
-        &incoming.body,
-        Some(inner.host.blobs()),
-    )
-    .await
-    {
+    let verified = config.authentication.verify(&arrival.received()?)?;
+    let (delivery, raw) = (&arrival.delivery, &arrival.incoming.body);
+    let content_type = delivery.header("content-type");
+    let blobs = inner.host.blobs_of(&callback.active.organization);
+    let value = match body::read(content_type, raw, Some(&blobs)).await {
         Ok(value) => value,
         Err(BodyError::Refused(refusal)) => return Err(refusal.into()),
         Err(BodyError::Blob(error)) => return Err(unavailable(&error).into()),
     };
     let said = of_callback(delivery, value, &verified);
     let heard = callback.named.hear(&callback.active.settings, &said).map_err(|error| {
-        let message = format!(
-            "what the endpoint says about calls (correlate, success or failure) cannot be evaluated for this one [{}]",
-            inner.host.masker().scrub_text(&error.code)
-        );
-        Refusal::new(Reason::Unselectable, message)
+        let about = format!("of callbacks.{}", callback.named.name);
+        let refusal = webhook::unselectable(&inner.host, &error, "correlate, success or failure", &about);
+        refusal.hint(body::mistaken(content_type, raw))
     })?;
     let given = match heard.failure {
         Some(failure) => Answer::Failed(failure),
@@ -315,30 +276,4 @@ fn of_callback(delivery: &Delivery, body: Value, verified: &Verified) -> Value {
         .iter()
         .map(|name| ((*name).to_owned(), all[*name].clone()))
         .collect()
-}
-
-fn delivery(
-    config: &CallbackConfig,
-    address: &Address,
-    incoming: &Incoming,
-    params: BTreeMap<String, String>,
-) -> Delivery {
-    let (hidden_header, hidden_parameter) = config.authentication.hidden();
-    Delivery {
-        id: Uuid::now_v7().to_string(),
-        at: address.at,
-        method: incoming.method.to_string(),
-        url: kept_url(&address.url, hidden_parameter),
-        path: address.path.clone(),
-        params,
-        headers: kept_headers(&incoming.headers, hidden_header),
-        size: incoming.body.len() as u64,
-        body: KeptBody::Dropped,
-        from: address.from.clone(),
-        authentication: config.authentication.name().to_owned(),
-        source_id: None,
-        proof: None,
-        replay_of: None,
-        fate: Fate::Filtered,
-    }
 }

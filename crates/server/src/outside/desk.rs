@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::endpoints::{Target, Webhook};
+use super::endpoints::{Listed, Target, Webhook};
 use super::webhook::{self, Taken, Untaken};
 use super::{State, inbox, joined};
 
@@ -36,7 +36,45 @@ pub struct EndpointView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// What keeps it from being called. Empty where it works.
-    pub problems: Vec<String>,
+    pub problems: Vec<EndpointProblem>,
+}
+
+/// What keeps an endpoint from being called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct EndpointProblem {
+    /// Where it is in the configuration, as a JSON pointer; empty for the whole.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl EndpointProblem {
+    /// From a text that may begin with the field, such as `authentication.secret: it is empty` or, where an expression is
+    /// what is wrong, `config: /authentication/secret: ...`.
+    fn of(text: &str) -> Self {
+        let text = text.strip_prefix("config: ").unwrap_or(text);
+        let is_field = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || "./".contains(c));
+        match text.split_once(": ").filter(|(name, _)| is_field(name)) {
+            Some((name, message)) => Self {
+                pointer: format!("/{}", name.trim_start_matches('/').replace('.', "/")),
+                message: message.to_owned(),
+            },
+            None => Self {
+                pointer: String::new(),
+                message: text.to_owned(),
+            },
+        }
+    }
+}
+
+/// Which deliveries are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Those that were taken: they started an execution, or were filtered.
+    Accepted,
+    /// Those that were refused, or that came while the endpoint was not configured.
+    Refused,
 }
 
 /// A delivery as a list shows it.
@@ -90,6 +128,9 @@ pub struct DeliveryView {
     /// Why it was refused, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What could be done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// What of the body does not fit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Value>,
@@ -139,20 +180,20 @@ impl State {
     /// Every webhook and callback endpoint of an organization.
     pub fn endpoints(&self, organization: &str) -> Vec<EndpointView> {
         let built = self.0.endpoints.current();
-        let own = built.all.iter().filter(|(owner, ..)| **owner == *organization);
-        own.map(|(_, target, problems)| view_of(organization, target, problems))
-            .collect()
+        let own = built.all.iter().filter(|listed| *listed.organization == *organization);
+        own.map(view_of).collect()
     }
 
-    /// Deliveries of an endpoint, newest first; `refused` lists those that were refused instead of those that were taken.
+    /// Deliveries of an endpoint, newest first: all, or those with one outcome.
     ///
     /// # Errors
-    /// `inbox.cursor` for a cursor that is none; where the store cannot be read.
+    /// `endpoint.not-found` where there is no such endpoint and nothing is kept of one; `inbox.cursor` for a cursor that
+    /// is none; where the store cannot be read.
     pub async fn deliveries(
         &self,
         organization: &str,
         endpoint: &str,
-        refused: bool,
+        outcome: Option<Outcome>,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<DeliverySummary>, HostError> {
@@ -163,14 +204,36 @@ impl State {
                 "the cursor is not `next` of the page before",
             ));
         }
+        let spaces: &'static [&'static str] = match outcome {
+            None => &[inbox::TAKEN, inbox::REFUSED],
+            Some(Outcome::Accepted) => &[inbox::TAKEN],
+            Some(Outcome::Refused) => &[inbox::REFUSED],
+        };
         let range = EntryRange {
-            space: if refused { inbox::REFUSED } else { inbox::TAKEN }.into(),
             prefix: prefix(&[organization, endpoint]),
             after: cursor.map(|cursor| key(&[organization, endpoint, cursor])),
             reverse: true,
             limit: limit + 1,
+            ..EntryRange::default()
         };
-        let mut found = inbox::read(&self.0.host, move |store| store.entries(&range)).await?;
+        let mut found = inbox::read(&self.0.host, move |store| {
+            let mut all = Vec::new();
+            for space in spaces {
+                let space = (*space).into();
+                all.extend(store.entries(&EntryRange { space, ..range.clone() })?);
+            }
+            Ok(all)
+        })
+        .await?;
+        if found.is_empty() && cursor.is_none() && !self.is_known(organization, endpoint).await? {
+            return Err(HostError::not_found(
+                "endpoint.not-found",
+                format!("there is no endpoint {endpoint}"),
+            )
+            .hint("a webhook is called <workflow>:<trigger>, and a callback endpoint callback:<name>; the list of webhooks has all"));
+        }
+        // Ids begin with their time, so the keys of both have the order in which they came.
+        found.sort_unstable_by(|one, other| other.0.cmp(&one.0));
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found
@@ -179,10 +242,35 @@ impl State {
             .and_then(|(key, _)| key_parts(key).nth(2).map(ToOwned::to_owned));
         let items = found
             .iter()
-            .filter_map(|(_, value)| serde_json::from_slice::<Delivery>(value).ok())
-            .map(|delivery| summary_of(endpoint, &delivery))
-            .collect();
+            .map(|(key, value)| {
+                let delivery = serde_json::from_slice::<Delivery>(value).map_err(|error| unreadable(key, &error))?;
+                Ok(summary_of(endpoint, &delivery))
+            })
+            .collect::<Result<_, HostError>>()?;
         Ok(Page { items, next })
+    }
+
+    /// Whether there is an endpoint of this id, or anything is kept of one.
+    async fn is_known(&self, organization: &str, endpoint: &str) -> Result<bool, HostError> {
+        if self.0.endpoints.current().has(organization, endpoint) {
+            return Ok(true);
+        }
+        let prefix = prefix(&[organization, endpoint]);
+        inbox::read(&self.0.host, move |store| {
+            for space in [inbox::TAKEN, inbox::REFUSED] {
+                let range = EntryRange {
+                    space: space.into(),
+                    prefix: prefix.clone(),
+                    limit: 1,
+                    ..EntryRange::default()
+                };
+                if !store.entries(&range)?.is_empty() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+        .await
     }
 
     /// One delivery.
@@ -247,6 +335,7 @@ impl State {
             id: uuid::Uuid::now_v7().to_string(),
             // One that was refused is taken for the first time now, and its sender's id counts.
             replay_of: (!was_refused).then(|| old.id.clone()),
+            authentication: ready.config.authentication.name().to_owned(),
             ..old.clone()
         };
         let taken = webhook::start(inner, &webhook, ready, &mut delivery, &raw, verified, None).await;
@@ -321,9 +410,14 @@ fn still_refused(refusal: &Refusal) -> HostError {
     error.hint("mend the endpoint or the workflow first")
 }
 
-fn view_of(organization: &str, target: &Target, problems: &[String]) -> EndpointView {
+fn view_of(listed: &Listed) -> EndpointView {
+    let organization = &*listed.organization;
     let names = |methods: &[axum::http::Method]| methods.iter().map(ToString::to_string).collect();
-    match target {
+    let problems = listed
+        .all_problems()
+        .map(|problem| EndpointProblem::of(problem))
+        .collect();
+    match &listed.target {
         Target::Webhook(webhook) => {
             let config = webhook.endpoint.as_ref().ok().map(|endpoint| &endpoint.config);
             EndpointView {
@@ -331,7 +425,7 @@ fn view_of(organization: &str, target: &Target, problems: &[String]) -> Endpoint
                 kind: "webhook",
                 workflow: Some(webhook.active.workflow.to_string()),
                 path: joined(organization, &webhook.path),
-                methods: config.map(|config| names(&config.method.0)).unwrap_or_default(),
+                methods: names(&webhook.methods),
                 authentication: config.map(|config| config.authentication.name()),
                 respond: config.map(|config| match config.respond {
                     Respond::Immediate => "immediate",
@@ -339,24 +433,30 @@ fn view_of(organization: &str, target: &Target, problems: &[String]) -> Endpoint
                     Respond::Step => "step",
                 }),
                 description: webhook.trigger.description.clone(),
-                problems: problems.to_vec(),
+                problems,
             }
         }
-        Target::Callback(callback) => {
-            let config = callback.config.as_ref().ok();
-            EndpointView {
-                id: callback.id.clone(),
-                kind: "callback",
-                workflow: None,
-                path: joined(organization, &callback.path),
-                methods: config.map(|config| names(&config.methods())).unwrap_or_default(),
-                authentication: config.map(|config| config.authentication.name()),
-                respond: None,
-                description: None,
-                problems: problems.to_vec(),
-            }
-        }
+        Target::Callback(callback) => EndpointView {
+            id: callback.id.clone(),
+            kind: "callback",
+            workflow: None,
+            path: joined(organization, &callback.path),
+            methods: names(&callback.methods),
+            authentication: callback.config.as_ref().ok().map(|config| config.authentication.name()),
+            respond: None,
+            description: None,
+            problems,
+        },
     }
+}
+
+fn unreadable(key: &str, error: &serde_json::Error) -> HostError {
+    tracing::error!(%key, %error, "a delivery in the inbox cannot be read");
+    HostError::new(
+        ErrorKind::Internal,
+        "inbox.unreadable",
+        "a delivery in the inbox cannot be read; the log says which",
+    )
 }
 
 fn summary_of(endpoint: &str, delivery: &Delivery) -> DeliverySummary {
@@ -383,16 +483,20 @@ fn summary_of(endpoint: &str, delivery: &Delivery) -> DeliverySummary {
 
 fn whole(endpoint: &str, delivery: Delivery, is_webhook: bool) -> DeliveryView {
     let can_replay = is_webhook && delivery.body != KeptBody::Dropped;
-    let (message, problems) = match &delivery.fate {
+    let (message, hint, problems) = match &delivery.fate {
         Fate::Refused { refusal } => (
-            Some(refusal.message.clone()),
+            Some(match &refusal.detail {
+                Some(detail) => format!("{}: {detail}", refusal.message),
+                None => refusal.message.clone(),
+            }),
+            refusal.hint.clone(),
             refusal
                 .misfits
                 .iter()
                 .map(|misfit| json!({ "pointer": misfit.pointer, "message": misfit.message }))
                 .collect(),
         ),
-        _ => (None, Vec::new()),
+        _ => (None, None, Vec::new()),
     };
     DeliveryView {
         version: match &delivery.fate {
@@ -410,7 +514,35 @@ fn whole(endpoint: &str, delivery: Delivery, is_webhook: bool) -> DeliveryView {
         },
         authentication: delivery.authentication,
         message,
+        hint,
         problems,
         can_replay,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_have_the_place_that_their_text_begins_with() {
+        let of = |text: &str| {
+            let EndpointProblem { pointer, message } = EndpointProblem::of(text);
+            (pointer, message)
+        };
+        let told = |pointer: &str, message: &str| (pointer.to_owned(), message.to_owned());
+        assert_eq!(
+            of("authentication.secret: it is empty"),
+            told("/authentication/secret", "it is empty")
+        );
+        assert_eq!(
+            of("config: /url: `env.X` does not exist"),
+            told("/url", "`env.X` does not exist")
+        );
+        assert_eq!(of("config: it is text"), told("", "it is text"));
+        assert_eq!(
+            of("the workflows a and b: other"),
+            told("", "the workflows a and b: other")
+        );
     }
 }

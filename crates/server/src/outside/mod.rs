@@ -6,11 +6,13 @@
 //! [`desk`] shows them and plays them again.
 
 mod answer;
+mod arrival;
 mod callback;
 mod desk;
 mod endpoints;
 mod inbox;
 mod incoming;
+mod keep;
 mod person;
 mod prune;
 mod webhook;
@@ -24,8 +26,10 @@ use axum::response::{IntoResponse, Response};
 use bowline_core::TokenKey;
 use bowline_host::{DEFAULT_ORGANIZATION, Host};
 
-pub use self::desk::{DeliverySummary, DeliveryView, EndpointView, KeptBodyView, Replay, Replayed};
-use self::endpoints::{Endpoints, Target};
+pub use self::desk::{
+    DeliverySummary, DeliveryView, EndpointProblem, EndpointView, KeptBodyView, Outcome, Replay, Replayed,
+};
+use self::endpoints::{Claims, Endpoints, Target};
 use self::inbox::Quarantine;
 use self::incoming::{Address, Budget};
 use crate::config::Config;
@@ -65,17 +69,16 @@ impl State {
     /// # Errors
     /// Where the store cannot be read.
     pub fn new(config: &Config, host: &Host, stop: &Stop) -> Result<Self, ServeError> {
-        let key = host
-            .store()
-            .token_key()
-            .map_err(|error| ServeError::Config(format!("the data folder cannot be read: {error}")))?;
+        let unreadable = |error| ServeError::Config(format!("the data folder cannot be read: {error}"));
+        let key = host.store().token_key().map_err(unreadable)?;
+        let claims = Claims::load(host.store().as_ref()).map_err(unreadable)?;
         let state = Self(Arc::new(Inner {
             host: host.clone(),
             public_url: config
                 .public_url
                 .as_deref()
                 .map(|url| url.trim_end_matches('/').to_owned()),
-            endpoints: Endpoints::new(host.active(None)),
+            endpoints: Endpoints::new(host, &claims),
             tokens: TokenKey::new(key),
             quarantine: Quarantine::default(),
             counts: Mutex::default(),
@@ -83,6 +86,7 @@ impl State {
             stop: stop.clone(),
         }));
         prune::spawn(&state.0);
+        keep::spawn(&state.0, claims);
         Ok(state)
     }
 
@@ -117,6 +121,19 @@ pub async fn fallback(Shared(app): Shared<App>, request: Request) -> Response {
     shaped::sandboxed(lead(&app.outside.0, from, request).await)
 }
 
+/// What requests at a path count as, because paths are others' to choose. An extension of the answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route(pub(crate) &'static str);
+
+const WEBHOOK: Route = Route("/webhooks/{path}");
+const NAMED: Route = Route("/callbacks/{name}");
+const TOKEN: Route = Route("/callbacks/{token}");
+
+fn counted(mut response: Response, route: Route) -> Response {
+    response.extensions_mut().insert(route);
+    response
+}
+
 async fn lead(inner: &Arc<Inner>, from: Option<IpAddr>, request: Request) -> Response {
     let (organization, path) = split(request.uri().path());
     let (organization, path) = (organization.to_owned(), path.to_owned());
@@ -125,24 +142,28 @@ async fn lead(inner: &Arc<Inner>, from: Option<IpAddr>, request: Request) -> Res
     if let Some(token) = path.strip_prefix("/callbacks/")
         && is_token(token)
     {
-        return callback::take_token(inner, token, address, request).await;
+        return counted(callback::take_token(inner, token, address, request).await, TOKEN);
     }
     let built = inner.endpoints.current();
     match built.find(&organization, &path, request.method()) {
-        endpoints::Found::Webhook(webhook, params) => webhook::take(inner, &webhook, params, address, request).await,
+        endpoints::Found::Webhook(webhook, params) => {
+            counted(webhook::take(inner, &webhook, params, address, request).await, WEBHOOK)
+        }
         endpoints::Found::Callback(endpoint, params) => {
-            callback::take_named(inner, &endpoint, params, address, request).await
+            let answer = callback::take_named(inner, &endpoint, params, address, request).await;
+            counted(answer, NAMED)
         }
         endpoints::Found::OtherMethods(methods, target) => {
-            if let Target::Webhook(webhook) = &target
-                && let Some(answer) = webhook::challenge(inner, webhook, &request)
-            {
-                return answer;
-            }
-            answer::method_not_allowed(&methods)
+            let (asked, route) = match &target {
+                Target::Webhook(webhook) => (webhook::challenge(inner, webhook, &request), WEBHOOK),
+                Target::Callback(_) => (None, NAMED),
+            };
+            counted(asked.unwrap_or_else(|| answer::method_not_allowed(&methods)), route)
         }
         endpoints::Found::Nothing => match path.strip_prefix("/callbacks/") {
-            Some(token) if !token.contains('/') => callback::take_token(inner, token, address, request).await,
+            Some(token) if !token.contains('/') => {
+                counted(callback::take_token(inner, token, address, request).await, TOKEN)
+            }
             _ => Problem::not_found("path.not-found", "nothing is at this path").into_response(),
         },
     }

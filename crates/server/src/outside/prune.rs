@@ -8,7 +8,7 @@ use bowline_store::{EntryRange, EntryWrite, key, key_parts, prefix};
 use bowline_webhooks::{DEFAULT_KEEP, Delivery};
 use uuid::Uuid;
 
-use super::endpoints::{Built, Target};
+use super::endpoints::Built;
 use super::{Inner, inbox};
 
 /// How often.
@@ -65,13 +65,9 @@ pub(super) async fn prune(inner: &Inner, now: i64) -> Result<usize, HostError> {
 }
 
 fn keep(built: &Built, organization: &str, endpoint: &str) -> Duration {
-    let found = built.all.iter().find_map(|(owner, target, _)| match target {
-        Target::Webhook(webhook) if **owner == *organization && webhook.id == endpoint => {
-            webhook.endpoint.as_ref().ok()
-        }
-        _ => None,
-    });
-    found.map_or(DEFAULT_KEEP, |endpoint| endpoint.config.keep())
+    let webhook = built.webhook(organization, endpoint);
+    let endpoint = webhook.as_ref().and_then(|webhook| webhook.endpoint.as_ref().ok());
+    endpoint.map_or(DEFAULT_KEEP, |endpoint| endpoint.config.keep())
 }
 
 async fn next_endpoint(

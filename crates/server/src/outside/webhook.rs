@@ -8,18 +8,17 @@ use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
+use bowline_core::StepError;
 use bowline_flow::plan::Selected;
 use bowline_host::{ErrorKind, Host, HostError, Start};
 use bowline_webhooks::body::{self, BodyError};
-use bowline_webhooks::{
-    Delivery, Endpoint, Fate, INLINE_BODY, KeptBody, Misfit, Reason, Received, Refusal, Respond, Verified,
-    kept_headers, kept_id, kept_url, too_large,
-};
+use bowline_webhooks::{Delivery, Endpoint, Fate, Misfit, Reason, Refusal, Respond, Verified, kept_id};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::endpoints::Webhook;
-use super::incoming::{self, Address, Incoming, NoBody};
+use super::arrival::{self, Arrival, Terms};
+use super::endpoints::{Webhook, hidden};
+use super::incoming::Address;
 use super::{Inner, answer, inbox};
 use crate::api::executions::trace;
 use crate::problem::Problem;
@@ -34,6 +33,15 @@ pub(super) enum Untaken {
 impl From<Refusal> for Untaken {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl Untaken {
+    fn hint(self, hint: impl FnOnce() -> Option<String>) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(refusal.hint(hint())),
+            failed @ Self::Failed(_) => failed,
+        }
     }
 }
 
@@ -68,96 +76,45 @@ pub(super) async fn take(
 ) -> Response {
     let organization = &*webhook.active.organization;
     let Ok(endpoint) = &webhook.endpoint else {
-        inner.count(organization, &webhook.id, Reason::NotConfigured.name());
-        return answer::not_configured("none").into_response();
+        let source = webhook.trigger.config.source();
+        let named = (organization, &*webhook.id);
+        return arrival::take_unconfigured(inner, named, hidden(&source), params, address, request).await;
     };
-    let authentication = endpoint.config.authentication.name();
     if let Some(answer) = asked(inner, webhook, endpoint, request.method(), address.query()) {
         return answer;
     }
+    let authentication = &endpoint.config.authentication;
+    let terms = Terms {
+        limit: endpoint.config.body_limit(),
+        authentication: authentication.name(),
+        hidden: authentication.hidden(),
+    };
     let address = address.called(endpoint.config.url.as_deref());
-    let limit = endpoint.config.body_limit();
-    let method = request.method().clone();
-    let (incoming, whole) = match incoming::read(request, limit, &inner.bodies).await {
-        Ok(incoming) => (incoming, true),
-        Err(NoBody::TooLarge(headers)) => {
-            let body = Bytes::new();
-            let incoming = Incoming {
-                method,
-                headers,
-                body,
-                _share: None,
-            };
-            (incoming, false)
-        }
-        Err(NoBody::TooSlow) => return answer::too_slow().into_response(),
-        Err(NoBody::NoRoom) => return answer::no_room().into_response(),
-        Err(NoBody::Broken) => return answer::broken().into_response(),
+    let mut arrival = match Arrival::read(inner, terms, params, address, request).await {
+        Ok(arrival) => arrival,
+        Err(answer) => return answer,
     };
-    let received = Received {
-        method: &incoming.method,
-        url: &address.url,
-        path: &address.path,
-        headers: &incoming.headers,
-        body: &incoming.body,
-        at: address.at,
-    };
-    let verified = if whole {
-        endpoint.verify(&received)
-    } else {
-        Err(too_large(limit))
-    };
-    let mut delivery = delivery(endpoint, &address, &incoming, params);
+    let verified = arrival.received().and_then(|received| endpoint.verify(&received));
     let taken = match verified {
         Ok(verified) => {
+            let Arrival { incoming, delivery, .. } = &mut arrival;
             let trace = trace(&incoming.headers);
-            start(inner, webhook, endpoint, &mut delivery, &incoming.body, verified, trace).await
+            start(inner, webhook, endpoint, delivery, &incoming.body, verified, trace).await
         }
         Err(refusal) => Err(refusal.into()),
     };
     match taken {
         Ok(taken) => {
             // What it was made of need not stay in memory while its sender waits.
-            drop((incoming, delivery));
+            drop(arrival);
             respond(inner, webhook, endpoint, taken).await
         }
-        Err(Untaken::Refused(refusal)) => {
-            inner.count(organization, &webhook.id, refusal.reason.name());
-            tracing::info!(
-                %organization, endpoint = %webhook.id, delivery = %delivery.id, reason = refusal.reason.name(),
-                "a webhook delivery was refused"
-            );
-            let problem = answer::refused(&refusal, authentication);
-            refuse(inner, organization, &webhook.id, delivery, &incoming.body, refusal).await;
-            problem.into_response()
-        }
+        Err(Untaken::Refused(refusal)) => arrival.refuse(inner, organization, &webhook.id, refusal).await,
         Err(Untaken::Failed(error)) => {
             inner.count(organization, &webhook.id, "failed");
             Problem::from(error).into_response()
         }
     }
-}
-
-/// Keeps a refused request, its body only where it is small.
-pub(super) async fn refuse(
-    inner: &Inner,
-    organization: &str,
-    endpoint: &str,
-    mut delivery: Delivery,
-    body: &Bytes,
-    refusal: Refusal,
-) {
-    let is_here = refusal.reason != Reason::BodyTooLarge && body.len() <= INLINE_BODY;
-    delivery.body = if is_here {
-        KeptBody::inline(body)
-    } else {
-        KeptBody::Dropped
-    };
-    delivery.fate = Fate::Refused { refusal };
-    inner
-        .quarantine
-        .keep(&inner.host, organization, endpoint, &delivery)
-        .await;
 }
 
 /// The answer to a sender that asks by GET whether the endpoint is there; none where the request is no such question.
@@ -176,34 +133,6 @@ fn asked(inner: &Inner, webhook: &Webhook, endpoint: &Endpoint, method: &Method,
     Some(answer)
 }
 
-/// What will be kept of a request, before anything is known about it.
-pub(super) fn delivery(
-    endpoint: &Endpoint,
-    address: &Address,
-    incoming: &Incoming,
-    params: BTreeMap<String, String>,
-) -> Delivery {
-    let authentication = &endpoint.config.authentication;
-    let (hidden_header, hidden_parameter) = authentication.hidden();
-    Delivery {
-        id: Uuid::now_v7().to_string(),
-        at: address.at,
-        method: incoming.method.to_string(),
-        url: kept_url(&address.url, hidden_parameter),
-        path: address.path.clone(),
-        params,
-        headers: kept_headers(&incoming.headers, hidden_header),
-        size: incoming.body.len() as u64,
-        body: KeptBody::Dropped,
-        from: address.from.clone(),
-        authentication: authentication.name().to_owned(),
-        source_id: None,
-        proof: None,
-        replay_of: None,
-        fate: Fate::Filtered,
-    }
-}
-
 /// Starts the execution of a verified delivery, once, and keeps the delivery in the same commit.
 pub(super) async fn start(
     inner: &Inner,
@@ -220,7 +149,7 @@ pub(super) async fn start(
     delivery.source_id = verified.id.clone().map(kept_id);
     delivery.proof.clone_from(&verified.proof);
     let content_type = delivery.header("content-type").map(ToOwned::to_owned);
-    let value = match body::read(content_type.as_deref(), raw, Some(host.blobs())).await {
+    let value = match body::read(content_type.as_deref(), raw, Some(&host.blobs_of(organization))).await {
         Ok(value) => value,
         Err(BodyError::Refused(refusal)) => return Err(refusal.into()),
         Err(BodyError::Blob(error)) => return Err(not_kept(&error).into()),
@@ -228,8 +157,10 @@ pub(super) async fn start(
     if let Some(text) = endpoint.url_verification(&value) {
         return Ok(Taken::Challenge(text));
     }
-    endpoint.validate(&value)?;
-    let (input, key) = match select(host, webhook, delivery, value, &verified)? {
+    let hint = || body::mistaken(content_type.as_deref(), raw);
+    endpoint.validate(&value).map_err(|refusal| refusal.hint(hint()))?;
+    let selected = select(host, webhook, delivery, value, &verified).await;
+    let (input, key) = match selected.map_err(|untaken| untaken.hint(hint))? {
         Selected::Start { input, key } => (Some(input), key),
         Selected::Filtered => (None, None),
     };
@@ -268,7 +199,7 @@ pub(super) async fn start(
             is_duplicate: false,
         }),
         Err(error) if error.code == "entry.exists" => again(inner, webhook, delivery).await,
-        Err(error) if error.kind == ErrorKind::Invalid => Err(unfit(error).into()),
+        Err(error) if error.kind == ErrorKind::Invalid => Err(unfit(error).hint(hint()).into()),
         Err(error) => Err(error.into()),
     }
 }
@@ -306,25 +237,42 @@ async fn again(inner: &Inner, webhook: &Webhook, delivery: &Delivery) -> Result<
 }
 
 /// What the workflow says about this delivery.
-fn select(
+async fn select(
     host: &Host,
     webhook: &Webhook,
     delivery: &Delivery,
     body: Value,
     verified: &Verified,
-) -> Result<Selected, Refusal> {
-    let trigger = delivery.trigger(body, verified);
-    let selected = webhook.trigger.select(&webhook.active.settings, &trigger);
+) -> Result<Selected, Untaken> {
+    let values = delivery.trigger(body, verified);
+    let settings = Arc::clone(&webhook.active.settings);
+    let selected = if webhook.trigger.is_light() {
+        webhook.trigger.select(&settings, &values)
+    } else {
+        // An expression may take its time, which others must not wait for.
+        let trigger = webhook.trigger.clone();
+        let done = tokio::task::spawn_blocking(move || trigger.select(&settings, &values)).await;
+        done.map_err(|error| HostError::new(ErrorKind::Internal, "task.failed", error.to_string()))?
+    };
     selected.map_err(|error| {
-        // What an expression says can quote what it read, so the sender and the log are told its code, and the inbox
-        // where to look.
         tracing::debug!(code = %error.code, endpoint = %webhook.id, "a trigger's expression failed");
-        let message = format!(
-            "what the workflow says about this trigger (when, input or key) cannot be evaluated for this delivery [{}]",
-            host.masker().scrub_text(&error.code)
-        );
-        Refusal::new(Reason::Unselectable, message)
+        let about = format!("of the trigger {}", webhook.trigger.id);
+        unselectable(host, &error, "when, input or key", &about).into()
     })
+}
+
+/// The refusal of what an expression does not fit. What an expression says can quote what it read, so the sender and the
+/// log are told its field and code, and the inbox the rest.
+pub(super) fn unselectable(host: &Host, error: &StepError, fields: &str, about: &str) -> Refusal {
+    let field = error.data.as_ref().and_then(|data| data["field"].as_str());
+    let message = format!(
+        "`{}` {about} cannot be evaluated for this delivery [{}]",
+        field.unwrap_or(fields),
+        host.masker().scrub_text(&error.code)
+    );
+    let mut refusal = Refusal::new(Reason::Unselectable, message);
+    refusal.detail = Some(host.masker().scrub_text(&error.message).into_owned());
+    refusal
 }
 
 /// The body fits the endpoint, and what the trigger makes of it does not fit the workflow's input.
@@ -343,7 +291,7 @@ fn unfit(error: HostError) -> Refusal {
 
 async fn respond(inner: &Inner, webhook: &Webhook, endpoint: &Endpoint, taken: Taken) -> Response {
     let organization = &*webhook.active.organization;
-    let (delivery, execution) = match taken {
+    let (delivery, execution, is_duplicate) = match taken {
         Taken::Challenge(text) => {
             inner.count(organization, &webhook.id, "challenge");
             return answer::plain(text);
@@ -360,7 +308,7 @@ async fn respond(inner: &Inner, webhook: &Webhook, endpoint: &Endpoint, taken: T
         } => {
             let outcome = if is_duplicate { "duplicate" } else { "started" };
             inner.count(organization, &webhook.id, outcome);
-            (delivery, execution)
+            (delivery, execution, is_duplicate)
         }
     };
     let limit = match endpoint.config.respond {
@@ -368,7 +316,7 @@ async fn respond(inner: &Inner, webhook: &Webhook, endpoint: &Endpoint, taken: T
         Respond::Result | Respond::Step => endpoint.config.wait(),
     };
     if limit.is_zero() {
-        return answer::accepted(&execution, &delivery);
+        return answer::accepted(&execution, &delivery, is_duplicate);
     }
     let waits_for_end = endpoint.config.respond == Respond::Result;
     let ended = tokio::select! {
@@ -379,7 +327,7 @@ async fn respond(inner: &Inner, webhook: &Webhook, endpoint: &Endpoint, taken: T
     match ended {
         Some(ended) => answer::ended(ended),
         // It was taken durably, whatever keeps us from waiting.
-        None => answer::accepted(&execution, &delivery),
+        None => answer::accepted(&execution, &delivery, is_duplicate),
     }
 }
 

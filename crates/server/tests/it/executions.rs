@@ -291,3 +291,75 @@ impl Running {
         Answer::of(self.request(Method::DELETE, path)).await
     }
 }
+
+/// Problems have one shape, and none of the words of the libraries that read requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_told_with_its_place_and_in_plain_words() {
+    let server = Running::new().await;
+    for (body, pointer) in [
+        (json!({ "workflow": "hello", "input": { "name": 7 } }), "/input/name"),
+        (json!({ "workflow": "hello", "version": "x" }), "/version"),
+        (json!({ "workflw": "hello" }), "/workflw"),
+        (json!({}), ""),
+    ] {
+        let refused = server.post("/api/v1/executions", &body).await;
+        let problem = &refused.body["problems"][0];
+        assert_eq!(problem["pointer"], pointer, "{}", refused.text);
+        assert!(!problem["message"].as_str().unwrap().is_empty(), "{}", refused.text);
+    }
+    for path in [
+        "/api/v1/executions?stauts=failed",
+        "/api/v1/executions?limit=x",
+        "/api/v1/approvals?limit=x",
+        "/api/v1/approvals?x=1",
+        "/api/v1/workflows/hello?version=x",
+        "/api/v1/executions/x/values?of=all",
+        "/api/v1/executions/x/history?limit=0",
+    ] {
+        let refused = server.get(path).await;
+        let detail = refused.is_problem(400, "request.invalid").body["detail"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        for word in ["eserialize", "digit found", "`?`", "URL"] {
+            assert!(!detail.contains(word), "{path}: {detail}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pausing_twice_changes_something_once() {
+    let server = Running::new().await;
+    let id = server.start("patient", json!({})).await;
+    let pause = async |what: &str| {
+        let path = format!("/api/v1/executions/{id}/{what}");
+        server.post(&path, &json!({})).await.is(200).body["changed"].clone()
+    };
+    assert_eq!(
+        (pause("pause").await, pause("pause").await),
+        (json!(true), json!(false))
+    );
+    assert_eq!(
+        (pause("unpause").await, pause("unpause").await),
+        (json!(true), json!(false))
+    );
+}
+
+/// An id that is chosen is taken, also where an execution is made of another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_chosen_for_what_is_run_again() {
+    let server = Running::new().await;
+    let id = server.run("hello", json!({ "name": "ada" })).await;
+    let path = format!("/api/v1/executions/{id}/rerun");
+    assert_eq!(
+        server.post(&path, &json!({ "id": "mine" })).await.is(201).body["id"],
+        "mine"
+    );
+    server
+        .post(&path, &json!({ "id": "mine" }))
+        .await
+        .is_problem(409, "execution.exists");
+    server.post(&path, &json!({ "id": "a/b" })).await.is(422);
+    let both = server.request(Method::POST, &path).header("idempotency-key", "k");
+    Answer::of(both.json(&json!({ "id": "other" }))).await.is(400);
+}

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod audit;
 mod authorization;
 mod connections;
 mod documents;
 mod events;
 mod executions;
+mod inspector;
 mod limits;
 mod origins;
 mod outside;
@@ -14,5 +16,7 @@ mod restart;
 mod running;
 mod schedules;
 mod schemathesis;
+#[path = "../support/mod.rs"]
+mod support;
 mod walls;
 mod workflows;

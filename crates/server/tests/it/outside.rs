@@ -96,3 +96,50 @@ async fn an_approval_is_listed_and_decided() {
         .await
         .is(404);
 }
+
+/// The body is what the form describes: one object, as the address of the approval takes it, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_decided_with_the_fields_of_its_form() {
+    let server = Running::new().await;
+    let text = "name: limits\nsteps:\n  - id: boss\n    approve:\n      who: [boss@example.com]\n      what: How much?\n      \
+                form: { properties: { limit: { type: number } }, required: [limit] }\noutput: \"${boss}\"\n";
+    let files = json!({ "files": [{ "name": "limits.yaml", "text": text }] });
+    server.post("/api/v1/workflows", &files).await.is(201);
+    let id = server.start("limits", json!({})).await;
+    let list = server
+        .until("/api/v1/approvals", |body| body["items"][0].is_object())
+        .await;
+    let form = &list["items"][0]["form"];
+    assert!(form["properties"]["limit"].is_object() && form["properties"]["approved"].is_object());
+    let path = format!("/api/v1/approvals/{id}/boss");
+    for (body, pointer) in [
+        (json!({ "approved": true }), ""),
+        (json!({ "approved": true, "limit": "much" }), "/limit"),
+        (json!({ "approved": true, "form": { "limit": 5 } }), ""),
+    ] {
+        let refused = server.post(&path, &body).await;
+        refused.is_problem(422, "approval.form");
+        assert_eq!(refused.body["problems"][0]["pointer"], pointer, "{}", refused.text);
+    }
+    server
+        .post(&path, &json!({ "approved": true, "limit": 5 }))
+        .await
+        .is(200);
+    let ended = server
+        .until(&format!("/api/v1/executions/{id}"), |body| {
+            body["status"] == "succeeded"
+        })
+        .await;
+    assert_eq!(ended["output"]["limit"], 5);
+
+    // Without a form there are no other fields.
+    let asked = server.start("asks", json!({ "name": "ada" })).await;
+    server
+        .until("/api/v1/approvals", |body| body["items"][0].is_object())
+        .await;
+    let body = json!({ "approved": true, "limit": 5 });
+    server
+        .post(&format!("/api/v1/approvals/{asked}/boss"), &body)
+        .await
+        .is_problem(422, "approval.form");
+}

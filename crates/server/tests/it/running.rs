@@ -1,21 +1,19 @@
 //! A server for a test.
 
-use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bowline_connector::Registry;
 use bowline_host::{Host, HostOptions};
-use bowline_server::{App, Config, Server, Stop};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use bowline_server::Config;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
-/// Longer than anything here takes.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+use crate::support::Served;
+pub(crate) use crate::support::{Answer, LONG};
 
 /// Says hello; takes a name.
 const HELLO: &str = "
@@ -69,16 +67,18 @@ steps:
     waitFor: { signal: word }
 ";
 
-/// A server that runs until it is dropped or stopped.
+/// A server with these workflows, until it is dropped or stopped.
 pub(crate) struct Running {
-    pub(crate) address: SocketAddr,
-    pub(crate) url: String,
-    pub(crate) client: reqwest::Client,
-    pub(crate) app: App,
-    pub(crate) stop: Stop,
-    pub(crate) host: Host,
-    serves: JoinHandle<()>,
+    served: Served,
     pub(crate) folder: Arc<TempDir>,
+}
+
+impl Deref for Running {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.served
+    }
 }
 
 /// A folder with workflows and room for data.
@@ -101,13 +101,17 @@ pub(crate) fn folder() -> Arc<TempDir> {
 
 /// The host on such a folder.
 pub(crate) async fn host(folder: &Path) -> Host {
+    Host::open(options(folder)).await.unwrap()
+}
+
+fn options(folder: &Path) -> HostOptions {
     let mut options = HostOptions::new(
         folder.join("data"),
         Arc::new(Registry::default()),
         bowline_expression::Masker::default(),
     );
     options.workflows = Some(folder.join("workflows"));
-    Host::open(options).await.unwrap()
+    options
 }
 
 impl Running {
@@ -124,29 +128,14 @@ impl Running {
 
     /// A server on this folder and socket.
     pub(crate) async fn on(folder: Arc<TempDir>, listener: TcpListener, config: Config) -> Self {
-        let host = host(folder.path()).await;
-        let stop = Stop::new();
-        let server = Server::new(config, host.clone(), listener, stop.clone()).unwrap();
-        let address = server.address();
-        let app = server.app().clone();
-        Self {
-            address,
-            url: format!("http://{address}"),
-            client: reqwest::Client::builder().no_proxy().timeout(LONG).build().unwrap(),
-            app,
-            stop,
-            host,
-            serves: tokio::spawn(server.run()),
-            folder,
-        }
+        let served = Served::on(listener, config, options(folder.path())).await;
+        Self { served, folder }
     }
 
     /// Stops it, and returns when it has.
     pub(crate) async fn stop(mut self) -> Arc<TempDir> {
-        self.stop.stop();
-        tokio::time::timeout(LONG, &mut self.serves).await.unwrap().unwrap();
-        self.host.stop(Duration::from_secs(5)).await;
-        Arc::clone(&self.folder)
+        self.served.end().await;
+        self.folder
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -191,62 +180,5 @@ impl Running {
             }
         };
         tokio::time::timeout(LONG, ask).await.unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop.stop();
-    }
-}
-
-/// An answer, whole.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: reqwest::header::HeaderMap,
-    pub(crate) text: String,
-    pub(crate) body: Value,
-}
-
-impl Answer {
-    pub(crate) async fn of(request: RequestBuilder) -> Self {
-        Self::read(request.send().await.unwrap()).await
-    }
-
-    pub(crate) async fn read(response: Response) -> Self {
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or_default();
-        Self {
-            status,
-            headers,
-            text,
-            body,
-        }
-    }
-
-    /// It has this status.
-    #[track_caller]
-    pub(crate) fn is(&self, status: u16) -> &Self {
-        assert_eq!(self.status, status, "{}", self.text);
-        self
-    }
-
-    /// It is a problem of this status and code, and says something about it.
-    #[track_caller]
-    pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
-        self.is(status);
-        assert_eq!(self.header("content-type"), "application/problem+json");
-        assert_eq!(self.body["code"], code, "{}", self.text);
-        assert_eq!(self.body["status"], status);
-        assert_eq!(self.body["type"], format!("/docs#{code}"));
-        assert!(!self.body["detail"].as_str().unwrap().is_empty());
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }

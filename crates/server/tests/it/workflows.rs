@@ -120,3 +120,40 @@ async fn a_workflow_is_drawn_and_paused() {
         .await
         .is_problem(404, "workflow.not-found");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_is_removed_and_comes_again() {
+    let server = Running::new().await;
+    server.post("/api/v1/workflows", &files(FIRST)).await.is(201);
+    let remove =
+        async |name: &str| Answer::of(server.request(Method::DELETE, &format!("/api/v1/workflows/{name}"))).await;
+    remove("greet").await.is(204);
+    remove("greet").await.is_problem(410, "workflow.withdrawn");
+    remove("nothing").await.is_problem(404, "workflow.not-found");
+    let start = json!({ "workflow": "greet" });
+    let refused = server.post("/api/v1/executions", &start).await;
+    refused.is_problem(410, "workflow.withdrawn");
+    assert!(
+        refused.body["detail"].as_str().unwrap().contains("removed it at 20"),
+        "{}",
+        refused.body
+    );
+    let shown = server.get("/api/v1/workflows/greet").await;
+    assert!(shown.is(200).body["withdrawnAt"].is_string() && shown.body["sourceText"] == FIRST);
+    let list = server.get("/api/v1/workflows").await;
+    assert!(
+        !list.is(200).body["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["name"] == "greet")
+    );
+
+    server.post("/api/v1/workflows", &files(FIRST)).await.is(201);
+    server.start("greet", json!({})).await;
+    // What the folder has is changed there.
+    let hello = json!({ "files": [{ "name": "hello.yaml", "text": "name: hello\nsteps: [ { wait: 1ms } ]\n" }] });
+    let refused = server.post("/api/v1/workflows", &hello).await;
+    refused.is_problem(409, "workflow.from-folder");
+    remove("hello").await.is_problem(409, "workflow.from-folder");
+}

@@ -174,7 +174,7 @@ async fn a_named_endpoint_refuses_what_is_not_proven() {
     let kept = world.get("/api/v1/callbacks/kept").await;
     assert_eq!(kept.is(200).body["items"], json!([]), "nothing of it was taken");
     let list = world
-        .get("/api/v1/webhooks/callback:valuation/deliveries?refused=true")
+        .get("/api/v1/webhooks/callback:valuation/deliveries?outcome=refused")
         .await;
     assert_eq!(list.is(200).body["items"].as_array().unwrap().len(), 3, "{}", list.text);
     Answer::of(world.signed("/o/acme/callbacks/valuation", SECRET, &body))
@@ -184,21 +184,21 @@ async fn a_named_endpoint_refuses_what_is_not_proven() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_path_of_a_workflow_catches_a_token() {
-    let world = world().await;
-    let catcher = |path: &str| {
-        format!(
+    let paths = [("A", "/{a}/{b}"), ("B", "/{*all}"), ("C", "/callbacks/{token}")];
+    let env: Vec<_> = paths.into_iter().chain([("VALUATION", SECRET)]).collect();
+    let world = World::new(&[("bowline", SHARED), ("calls", CALLS)], &env).await;
+    for (name, path) in paths {
+        // A path that stands in the file is refused with it; one that comes from elsewhere takes nothing.
+        let catcher = format!(
             "
 name: catcher
 triggers:
-  - {{ type: webhook-trigger, config: {{ path: \"{path}\", authentication: {{ type: none }} }} }}
+  - {{ type: webhook-trigger, config: {{ path: \"${{env.{name}}}\", authentication: {{ type: none }} }} }}
 steps:
   - set: {{ done: true }}
 "
-        )
-    };
-    for path in ["/{a}/{b}", "/{*all}", "/callbacks/{token}"] {
-        // What is deployed all the same takes nothing.
-        world.deploy("default", "catcher", &catcher(path)).await;
+        );
+        world.deploy("default", "catcher", &catcher).await;
         let id = start(&world, path).await;
         let path = format!("/callbacks/{}", token(&world, &id).await);
         let told = Answer::of(world.post(&path).json(&json!({ "value": 7 }))).await;
@@ -206,13 +206,11 @@ steps:
         assert_eq!(world.output("default", &id).await["value"], 7);
         let elsewhere = Answer::of(world.post("/some/where").body("{}")).await;
         elsewhere.is_problem(404, "path.not-found");
+        let list = world.get("/api/v1/webhooks").await;
+        let catcher = list.is(200).body["items"].as_array().unwrap().iter();
+        let catcher = catcher.into_iter().find(|one| one["workflow"] == "catcher").unwrap();
+        assert_eq!(catcher["problems"][0]["pointer"], "/path", "{catcher}");
     }
-    let list = world.get("/api/v1/webhooks").await;
-    assert!(
-        list.is(200).text.contains("takes") || list.text.contains("the server's own"),
-        "{}",
-        list.text
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,25 +225,44 @@ async fn two_settings_of_one_endpoint_are_told() {
         };
         world.host.deploy("acme", deploy)
     };
-    let problems = || async {
-        let all = world.app.outside.endpoints("acme");
-        all.iter()
-            .find(|one| one.id == "callback:valuation")
-            .unwrap()
-            .problems
-            .clone()
+    let problems = || {
+        let all = world.app.outside.endpoints("acme").into_iter();
+        let mut found = all.filter(|one| one.id == "callback:valuation");
+        found.next().unwrap().problems
     };
-    deploy("one", SHARED.to_owned()).await.unwrap();
+    let told = |problems: &[bowline_server::outside::EndpointProblem]| {
+        let mut all = problems.iter();
+        all.any(|problem| problem.message.contains("one and two") && problem.message.contains("those of one"))
+    };
     deploy("two", SHARED.to_owned()).await.unwrap();
+    deploy("one", SHARED.to_owned()).await.unwrap();
+    assert!(!told(&problems()), "{:?}", problems());
+    let other = SHARED.replace("${env.VALUATION}", "${env.OTHER}");
+    deploy("two", other).await.unwrap();
+    // Whose settings count is who had it first, and not who comes first by name or time.
+    let all = problems();
+    let contradiction = |one: &&bowline_server::outside::EndpointProblem| one.message.contains("different settings");
+    let contradiction = all.iter().find(contradiction).unwrap();
+    assert!(contradiction.message.contains("those of two"), "{all:?}");
+    // The one that does not count is told so, and the other one is not.
+    let of = |name: &'static str| async {
+        let workflow = world.host.workflow("acme", name, None).await.unwrap();
+        workflow.summary.trigger_problems
+    };
+    let (one, two) = (of("one").await, of("two").await);
     assert!(
-        !problems()
-            .await
-            .iter()
-            .any(|problem| problem.contains("different settings"))
+        one.iter().any(|problem| problem.message.contains("different settings")),
+        "{one:?}"
     );
+    assert!(
+        !two.iter().any(|problem| problem.message.contains("different settings")),
+        "{two:?}"
+    );
+    // When it is gone, the other one's count.
+    world.host.withdraw("acme", "two", None).await.unwrap();
+    assert!(!problems().iter().any(|one| one.message.contains("different settings")));
     deploy("two", SHARED.replace("${env.VALUATION}", "${env.OTHER}"))
         .await
         .unwrap();
-    let told = problems().await;
-    assert!(told.iter().any(|problem| problem.contains("one and two")), "{told:?}");
+    assert!(told(&problems()), "{:?}", problems());
 }

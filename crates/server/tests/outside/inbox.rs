@@ -34,7 +34,7 @@ async fn a_refused_delivery_is_taken_when_its_secret_is_known() {
     Answer::of(request(&world))
         .await
         .is_problem(401, "webhook.wrong-signature");
-    let list = world.get(&format!("{DELIVERIES}?refused=true")).await;
+    let list = world.get(&format!("{DELIVERIES}?outcome=refused")).await;
     let id = list.body["items"][0]["id"].as_str().unwrap().to_owned();
     let replay = format!("{DELIVERIES}/{id}/replay");
     let refused = Answer::of(world.post(&replay)).await;
@@ -43,7 +43,7 @@ async fn a_refused_delivery_is_taken_when_its_secret_is_known() {
     let world = world.restart(&[("SECRET", "second-secret")]).await;
     let taken = Answer::of(world.post(&replay)).await;
     assert_eq!(world.output("default", taken.is(201).execution()).await, 5);
-    let left = world.get(&format!("{DELIVERIES}?refused=true")).await;
+    let left = world.get(&format!("{DELIVERIES}?outcome=refused")).await;
     assert_eq!(left.body["items"], json!([]), "it is refused no more");
     // And the sender's own retry is a second one.
     let retried = Answer::of(request(&world)).await;
@@ -65,7 +65,7 @@ async fn what_cannot_be_verified_can_be_taken_on_somebodys_word() {
     Answer::of(world.signed("/webhooks/it", "no-secret", r#"{"n":7}"#))
         .await
         .is(401);
-    let list = world.get(&format!("{DELIVERIES}?refused=true")).await;
+    let list = world.get(&format!("{DELIVERIES}?outcome=refused")).await;
     let replay = format!("{DELIVERIES}/{}/replay", list.body["items"][0]["id"].as_str().unwrap());
     Answer::of(world.post(&replay))
         .await
@@ -102,13 +102,80 @@ async fn lists_come_in_pages_newest_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_that_came_is_in_one_list() {
+    let world = World::new(&[("hook", &hook(""))], &[("SECRET", "first-secret")]).await;
+    let mut sent = Vec::new();
+    for n in 0..7 {
+        let secret = if n % 3 == 2 { "no-secret" } else { "first-secret" };
+        let answer = Answer::of(world.signed("/webhooks/it", secret, &format!("{{\"n\":{n}}}"))).await;
+        sent.push(answer.status.as_u16());
+    }
+    sent.reverse();
+    let list = async |query: &str| {
+        let mut seen = Vec::new();
+        let mut path = format!("{DELIVERIES}?limit=2{query}");
+        loop {
+            let page = world.get(&path).await;
+            for item in page.is(200).body["items"].as_array().unwrap() {
+                seen.push(if item["fate"] == "refused" { 401 } else { 202 });
+            }
+            match page.body["next"].as_str() {
+                Some(next) => path = format!("{DELIVERIES}?limit=2{query}&cursor={next}"),
+                None => return seen,
+            }
+        }
+    };
+    assert_eq!(list("").await, sent);
+    assert_eq!(list("&outcome=accepted").await, vec![202; 5]);
+    assert_eq!(list("&outcome=refused").await, vec![401; 2]);
+    world.get(&format!("{DELIVERIES}?outcome=other")).await.is(400);
+    let unknown = world.get("/api/v1/webhooks/hook.it/deliveries").await;
+    unknown.is_problem(404, "endpoint.not-found");
+    let page = world.get("/ui/webhooks?endpoint=hook:it").await;
+    let (refused, started) = (
+        page.is(200).text.matches("Refused").count(),
+        page.text.matches("Started").count(),
+    );
+    assert!(refused >= 2 && started == 5, "{refused} {started}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_while_nothing_is_configured_is_kept_and_can_be_played() {
+    let world = World::new(&[("hook", &hook(""))], &[]).await;
+    let request = world.signed("/webhooks/it", "the-secret", r#"{"n":9}"#);
+    Answer::of(request).await.is_problem(503, "webhook.not-configured");
+    let list = world.get(DELIVERIES).await;
+    let kept = list.is(200).body["items"][0].clone();
+    assert_eq!(
+        (&kept["fate"], &kept["reason"]),
+        (&json!("refused"), &json!("not-configured"))
+    );
+    let one = format!("{DELIVERIES}/{}", kept["id"].as_str().unwrap());
+    assert_eq!(world.get(&one).await.is(200).body["body"]["text"], r#"{"n":9}"#);
+    let replay = format!("{one}/replay");
+    let early = Answer::of(world.post(&replay)).await;
+    early.is_problem(409, "endpoint.not-configured");
+
+    let world = world.restart(&[("SECRET", "another-secret")]).await;
+    Answer::of(world.post(&replay))
+        .await
+        .is_problem(409, "delivery.refused");
+    let world = world.restart(&[("SECRET", "the-secret")]).await;
+    let taken = Answer::of(world.post(&replay)).await;
+    assert_eq!(world.output("default", taken.is(201).execution()).await, 9);
+    let list = world.get(DELIVERIES).await;
+    assert_eq!(list.body["items"].as_array().unwrap().len(), 1, "{}", list.text);
+    assert_eq!(list.body["items"][0]["fate"], "started");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refused_deliveries_do_not_pile_up() {
     let world = World::new(&[("hook", &hook(""))], &[("SECRET", "first-secret")]).await;
     let all = (0..60).map(|_| Answer::of(world.signed("/webhooks/it", "no-secret", "{}")));
     for answer in futures_util::future::join_all(all).await {
         answer.is(401);
     }
-    let list = world.get(&format!("{DELIVERIES}?refused=true&limit=500")).await;
+    let list = world.get(&format!("{DELIVERIES}?outcome=refused&limit=500")).await;
     let kept = list.body["items"].as_array().unwrap().len();
     assert!((1..60).contains(&kept), "{kept} of 60 within moments are kept");
 }

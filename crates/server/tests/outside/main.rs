@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod callbacks;
+mod first;
 mod inbox;
+mod load;
 mod people;
 mod refusals;
+#[path = "../support/mod.rs"]
+mod support;
 mod webhooks;
 mod world;

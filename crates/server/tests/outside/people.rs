@@ -115,3 +115,24 @@ async fn a_link_is_confirmed_with_what_stands_in_it() {
     let page = world.get("/callbacks/bw_nothing").await;
     assert!(page.is(404).text.contains("There is nothing here"), "{}", page.text);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_answer_is_held_to_the_form_as_any_other() {
+    let (world, id, _) = started("asks").await;
+    let kept = json!({ "name": "elsewhere", "reference": "r", "body": { "approved": true } });
+    let kept = Answer::of(world.post("/api/v1/callbacks").json(&kept)).await;
+    let number = kept.is(202).body["id"].clone();
+    let to = json!({ "execution": id, "path": "boss" });
+    let deliver = format!("/api/v1/callbacks/kept/{number}/deliver");
+    let unfit = Answer::of(world.post(&deliver).json(&to)).await;
+    unfit.is_problem(422, "approval.form");
+    let still = world.get("/api/v1/callbacks/kept").await;
+    assert_eq!(
+        still.is(200).body["items"][0]["id"],
+        number,
+        "it is kept: {}",
+        still.text
+    );
+    let open = world.get(&format!("/api/v1/callbacks?execution={id}")).await;
+    assert_eq!(open.body["items"].as_array().unwrap().len(), 1, "nobody has decided");
+}

@@ -142,7 +142,8 @@ async fn every_scheme_refuses_with_the_right_status_and_tells_no_log() {
         assert_eq!(good.status, 202, "{scheme}: {}", good.text);
         // A replayed request is the first one, and starts nothing.
         let replayed = send(sign(scheme, SECRET, &text, now(1), "e-1"), text.clone()).await;
-        assert_eq!(replayed.is(202).body, good.body, "{scheme}: replayed");
+        assert_eq!(replayed.is(202).execution(), good.execution(), "{scheme}: replayed");
+        assert_eq!(replayed.body["duplicate"], true, "{scheme}: replayed");
         // A secret that is being replaced still counts.
         let text = body("e-2");
         let rotated = send(sign(scheme, OLD, &text, now(0), "e-2"), text).await;
@@ -201,7 +202,7 @@ async fn every_scheme_refuses_with_the_right_status_and_tells_no_log() {
 
         let list = world
             .get(&format!(
-                "/api/v1/webhooks/{scheme}:webhook-trigger/deliveries?refused=true"
+                "/api/v1/webhooks/{scheme}:webhook-trigger/deliveries?outcome=refused"
             ))
             .await;
         let items = list.is(200).body["items"].as_array().unwrap().clone();
@@ -252,7 +253,7 @@ async fn without_its_secret_an_endpoint_takes_nothing() {
     }
     assert!(world.executions("default").await.is_empty());
     let list = world.get("/api/v1/webhooks").await;
-    let all: Vec<&Value> = list.is(200).body.as_array().unwrap().iter().collect();
+    let all: Vec<&Value> = list.is(200).body["items"].as_array().unwrap().iter().collect();
     assert_eq!(all.len(), 2);
     for endpoint in all {
         assert!(!endpoint["problems"].as_array().unwrap().is_empty(), "{endpoint}");
@@ -299,4 +300,107 @@ output: 1
     send("passw0rd-7", r#"{"id":1}"#).await.is(202);
     let logs = logged();
     assert!(!logs.contains("a-lot-9911") && !logs.contains("passw0rd-7"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_was_not_taken_for_json_is_told_with_what_failed() {
+    let text = |name: &str, more: &str| {
+        format!(
+            "
+name: {name}
+triggers:
+  - type: webhook-trigger
+    config: {{ path: /webhooks/{name}, authentication: {{ type: none }}{more} }}
+    when: \"${{trigger.body.amount > 100}}\"
+    input: \"${{trigger.body}}\"
+    key: \"${{trigger.body.id}}\"
+steps:
+  - set: {{ done: true }}
+"
+        )
+    };
+    let schema = ", validation: { schema: { type: object, required: [amount] } }";
+    let world = World::new(
+        &[("plain", &text("plain", "")), ("strict", &text("strict", schema))],
+        &[],
+    )
+    .await;
+    let send = |path: &'static str, kind: &'static str, body: &'static str| {
+        let request = world.post(path).body(body);
+        Answer::of(if kind.is_empty() {
+            request
+        } else {
+            request.header("Content-Type", kind)
+        })
+    };
+    let body = r#"{"amount":700,"id":"9911"}"#;
+    let form = "application/x-www-form-urlencoded";
+    let refused = send("/webhooks/plain", form, body).await;
+    refused.is_problem(422, "webhook.unselectable");
+    let hint = refused.body["hint"].as_str().unwrap();
+    assert!(
+        hint.contains("taken as a form") && hint.contains("Content-Type: application/json"),
+        "{hint}"
+    );
+    assert!(
+        refused.body["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("`when` of the trigger"),
+        "{}",
+        refused.text
+    );
+    let refused = send("/webhooks/strict", "text/plain", body).await;
+    refused.is_problem(400, "webhook.schema-mismatch");
+    assert!(
+        refused.body["hint"].as_str().unwrap().contains("taken as text"),
+        "{}",
+        refused.text
+    );
+    let refused = send("/webhooks/plain", "application/json", r#"{"amount":700}"#).await;
+    refused.is_problem(422, "webhook.unselectable");
+    assert!(
+        refused.body["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("`key` of the trigger"),
+        "{}",
+        refused.text
+    );
+    assert_eq!(refused.body.get("hint"), None);
+    // The inbox says which field it was, to those who may see it.
+    let list = world.get("/api/v1/webhooks/plain:webhook-trigger/deliveries").await;
+    let one = list.is(200).body["items"][0]["id"].as_str().unwrap();
+    let one = world
+        .get(&format!("/api/v1/webhooks/plain:webhook-trigger/deliveries/{one}"))
+        .await;
+    assert!(
+        one.is(200).body["message"]
+            .as_str()
+            .unwrap()
+            .contains("trigger.body.id"),
+        "{}",
+        one.text
+    );
+    // Where no type is said, what looks like JSON is.
+    send("/webhooks/plain", "", body).await.is(202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheme_that_does_not_exist_is_told_with_those_that_do() {
+    let world = World::new(&[], &[]).await;
+    let text = workflow("githb", "\"${env.SECRET}\"", "");
+    let deploy = bowline_host::Deploy {
+        files: vec![("githb.yaml".to_owned(), text.trim_start().to_owned())],
+        ..bowline_host::Deploy::default()
+    };
+    let refused = world.host.deploy("default", deploy).await.unwrap_err();
+    let problem = &refused.problems[0];
+    let schemes = "`hmac`, `stripe`, `github`, `slack`, `shopify`, `twilio`, `standard-webhooks`";
+    assert_eq!(
+        problem.expected.as_deref(),
+        Some(&*format!("one of: {schemes}")),
+        "{problem:?}"
+    );
+    assert_eq!(problem.hint.as_deref(), Some("did you mean `github`?"), "{problem:?}");
 }

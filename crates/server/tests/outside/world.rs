@@ -2,23 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Deref;
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Duration;
 
 use bowline_connector::Registry;
 use bowline_expression::Masker;
-use bowline_host::{Deploy, ExecutionSummary, Host, HostOptions, Search};
-use bowline_server::{App, Config, Server, Stop};
+use bowline_host::{Deploy, ExecutionSummary, HostOptions, Search};
+use bowline_server::Config;
 use hmac::{Hmac, Mac};
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::RequestBuilder;
 use serde_json::Value;
 use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
-/// Longer than anything here takes.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+use crate::support::Served;
+pub(crate) use crate::support::{Answer, LONG};
 
 /// Everything that this process logs, at the finest level.
 static LOGS: LazyLock<Logs> = LazyLock::new(|| {
@@ -51,15 +50,19 @@ pub(crate) fn logged() -> String {
     String::from_utf8_lossy(&LOGS.0.lock().unwrap()).into_owned()
 }
 
+/// A server for workflows of a test's own.
 pub(crate) struct World {
-    pub(crate) url: String,
-    pub(crate) client: Client,
-    pub(crate) app: App,
-    pub(crate) host: Host,
-    stop: Stop,
-    serves: JoinHandle<()>,
+    served: Served,
     folder: Arc<TempDir>,
     env: BTreeMap<String, String>,
+}
+
+impl Deref for World {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.served
+    }
 }
 
 impl World {
@@ -75,47 +78,52 @@ impl World {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        Self::open(folder, env).await
+        Self::open(folder, env, |_, _| {}).await
     }
 
-    async fn open(folder: Arc<TempDir>, env: BTreeMap<String, String>) -> Self {
+    /// A server without workflows, set up in its own way.
+    pub(crate) async fn set_up(change: impl FnOnce(&mut Config, &mut HostOptions)) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        std::fs::create_dir(folder.path().join("workflows")).unwrap();
+        Self::open(folder, BTreeMap::new(), change).await
+    }
+
+    async fn open(
+        folder: Arc<TempDir>,
+        env: BTreeMap<String, String>,
+        change: impl FnOnce(&mut Config, &mut HostOptions),
+    ) -> Self {
         LazyLock::force(&LOGS);
         let mut registry = Registry::default();
         bowline_webhooks::register(&mut registry);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let mut options = HostOptions::new(folder.path().join("data"), Arc::new(registry), Masker::default());
         options.workflows = Some(folder.path().join("workflows"));
         options.env = env.clone();
-        options.public_url = Some(url.clone());
-        let host = Host::open(options).await.unwrap();
-        let stop = Stop::new();
-        let server = Server::new(Config::default(), host.clone(), listener, stop.clone()).unwrap();
-        let app = server.app().clone();
-        Self {
-            url,
-            client: Client::builder().no_proxy().timeout(LONG).build().unwrap(),
-            app,
-            host,
-            stop,
-            serves: tokio::spawn(server.run()),
-            folder,
-            env,
-        }
+        options.public_url = Some(format!("http://{}", listener.local_addr().unwrap()));
+        let mut config = Config::default();
+        change(&mut config, &mut options);
+        let served = Served::on(listener, config, options).await;
+        Self { served, folder, env }
     }
 
-    /// The same data folder under another server, perhaps with another variable.
+    /// Puts a file into the folder of workflows.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.folder.path().join("workflows").join(format!("{name}.yaml"));
+        std::fs::write(path, text.trim_start()).unwrap();
+    }
+
+    /// The same data folder under another server, perhaps with another variable; an empty one is not there at all.
     pub(crate) async fn restart(mut self, change: &[(&str, &str)]) -> Self {
-        self.stop.stop();
-        tokio::time::timeout(LONG, &mut self.serves).await.unwrap().unwrap();
-        self.host.stop(Duration::from_secs(5)).await;
+        self.served.end().await;
         let mut env = self.env.clone();
         for (name, value) in change {
             env.insert((*name).to_owned(), (*value).to_owned());
         }
+        env.retain(|_, value| !value.is_empty());
         let folder = Arc::clone(&self.folder);
         drop(self);
-        Self::open(folder, env).await
+        Self::open(folder, env, |_, _| {}).await
     }
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
@@ -161,12 +169,6 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        self.stop.stop();
-    }
-}
-
 /// HMAC-SHA-256 in hexadecimal digits.
 pub(crate) fn hmac(secret: &str, text: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
@@ -182,42 +184,7 @@ pub(crate) fn now(offset: i64) -> i64 {
     jiff::Timestamp::now().as_second() + offset
 }
 
-/// An answer, whole.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: reqwest::header::HeaderMap,
-    pub(crate) text: String,
-    pub(crate) body: Value,
-}
-
 impl Answer {
-    pub(crate) async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or_default();
-        Self {
-            status,
-            headers,
-            text,
-            body,
-        }
-    }
-
-    #[track_caller]
-    pub(crate) fn is(&self, status: u16) -> &Self {
-        assert_eq!(self.status, status, "{}", self.text);
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
-        self.is(status);
-        assert_eq!(self.body["code"], code, "{}", self.text);
-        self
-    }
-
     pub(crate) fn execution(&self) -> &str {
         self.body["execution"]
             .as_str()
