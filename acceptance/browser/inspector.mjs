@@ -6,145 +6,14 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
-import { pathToFileURL } from "node:url";
 
-const { BOWLINE_URL: base, BOWLINE_WORKFLOWS: workflows, BOWLINE_SCREENSHOTS: screenshots } = process.env;
-const modules = process.env.BOWLINE_MODULES;
-const { chromium } = await import(pathToFileURL(path.join(modules, "playwright-core/index.mjs")));
-const axe = fs.readFileSync(path.join(modules, "axe-core/axe.min.js"), "utf8");
-
-const LONG = 20_000;
-// Longer than all of it takes on a busy machine.
-setTimeout(() => {
-  console.error("it takes too long");
-  process.exit(1);
-}, 900_000).unref();
-const problems = [];
-// Statuses that a step of this script provokes.
-let expected = new Set();
-
-const browser = await chromium.launch({
-  executablePath: process.env.BOWLINE_CHROMIUM,
-  args: [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-  ],
-});
-
-// --- What is watched -----------------------------------------------------------------------------------------
-
-function watch(page) {
-  page.setDefaultTimeout(LONG);
-  page.on("console", (message) => {
-    const provoked = /status of (\d+)/.exec(message.text());
-    if (provoked && expected.has(Number(provoked[1]))) return;
-    if (message.type() === "error" || message.type() === "warning") problems.push(`console on ${page.url()}: ${message.text()}`);
-  });
-  page.on("pageerror", (error) => problems.push(`exception on ${page.url()}: ${error.message}`));
-  page.on("requestfailed", (request) => {
-    // A page that is left ends its stream, and what it was just loading.
-    const needed = ["document", "script", "stylesheet"].includes(request.resourceType());
-    const left = request.failure()?.errorText === "net::ERR_ABORTED" && !needed;
-    if (!left) problems.push(`${request.method()} ${request.url()} failed: ${request.failure()?.errorText}`);
-  });
-  page.on("response", (response) => {
-    if (response.status() >= 400 && !expected.has(response.status())) problems.push(`${response.status()} for ${response.url()}`);
-  });
-  return page;
-}
-
-async function open(options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  return watch(await context.newPage());
-}
-
-async function expecting(statuses, what) {
-  expected = new Set(statuses);
-  try {
-    await what();
-  } finally {
-    expected = new Set();
-  }
-}
-
-async function step(name, what) {
-  const began = Date.now();
-  try {
-    await what();
-  } catch (error) {
-    await page.screenshot({ path: path.join(screenshots, "failure.png"), fullPage: true }).catch(() => {});
-    throw new Error(`${name}: ${error.message}\non ${page.url()}\n${problems.join("\n")}`);
-  }
-  console.log(`${name} (${Date.now() - began} ms)`);
-}
-
-// --- What is done often --------------------------------------------------------------------------------------
-
-const go = (where) => page.goto(base + where);
-const notice = (text) => page.locator(".note.good", { hasText: text }).waitFor();
-const status = (word, on = page) => on.locator("#head .chip", { hasText: word }).waitFor();
-const idOf = () => decodeURIComponent(new URL(page.url()).pathname.split("/")[3]);
-
-async function start(workflow, input) {
-  await go(`/ui/workflows/${workflow}`);
-  await page.locator("summary", { hasText: "Start" }).click();
-  await page.locator("#action-start textarea[name=input]").fill(JSON.stringify(input));
-  await page.getByRole("button", { name: "Start an execution" }).click();
-  await notice("The execution has started");
-  return idOf();
-}
-
-async function act(name, button, fields = {}) {
-  await page.locator(`#action-${name} > summary`).click();
-  for (const [field, value] of Object.entries(fields)) {
-    const element = page.locator(`#action-${name} [name=${field}]`);
-    if ((await element.evaluate((one) => one.tagName)) === "SELECT") await element.selectOption(value);
-    else await element.fill(value);
-  }
-  await page.locator(`#action-${name} .sheet`).getByRole("button", { name: button }).click();
-}
-
-async function api(method, where, body, headers = {}) {
-  const response = await fetch(base + where, {
-    method,
-    headers: { "content-type": "application/json", ...headers },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  });
-  const text = await response.text();
-  return { status: response.status, body: text ? JSON.parse(text) : null };
-}
-
-const looks = [
-  ["light", { colorScheme: "light" }],
-  ["dark", { colorScheme: "dark" }],
-  ["phone", { colorScheme: "light", viewport: { width: 375, height: 812 } }],
-  ["phone-dark", { colorScheme: "dark", viewport: { width: 375, height: 812 } }],
-];
-
-// Looks at a page in every way: a picture, its width, and what axe says.
-async function inspect(name, where, prepare) {
-  // For those who work on this script.
-  if (process.env.BOWLINE_LOOKS === "no") return;
-  for (const [look, options] of looks) {
-    const one = await open({ ...options, storageState: await page.context().storageState() });
-    await one.goto(base + where);
-    if (prepare) await prepare(one);
-    await one.screenshot({ path: path.join(screenshots, `${name}-${look}.png`), fullPage: true });
-    const [wide, window] = await one.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-    if (wide > window) problems.push(`${name} (${look}) is ${wide} wide, and the window ${window}`);
-    await one.evaluate(`${axe};0`);
-    const found = await one.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-    for (const violation of found.violations) {
-      const nodes = violation.nodes.slice(0, 3).map((node) => `    ${node.html.slice(0, 200)}\n      ${node.failureSummary?.replaceAll("\n", " ")}`);
-      problems.push(`axe on ${name} (${look}): ${violation.id}, ${violation.help}\n${nodes.join("\n")}`);
-    }
-    await one.context().close();
-  }
-}
+import {
+  base, workflows, screenshots, problems, browser, watch, open, expecting, step, go, notice, status, idOf, starting,
+  start, act, api, inspect, inspectHere, page,
+} from "./driver.mjs";
 
 // --- The script ----------------------------------------------------------------------------------------------
 
-const page = await open();
 const ids = {};
 
 try {
@@ -156,10 +25,9 @@ try {
 
   await step("a start that does not fit is refused with what is wrong", async () => {
     await expecting([422], async () => {
-      await go("/ui/workflows/order");
-      await page.locator("summary", { hasText: "Start" }).click();
-      await page.locator("#action-start textarea").fill('{"order": "o-0"}');
-      await page.getByRole("button", { name: "Start an execution" }).click();
+      const form = await starting("order");
+      await form.locator("textarea[name=input]").fill('{"order": "o-0"}');
+      await form.getByRole("button", { name: "Start an execution" }).click();
       await page.locator(".note.bad", { hasText: "amount" }).waitFor();
     });
   });
@@ -201,10 +69,12 @@ try {
   await step("an approval is given, with the fields of its form", async () => {
     await inspect("approvals", "/ui/approvals");
     await go("/ui/approvals");
-    await page.locator("textarea[name=form]").fill('{"limit": 3000}');
+    await page.locator("[name='field:limit']").fill("3000");
     await page.locator("input[name=comment]").fill("fine");
     await page.getByRole("button", { name: "Approve" }).click();
     await notice("The approval has been recorded");
+    const step = await api("GET", `/api/v1/executions/${ids.order}/steps/much`);
+    assert.equal(step.body.output.limit, 3000, JSON.stringify(step.body));
   });
 
   await step("what is no JSON is not sent", async () => {
@@ -222,6 +92,26 @@ try {
     await status("Succeeded");
     await page.locator("#values", { hasText: "res-o-1" }).waitFor();
     await inspect("execution-done", `/ui/executions/${ids.order}`);
+  });
+
+  await step("the form of a start asks for the fields of the input, in their types", async () => {
+    await go("/ui/workflows/order");
+    await page.locator("#action-start > summary").click();
+    const form = page.locator("#action-start form").first();
+    const amount = form.locator("[name='field:amount']");
+    assert.equal(await amount.inputValue(), "12");
+    await form.getByRole("button", { name: "Start an execution" }).click();
+    // The order is missing, so nothing is sent.
+    assert.equal(await form.locator("[name='field:order']").evaluate((field) => field.validity.valueMissing), true);
+    await form.locator("[name='field:order']").fill("o-fields");
+    await amount.fill("7.5");
+    await inspect("workflow-start", "/ui/workflows/order", (one) => one.locator("#action-start > summary").click());
+    await form.getByRole("button", { name: "Start an execution" }).click();
+    await notice("The execution has started");
+    ids.fields = idOf();
+    await page.locator("#values pre", { hasText: '"amount": 7.5' }).waitFor();
+    await act("cancel", "Cancel this execution");
+    await status("Cancelled");
   });
 
   await step("pause, go on, cancel", async () => {
@@ -244,6 +134,7 @@ try {
     await page.locator(".graph .state.compensated", { hasText: "charge" }).waitFor();
     await page.locator(".graph .state.failed", { hasText: "ship" }).waitFor();
     await inspect("execution-undone", `/ui/executions/${ids.undone}`);
+    await inspect("execution-sheet", `/ui/executions/${ids.undone}`, (one) => one.locator("#action-delete > summary").click());
     await act("retry", "Retry this execution", { reason: "try again" });
     await notice("This is the new execution");
     assert.notEqual(idOf(), ids.undone);
@@ -313,12 +204,18 @@ try {
       return page.locator("#executions tbody tr");
     };
     assert.equal(await (await search({ workflow: "undo" })).count(), 3);
-    assert.equal(await (await search({ status: "cancelled" })).count(), 1);
+    assert.equal(await (await search({ status: "cancelled" })).count(), 2);
     assert.equal(await (await search({ input: "order=o-2" })).count(), 1);
     assert.equal(await (await search({ id: ids.order })).count(), 1);
     assert.equal(await (await search({ workflow: "label", status: "succeeded", output: "label=L-1" })).count(), 1);
     assert.equal(await (await search({ since: "2001-01-01T10:00", until: "2002-01-01T10:00" })).count(), 0);
     await page.getByText("Nothing found").waitFor();
+    // The address has what was asked for, and nothing else.
+    assert.equal(await (await search({ error: "http.422", input: "order=u-2" })).count(), 1);
+    assert.equal(new URL(page.url()).search, "?error=http.422&input=order%3Du-2");
+    await page.locator(".tabs").getByRole("link", { name: "Failed" }).click();
+    await page.locator("#executions td", { hasText: "no-carrier" }).waitFor();
+    assert.equal(await page.locator("#executions tbody tr").count(), 1);
     await expecting([400], async () => {
       await search({ input: "no equals sign" });
       await page.locator(".note.bad", { hasText: "field=text" }).waitFor();
@@ -384,12 +281,157 @@ try {
     await page.getByRole("button", { name: "Go on" }).click();
     await notice("It goes on");
     const day = (back) => new Date(Date.now() - back * 86_400_000).toISOString().slice(0, 16);
-    await act("backfill", "Start them", { from: day(3), until: day(1) });
+    await act("backfill", "Look at them", { from: day(3), until: day(1) });
+    await page.getByText("2 times were due").waitFor();
+    await inspectHere("backfill");
+    await page.getByRole("button", { name: "Start them" }).click();
     await notice("ledger");
     await page.locator("#ledger tbody tr").nth(2).waitFor();
     await inspect("schedule", new URL(page.url()).pathname);
     await page.locator("#ledger a").first().click();
     await status("Succeeded");
+  });
+
+  await step("a schedule is made after a look at its next times, changed, and deleted", async () => {
+    await go("/ui/schedules");
+    await page.getByRole("link", { name: "Make a schedule" }).click();
+    await page.locator("[name=name]").fill("weekly");
+    await page.locator("[name=workflow]").selectOption("label");
+    await page.locator("[name=cron]").fill("0 7 * * MOON");
+    await expecting([422], async () => {
+      await page.getByRole("button", { name: "Show the next times" }).click();
+      await page.locator(".note.bad", { hasText: "MOON" }).waitFor();
+      await inspectHere("schedule-wrong");
+    });
+    await page.locator("[name=cron]").fill("0 7 * * MON");
+    await page.locator("[name=timezone]").fill("Europe/Oslo");
+    await page.getByRole("button", { name: "Show the next times" }).click();
+    await page.locator(".note.why .times li").nth(9).waitFor();
+    await inspectHere("schedule-form");
+    await page.locator("[name=input]").fill('{"order": "weekly"}');
+    await page.getByRole("button", { name: "Make it" }).click();
+    await notice("The schedule has been made");
+    await page.getByRole("link", { name: "Change" }).click();
+    assert.equal(await page.locator("[name=cron]").inputValue(), "0 7 * * MON");
+    assert.equal(await page.locator("[name=catchUp]").inputValue(), "1h");
+    await page.locator("[name=cron]").fill("0 8 * * TUE");
+    await page.getByRole("button", { name: "Keep the change" }).click();
+    await notice("The schedule has been changed");
+    await page.locator("dd", { hasText: "0 8 * * TUE" }).waitFor();
+    await act("delete", "Delete this schedule");
+    await notice("The schedule and its ledger are gone");
+    // One of a file is changed in its file.
+    await expecting([409], async () => {
+      await go("/ui/schedules/nightly.night/change");
+      await page.locator(".note.bad", { hasText: "change it in the workflow" }).waitFor();
+    });
+  });
+
+  await step("a workflow is deployed, changed and removed", async () => {
+    const text = (wait) => `name: pasted\ndescription: From the inspector.\ninput:\n  type: object\n  properties:\n    name: { type: string }\nsteps:\n  - id: rest\n    wait: ${wait}\noutput: "\${input.name}"\n`;
+    await go("/ui/workflows");
+    await page.getByRole("link", { name: "Deploy a workflow" }).click();
+    await inspect("deploy", "/ui/deploy");
+    await page.locator("[name=text]").fill(text("5ms").replace("steps:", "stpes:"));
+    await expecting([422], async () => {
+      await page.getByRole("button", { name: "Check" }).click();
+      await page.locator(".note.bad pre.line", { hasText: "stpes:" }).waitFor();
+      await inspectHere("deploy-wrong");
+    });
+    // A file is taken into the form.
+    await page.locator("input[type=file]").setInputFiles({ name: "from-disk.yaml", mimeType: "text/yaml", buffer: Buffer.from(text("5ms")) });
+    await page.waitForFunction(() => document.querySelector("[name=file]").value === "from-disk.yaml");
+    await page.getByRole("button", { name: "Check" }).click();
+    await page.getByText("new, as version 1").waitFor();
+    await page.getByRole("button", { name: "Deploy version 1" }).click();
+    await notice("It is deployed");
+    await status("Ready");
+    await page.getByRole("link", { name: "Change" }).click();
+    await page.locator("[name=text]").fill(text("6ms"));
+    await page.getByRole("button", { name: "Check" }).click();
+    await page.locator(".delta ins", { hasText: "wait: 6ms" }).waitFor();
+    await inspectHere("deploy-good");
+    // What is changed after it was looked at is looked at again.
+    await page.locator("[name=text]").fill(text("7ms"));
+    await page.getByRole("button", { name: "Deploy version 2" }).click();
+    await page.locator(".delta ins", { hasText: "wait: 7ms" }).waitFor();
+    await page.getByRole("button", { name: "Deploy version 2" }).click();
+    await notice("It is deployed");
+    await page.locator("#versions tr", { hasText: "Changes since 1" }).waitFor();
+    ids.pasted = await start("pasted", { name: "x" });
+    await status("Succeeded");
+    await go("/ui/workflows/pasted");
+    await act("remove", "Remove pasted");
+    await notice("It is out of use");
+    await status("Out of use");
+    await inspectHere("workflow-removed");
+    assert.equal(await page.locator("#action-start").count(), 0);
+    await page.getByRole("link", { name: "Deploy again" }).click();
+    await page.getByRole("button", { name: "Check" }).click();
+    await page.getByRole("button", { name: "Deploy version 2" }).click();
+    await notice("It is deployed");
+    await status("Ready");
+    // One of the folder is changed in the folder.
+    await go("/ui/workflows/order");
+    assert.equal(await page.getByRole("link", { name: "Change", exact: true }).count(), 0);
+    await page.getByText("change or remove it there").waitFor();
+  });
+
+  await step("triggers that cannot work are the workflow's problem", async () => {
+    fs.writeFileSync(path.join(workflows, "twin.yaml"), "name: twin\ntriggers:\n  - id: hook\n    type: webhook-trigger\n    config: { path: /webhooks/orders, authentication: { type: bearer, credentials: { token: \"${env.NOBODY_SET_IT}\" } } }\nsteps:\n  - id: rest\n    wait: 5ms\n");
+    await go("/ui/workflows");
+    await page.locator("tr", { hasText: "twin" }).getByText("Needs attention").waitFor();
+    await page.locator("tr", { hasText: "twin" }).getByRole("link", { name: "twin", exact: true }).click();
+    await page.locator(".note.bad", { hasText: "Not all of its triggers work" }).waitFor();
+    await inspect("workflow-attention", "/ui/workflows/twin");
+    fs.rmSync(path.join(workflows, "twin.yaml"));
+  });
+
+  await step("a form that is sent twice does its work once", async () => {
+    await go(`/ui/executions/${ids.undone}`);
+    const sent = await page.locator("#action-retry form").evaluate(async (form) => {
+      const body = () => new URLSearchParams(new FormData(form));
+      const all = await Promise.all([1, 2].map(() => fetch(form.action, { method: "POST", body: body() })));
+      return all.map((answer) => new URL(answer.url).pathname);
+    });
+    assert.equal(sent[0], sent[1]);
+    assert.notEqual(sent[0], `/ui/executions/${ids.undone}`);
+  });
+
+  await step("an admin goes to another organization and back, and no form gets lost between them", async () => {
+    const made = await api("POST", "/api/v1/organizations", { name: "acme", title: "Acme" });
+    assert.equal(made.status, 201, JSON.stringify(made.body));
+    await go(`/ui/executions/${ids.late}`);
+    await page.locator("a.place").click();
+    await page.getByRole("button", { name: "Go to acme" }).click();
+    await page.locator("a.place.away", { hasText: "acme" }).waitFor();
+    await page.getByText("No executions yet").waitFor();
+    await inspect("organizations", "/ui/organizations");
+    await inspect("executions-elsewhere", "/ui/executions");
+    await expecting([404], async () => {
+      await go(`/ui/executions/${ids.late}`);
+      await page.locator(".note.bad", { hasText: "no execution" }).waitFor();
+    });
+    await go("/ui/workflows");
+    await page.getByText("No workflows").waitFor();
+    // A page of `default` that was opened before changes nothing of acme's.
+    const before = await page.context().newPage();
+    watch(before);
+    await before.goto(`${base}/ui/organizations`);
+    let refused;
+    await expecting([409], async () => { refused = await before.evaluate(async () => {
+      const form = document.querySelector("form[action='/ui/organizations']");
+      const body = new URLSearchParams(new FormData(form));
+      body.set("organization", "default");
+      body.set("to", "default");
+      return (await fetch("/ui/organizations", { method: "POST", body, headers: { accept: "text/html" } })).status;
+    }); });
+    assert.equal(refused, 409);
+    await before.close();
+    await page.getByRole("button", { name: "Back to default" }).click();
+    await page.locator("a.place", { hasText: "default" }).waitFor();
+    await go(`/ui/executions/${ids.late}`);
+    await status("Waiting");
   });
 
   await step("webhooks: what was taken, what was refused, and both again", async () => {
@@ -430,10 +472,9 @@ try {
 
   await step("without scripts everything works too", async () => {
     const plain = await open({ javaScriptEnabled: false });
-    await plain.goto(`${base}/ui/workflows/order`);
-    await plain.locator("summary", { hasText: "Start" }).click();
-    await plain.locator("#action-start textarea").fill('{"order": "plain", "amount": 1}');
-    await plain.getByRole("button", { name: "Start an execution" }).click();
+    const form = await starting("order", plain);
+    await form.locator("textarea[name=input]").fill('{"order": "plain", "amount": 1}');
+    await form.getByRole("button", { name: "Start an execution" }).click();
     await plain.locator(".note.good").waitFor();
     await plain.locator(".step > summary", { hasText: "reserve" }).click();
     await plain.getByRole("link", { name: "Show input and output" }).first().click();
@@ -458,7 +499,7 @@ try {
 
   await step("the audit log has all of it", async () => {
     await go("/ui/audit");
-    for (const action of ["cancelExecution", "decideApproval", "signalExecution", "resumeExecution"]) {
+    for (const action of ["cancelExecution", "decideApproval", "signalExecution", "enterOrganization", "removeWorkflow", "putSchedule"]) {
       await page.getByText(action).first().waitFor();
     }
     await inspect("audit", "/ui/audit");

@@ -62,8 +62,12 @@ pub struct Frame {
     pub who: String,
     /// Whether there is a session that can be ended.
     pub can_leave: bool,
+    /// The organization that this person comes from; none for those who cannot go to others.
+    pub home: Option<String>,
     /// The token that every form sends along.
     pub token: String,
+    /// Makes a form of this page one that is taken once, however often it is sent.
+    pub once: String,
     /// Whether this person may change executions (role operator).
     pub may_operate: bool,
     /// Whether this person may change workflows, schedules and keys (role deployer).
@@ -83,7 +87,7 @@ impl Frame {
                 a.brand href="/ui/executions" { (icon(Icon::Knot)) span { "Bowline" } }
                 div.who {
                     span.live role="status" {}
-                    @if self.organization != "default" { span { "Organization " strong { (self.organization) } } }
+                    (self.place())
                     span { (self.who) }
                     button.plain type="button" data-help { "Keyboard" }
                     @if self.can_leave {
@@ -107,17 +111,41 @@ impl Frame {
             }
             (help())
         };
-        document(title, live, None, &content)
+        document(title, live, None, Some(&self.organization), &content)
     }
 
     /// A document without navigation, for who is not known yet.
     pub(crate) fn alone(title: &str, body: &Markup) -> String {
-        document(title, None, Some("alone"), &html! { main id="main" { (body) } })
+        document(title, None, Some("alone"), None, &html! { main id="main" { (body) } })
     }
 
-    /// The hidden field that every form needs.
+    /// The hidden fields that every form needs. The organization stands in it because another page of the same browser
+    /// may have gone to another one.
     pub(crate) fn hidden(&self) -> Markup {
-        html! { input type="hidden" name="form-token" value=(self.token); }
+        html! {
+            input type="hidden" name="form-token" value=(self.token);
+            input type="hidden" name="organization" value=(self.organization);
+            input type="hidden" name="once" value=(self.once);
+        }
+    }
+
+    /// The organization, and the way to others.
+    fn place(&self) -> Markup {
+        let organization = html! { span.hidden-text { "Organization " } (icon(Icon::House)) (self.organization) };
+        let Some(home) = &self.home else {
+            let is_told = !["", "default"].contains(&self.organization.as_str());
+            return html! { @if is_told { span.place { (organization) } } };
+        };
+        let is_away = self.organization != *home;
+        html! {
+            a.place.away[is_away] href="/ui/organizations" { (organization) }
+            @if is_away {
+                form method="post" action="/ui/organizations" {
+                    (self.hidden())
+                    button.plain name="to" value=(home) { "Back to " (home) }
+                }
+            }
+        }
     }
 
     fn said(&self) -> Markup {
@@ -145,7 +173,13 @@ pub(crate) fn notice(notice: Option<&Notice>) -> Markup {
     }
 }
 
-fn document(title: &str, live: Option<&str>, class: Option<&str>, content: &Markup) -> String {
+fn document(
+    title: &str,
+    live: Option<&str>,
+    class: Option<&str>,
+    organization: Option<&str>,
+    content: &Markup,
+) -> String {
     let version = version();
     html! {
         (DOCTYPE)
@@ -160,7 +194,7 @@ fn document(title: &str, live: Option<&str>, class: Option<&str>, content: &Mark
                 link rel="stylesheet" href={ "/ui/assets/app.css?v=" (version) };
                 script type="module" src={ "/ui/assets/app.js?v=" (version) } {}
             }
-            body class=[class] data-live=[live] { (content) }
+            body class=[class] data-live=[live] data-organization=[organization] { (content) }
         }
     }
     .into_string()
@@ -172,6 +206,10 @@ fn help() -> Markup {
         ("j", "Next row"),
         ("k", "Row before"),
         ("Enter", "Open the row"),
+        (
+            "g e",
+            "Executions; g w: workflows; g s: schedules; g h: webhooks; g c: callbacks; g a: approvals; g n: connections",
+        ),
         ("Esc", "Close what is open"),
         ("?", "This help"),
     ];

@@ -8,6 +8,7 @@
 //! Start reading at [`frame`] (what is around every page), then [`pages::execution`].
 
 mod assets;
+pub mod fields;
 mod frame;
 pub mod pages;
 mod parts;

@@ -2,6 +2,9 @@
 
 const part = "[data-part]";
 
+// Pages by the letter after `g`.
+const pages = { e: "executions", w: "workflows", s: "schedules", h: "webhooks", c: "callbacks", a: "approvals", n: "connections" };
+
 // --- Times: how long ago, beside the exact time in the title ------------------------------------------------
 
 const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
@@ -74,6 +77,8 @@ async function refresh() {
       if (response.type === "opaqueredirect") return location.reload();
       if (!response.ok) return;
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      // Another tab has gone to another organization: this one must not show half of each.
+      if (page.body.dataset.organization !== document.body.dataset.organization) return location.reload();
       for (const old of document.querySelectorAll(part)) {
         const fresh = page.getElementById(old.id);
         if (fresh && fresh.dataset.part !== old.dataset.part) replace(old, document.importNode(fresh, true));
@@ -156,6 +161,32 @@ function prepare(root) {
   }
 }
 
+// --- Forms ---------------------------------------------------------------------------------------------------
+
+// A file becomes text in the form, where it can be read before it is sent.
+function uploads() {
+  for (const input of document.querySelectorAll("input[type=file][data-into]")) {
+    input.closest("[hidden]").hidden = false;
+    input.addEventListener("change", async () => {
+      const [file] = input.files;
+      if (!file) return;
+      const { form } = input;
+      form.elements[input.dataset.into].value = await file.text();
+      form.elements[input.dataset.name].value = file.name;
+      form.elements[input.dataset.into].focus();
+    });
+  }
+}
+
+// The address of a search has what was asked for, and nothing else.
+function searches() {
+  for (const form of document.querySelectorAll("form[role=search]")) {
+    form.addEventListener("formdata", ({ formData }) => {
+      for (const [name, value] of [...formData]) if (value === "") formData.delete(name);
+    });
+  }
+}
+
 // --- Links into the page open what they point at -------------------------------------------------------------
 
 function reveal() {
@@ -179,7 +210,11 @@ function move(by) {
   next.scrollIntoView({ block: "nearest" });
 }
 
+let goes = false;
+
 function keys(event) {
+  const going = goes;
+  goes = false;
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const help = document.getElementById("help");
   if (event.key === "Escape") {
@@ -196,7 +231,9 @@ function keys(event) {
     event.preventDefault();
     search.focus();
     search.select();
-  } else if (event.key === "j") move(1);
+  } else if (going && pages[event.key]) location.href = `/ui/${pages[event.key]}`;
+  else if (event.key === "g") goes = true;
+  else if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
   else if (event.key === "?") help.showModal();
 }
@@ -209,6 +246,8 @@ function only(event) {
 }
 
 prepare(document);
+uploads();
+searches();
 listen();
 reveal();
 addEventListener("hashchange", reveal);

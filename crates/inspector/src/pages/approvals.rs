@@ -2,13 +2,12 @@
 
 use bowline_host::{Approval, Page};
 use maud::{Markup, html};
-use serde_json::Value;
 
+use crate::fields::fields;
 use crate::frame::{Frame, Section};
-use crate::pages::execution::example;
 use crate::parts::live::part;
 use crate::parts::table::empty;
-use crate::parts::{address, json, time};
+use crate::parts::{address, time};
 
 /// The open approvals.
 pub fn page(frame: &Frame, open: &Page<Approval>) -> String {
@@ -55,7 +54,7 @@ fn question(approval: &Approval) -> Markup {
 
 /// The question, and the form that answers it. `back` is the page to come back to.
 pub(crate) fn form(frame: &Frame, approval: &Approval, back: &str) -> Markup {
-    let fields = own_fields(approval.form.as_ref());
+    let fields = fields(approval.form.as_ref(), &EVERY_ANSWER, None);
     html! {
         (question(approval))
         form.form method="post" action={ (address::execution(&approval.execution)) "/approve" } {
@@ -68,12 +67,8 @@ pub(crate) fn form(frame: &Frame, approval: &Approval, back: &str) -> Markup {
                     @for who in &approval.who { option value=(who) { (who) } }
                 } }
             }
-            @if let Some(fields) = &fields {
-                label { "Fields, as JSON"
-                    textarea name="form" data-json rows="5" spellcheck="false" { (json::pretty(fields)) }
-                }
-            }
-            label { "Comment" input name="comment" maxlength="1000"; }
+            @if let Some(fields) = &fields { (fields) }
+            label { "Comment (optional)" input name="comment" maxlength="1000"; }
             div.buttons {
                 button.main name="decision" value="approve" { "Approve" }
                 button.risky name="decision" value="reject" { "Reject" }
@@ -82,29 +77,5 @@ pub(crate) fn form(frame: &Frame, approval: &Approval, back: &str) -> Markup {
     }
 }
 
-/// The fields of an answer besides those that every answer has and that the page asks for by itself; none where there are
-/// none.
-fn own_fields(form: Option<&Value>) -> Option<Value> {
-    let mut fields = example(form);
-    let own = fields.as_object_mut()?;
-    for name in ["approved", "by", "comment"] {
-        own.shift_remove(name);
-    }
-    let is_empty = own.is_empty();
-    (!is_empty).then_some(fields)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_every_answer_has_is_not_asked_for_twice() {
-        let form = json!({"properties": {"limit": {"type": "number"}, "approved": {"type": "boolean"}, "by": {}}});
-        assert_eq!(own_fields(Some(&form)), Some(json!({ "limit": 0 })));
-        assert_eq!(own_fields(Some(&json!({"properties": {"comment": {}}}))), None);
-        assert_eq!(own_fields(None), None);
-    }
-}
+/// What every answer has, and the page asks for by itself.
+const EVERY_ANSWER: [&str; 3] = ["approved", "by", "comment"];

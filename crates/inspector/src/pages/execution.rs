@@ -8,7 +8,7 @@ mod steps;
 mod timeline;
 
 use bowline_flow::Plan;
-use bowline_host::{Approval, ErrorView, Execution, HistoryEvent, Page, Status};
+use bowline_host::{Approval, ErrorView, Execution, HistoryEvent, Page, Status, StepState};
 use maud::{Markup, html};
 
 use crate::frame::{Frame, Section};
@@ -99,10 +99,21 @@ fn head(shown: &Shown<'_>) -> Markup {
         @if summary.status != Status::Succeeded && !execution.why.line.is_empty() {
             div.note.why { (icon(Icon::Question)) div {
                 p { strong { "Why: " } (sentence(reason(&execution.why.line, &execution.summary))) }
+                @if let Some(at) = failed_at(execution) {
+                    p { "Failed at " a href={ "#" (graph::anchor(at)) } { (execution.steps[at].path) } ", where it shows what went in and what came back." }
+                }
                 @if let Some(reason) = &execution.cancelling { p { "It is being cancelled: " (reason) } }
             } }
         }
     }
+}
+
+/// The step that made it fail, by its place in the list.
+fn failed_at(execution: &Execution) -> Option<usize> {
+    if execution.summary.status != Status::Failed {
+        return None;
+    }
+    execution.steps.iter().rposition(|step| step.state == StepState::Failed)
 }
 
 fn values(execution: &Execution) -> Markup {

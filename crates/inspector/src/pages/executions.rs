@@ -77,6 +77,7 @@ pub fn page(
 ) -> String {
     let body = html! {
         div.head { h1 { "Executions" } }
+        (tabs(asked))
         section.panel aria-label="Search" {
             form.inside method="get" action="/ui/executions" role="search" { (search(asked, workflows)) }
         }
@@ -85,6 +86,22 @@ pub fn page(
     // Older pages do not change, so there is nothing to follow.
     let live = asked.cursor.is_empty().then_some("/ui/live/executions");
     frame.page(Some(Section::Executions), "Executions", live, &body)
+}
+
+/// What is looked for most, with what else was searched for.
+fn tabs(asked: &Asked) -> Markup {
+    let all = [
+        ("", "All"),
+        ("failed", "Failed"),
+        ("unfinished", "Not ended"),
+        ("paused", "Paused"),
+    ];
+    html! {
+        nav.tabs aria-label="Status" { @for (status, shown) in all {
+            @let there = Asked { status: status.to_owned(), cursor: String::new(), ..asked.clone() };
+            a href=(there.address()) aria-current=[(asked.status == status).then_some("page")] { (shown) }
+        } }
+    }
 }
 
 fn search(asked: &Asked, workflows: &[String]) -> Markup {
@@ -134,7 +151,7 @@ fn list(asked: &Asked, found: &Page<ExecutionSummary>, reasons: &[Why]) -> Marku
         ("Workflow", false),
         ("Started", false),
         ("Took", false),
-        ("What stands in its way", false),
+        ("Why", false),
     ];
     html! {
         section.panel aria-label="Results" {
@@ -143,9 +160,9 @@ fn list(asked: &Asked, found: &Page<ExecutionSummary>, reasons: &[Why]) -> Marku
                     (empty("Nothing yet", &html! { "Searching fields reads executions one after the other. "
                         "None of those read so far fits; go on to look at older ones." }))
                 } @else if asked.is_empty() {
-                    (empty("No executions yet", &html! { "Start one on the page of a " a href="/ui/workflows" { "workflow" } "." }))
+                    (empty("No executions yet", &html! { "Start one on the page of a " a href="/ui/workflows" { "workflow" } ", or let a webhook or a schedule do it." }))
                 } @else {
-                    (empty("Nothing found", &html! { "No execution fits all of what you asked for." }))
+                    (empty("Nothing found", &html! { "No execution fits all of what you asked for. " a href="/ui/executions" { "Show all" } }))
                 }
             } @else {
                 (table("Executions, newest first", &headings, &rows))
@@ -174,15 +191,27 @@ fn row(item: &ExecutionSummary, reasons: &[Why]) -> Vec<Markup> {
             @if let Some(version) = item.version { span.soft.small { " v" (version) } }
         },
         time::relative(&item.started_at),
-        html! { span.number { @if let Some(took) = took { (time::duration(took)) } } },
+        html! { @if let Some(took) = took { span.number { (time::duration(took)) } } },
         html! {
-            @if let Some(error) = &item.error { code { (error) } }
+            @if let Some(error) = &item.error {
+                code { (error) }
+                @if let Some(why) = why { p.small { (sentence(said(&why.line))) } }
+            }
             @else if item.status != Status::Succeeded {
                 @if let Some(why) = why { span.small { (sentence(reason(&why.line, item))) } }
                 @else if let Some(wake) = &item.wake_at { span.small.soft { "until " (time::exact(wake)) } }
             }
         },
     ]
+}
+
+/// What an error says, of the line that says why: `has failed after 0.03s: this [http.422]`.
+fn said(line: &str) -> &str {
+    let said = line
+        .split_once(" has failed")
+        .and_then(|(_, rest)| rest.split_once(": "));
+    let said = said.map_or(line, |(_, said)| said);
+    said.rsplit_once(" [").map_or(said, |(said, _)| said)
 }
 
 /// The line that says why, without what is said beside it already.
@@ -204,4 +233,16 @@ pub(crate) fn short_list(caption: &str, items: &[ExecutionSummary]) -> Markup {
         .map(|item| row(item, &[]).into_iter().take(headings.len()).collect())
         .collect();
     table(caption, &headings, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_without_what_stands_beside_it() {
+        let line = "execution e-1 of undo has failed after 0.00s: POST /ship answered 422: no-carrier [http.422]";
+        assert_eq!(said(line), "POST /ship answered 422: no-carrier");
+        assert_eq!(said("something else"), "something else");
+    }
 }

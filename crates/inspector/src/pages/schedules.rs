@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::frame::{Frame, Section};
 use crate::parts::chip::{self, chip};
-use crate::parts::icon::Icon;
+use crate::parts::icon::{Icon, icon};
 use crate::parts::live::part;
 use crate::parts::table::{empty, table};
 use crate::parts::{address, time};
@@ -81,10 +81,15 @@ pub fn list(frame: &Frame, schedules: &[Schedule]) -> String {
         })
         .collect();
     let body = html! {
-        div.head { h1 { "Schedules" } }
+        div.head { h1 { "Schedules" }
+            @if frame.may_deploy { a.button.main.end href="/ui/new-schedule" { (icon(Icon::Plus)) "Make a schedule" } }
+        }
         (part("schedules", &html! { section.panel aria-label="Schedules" {
             @if rows.is_empty() {
-                (empty("No schedules", &html! { "A workflow has them under " code { "triggers" } ", or the API makes them." }))
+                (empty("No schedules", &html! {
+                    "A workflow has them under " code { "triggers" }
+                    @if frame.may_deploy { ", or " a href="/ui/new-schedule" { "make one here" } } "."
+                }))
             } @else { (table("Schedules", &headings, &rows)) }
         } }))
     };
@@ -161,17 +166,64 @@ fn actions(frame: &Frame, one: &Schedule, own: &str) -> Markup {
                 summary.button { "Backfill" }
                 div.sheet { form.form method="post" action={ (own) "/backfill" } {
                     (frame.hidden())
-                    p.hint { "Starts every time that was due in this range and has not started yet." }
+                    p.hint { "Starts every time that was due in this range and has not started yet. You see how many before anything starts." }
                     label { "From (UTC)" input type="datetime-local" name="from" required; }
                     label { "Until (UTC)" input type="datetime-local" name="until" required; }
-                    div.buttons { button.main { "Start them" } }
+                    div.buttons { button.main { "Look at them" } }
                 } }
             }
             @if !one.is_of_file && frame.may_deploy {
-                form method="post" action={ (own) "/delete" } { (frame.hidden()) button.risky { "Delete" } }
+                a.button href={ (own) "/change" } { (icon(Icon::Pen)) "Change" }
+                details.action id="action-delete" {
+                    summary.button.risky { "Delete" }
+                    div.sheet { form.form method="post" action={ (own) "/delete" } {
+                        (frame.hidden())
+                        p { "It and its ledger are gone for good. Executions that it started stay." }
+                        div.buttons { button.main.risky { "Delete this schedule" } }
+                    } }
+                }
             }
         }
     }
+}
+
+/// Asks whether to start the times of a range. `due` are those that lie in it, as RFC 3339 text, and `more` says whether
+/// there are others.
+pub fn confirm(frame: &Frame, name: &str, range: (&str, &str), due: &[String], more: bool) -> String {
+    let own = address::schedule(name);
+    let (from, until) = range;
+    let body = html! {
+        p.crumbs { a href="/ui/schedules" { "Schedules" } " / " a href=(own) { (name) } }
+        div.head { h1 { "Backfill " (name) } }
+        section.panel aria-label="Times" {
+            @if due.is_empty() {
+                (empty("Nothing was due in this range", &html! { a href=(own) { "Back to the schedule" } }))
+            } @else { div.inside.form {
+                p { strong { (due.len()) @if due.len() == 1 { " time was due. " } @else { " times were due. " } }
+                    "Those that have an execution are left alone; the others start one after the other." }
+                @if more { p { "There are more. At most these many are started at once: choose a shorter range." } }
+                ol.times { @for at in shown(due).0 { li { (time::exact(at)) } } }
+                @if due.len() > SHOWN { p.soft { "and " (due.len() - SHOWN) " others, the last at " (time::exact(&due[due.len() - 1])) } }
+                form method="post" action={ (own) "/backfill" } {
+                    (frame.hidden())
+                    input type="hidden" name="from" value=(from);
+                    input type="hidden" name="until" value=(until);
+                    div.buttons {
+                        @if !more { button.main name="confirmed" value="yes" { "Start them" } }
+                        a.button href=(own) { "Back" }
+                    }
+                }
+            } }
+        }
+    };
+    frame.page(Some(Section::Schedules), "Backfill", None, &body)
+}
+
+/// So many times are listed before somebody says yes.
+const SHOWN: usize = 10;
+
+fn shown(due: &[String]) -> (&[String], &[String]) {
+    due.split_at(due.len().min(SHOWN))
 }
 
 fn ledger(fires: &[Fire], own: &str, next: Option<&str>) -> Markup {
@@ -180,11 +232,10 @@ fn ledger(fires: &[Fire], own: &str, next: Option<&str>) -> Markup {
         ("Fate", false),
         ("Decided", false),
         ("Execution", false),
-        ("Note", false),
     ];
     let rows: Vec<_> = fires.iter().map(fire).collect();
     html! {
-        @if rows.is_empty() { (empty("Nothing was due yet", &html! {})) }
+        @if rows.is_empty() { (empty("Nothing was due yet", &html! { "Each time will be a line here, whatever becomes of it." })) }
         @else { (table("Fires, newest first", &headings, &rows)) }
         @if let Some(next) = next {
             nav.pages aria-label="Pages of the ledger" { a.button.small href=(address::query(own, &[("cursor", next)])) rel="next" { "Older" } }
@@ -205,9 +256,8 @@ fn fire(one: &Fire) -> Vec<Markup> {
             @if let Some(until) = &one.until { " to " (time::exact(until)) }
             @if one.count > 1 { span.soft { " (" (one.count) " times)" } }
         },
-        chip(class, sign, &one.fate),
+        html! { (chip(class, sign, &one.fate)) @if !one.note.is_empty() { p.small { (one.note) } } },
         html! { @if !one.at.is_empty() { (time::relative(&one.at)) } },
         html! { @if let Some(id) = &one.execution { a.mono href=(address::execution(id)) title=(id) { (address::short(id)) } } },
-        html! { (one.note) },
     ]
 }

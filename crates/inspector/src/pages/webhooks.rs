@@ -22,8 +22,8 @@ pub struct Endpoint {
     pub authentication: String,
     /// The workflow that it starts.
     pub workflow: String,
-    /// Why it takes nothing, where it does not: a secret that is not set.
-    pub problem: Option<String>,
+    /// What keeps it from taking anything: a secret that is not set, a path that another one has.
+    pub problems: Vec<String>,
 }
 
 /// A delivery as a list shows it.
@@ -52,7 +52,7 @@ pub struct Delivery {
 pub struct Asked {
     /// Only those of this endpoint; empty for all.
     pub endpoint: String,
-    /// `taken` or `refused`; empty for both, where no endpoint is chosen.
+    /// `accepted` or `refused`; empty for both.
     pub state: String,
 }
 
@@ -69,6 +69,8 @@ pub struct Whole {
     pub body: Option<String>,
     /// How the sender was verified.
     pub authentication: String,
+    /// What could be done about it, where it was refused.
+    pub hint: String,
     /// What of the body does not fit.
     pub problems: Vec<String>,
     /// Whether it can be played again.
@@ -91,7 +93,7 @@ pub fn list(frame: &Frame, endpoints: &[Endpoint], asked: &Asked, found: &[Deliv
                     @for one in endpoints { option value=(one.name) selected[one.name == asked.endpoint] { (one.name) } }
                 } }
                 label { "Which" select name="state" {
-                    @for (name, shown) in [("", "All, newest only"), ("taken", "Taken"), ("refused", "Refused")] {
+                    @for (name, shown) in [("", "All"), ("accepted", "Accepted"), ("refused", "Refused")] {
                         option value=(name) selected[name == asked.state] { (shown) }
                     }
                 } }
@@ -119,9 +121,10 @@ fn endpoint_list(endpoints: &[Endpoint]) -> Markup {
                 html! { span.soft.small { (one.methods.join(", ")) } " " code { (one.path) } },
                 html! { @if one.authentication.is_empty() { (chip("waiting", Icon::Warning, "none")) } @else { (one.authentication) } },
                 html! { a href=(address::workflow(&one.workflow)) { (one.workflow) } },
-                match &one.problem {
-                    Some(problem) => html! { (chip("failed", Icon::Warning, "Takes nothing")) p.small { (problem) } },
-                    None => chip("done", Icon::Tick, "Open"),
+                html! {
+                    @if one.problems.is_empty() { (chip("done", Icon::Tick, "Open")) }
+                    @else { (chip("failed", Icon::Warning, "Needs attention")) }
+                    @for problem in &one.problems { p.small { (problem) } }
                 },
             ]
         })
@@ -196,12 +199,12 @@ pub fn page(frame: &Frame, whole: &Whole) -> String {
         div.sub {
             span { code { (one.id) } }
             span { "Came " (time::exact(&one.at)) }
-            @if !whole.authentication.is_empty() { span { "Verified as " (whole.authentication) } }
+            @if !whole.authentication.is_empty() { span { "Authentication " (whole.authentication) } }
             @if !one.source.is_empty() { span { "Its source calls it " code { (one.source) } } }
             @if let Some(id) = &one.execution { span { "Started " a href=(address::execution(id)) { (address::short(id)) } } }
         }
         @if !one.reason.is_empty() {
-            div.note.bad { div { p { (one.reason) } @if !whole.problems.is_empty() { ul { @for problem in &whole.problems { li { (problem) } } } } } }
+            div.note.bad { div { p { (one.reason) } @if !whole.hint.is_empty() { p { (whole.hint) } } @if !whole.problems.is_empty() { ul { @for problem in &whole.problems { li { (problem) } } } } } }
         }
         @if whole.can_replay && frame.may_operate {
             div.actions {

@@ -4,12 +4,15 @@ use bowline_flow::{Plan, graph};
 use bowline_host::{Deployment, DeploymentSource, Difference, Workflow};
 use maud::{Markup, PreEscaped, html};
 
+use crate::fields::fields;
 use crate::frame::{Frame, Section};
+use crate::pages::deploy::difference_of_texts;
 use crate::pages::execution::example;
 use crate::pages::workflows::{problem_line, state};
 use crate::parts::icon::{Icon, icon};
 use crate::parts::live::part;
 use crate::parts::table::table;
+use crate::parts::words::sentence;
 use crate::parts::{address, chip, json, time};
 
 /// The page of a workflow. `plan` draws it; `difference` is shown where two versions were compared.
@@ -55,6 +58,9 @@ fn head(workflow: &Workflow) -> Markup {
             span { "Version " (workflow.deployment.version) @if !workflow.current { " (not the one that runs)" } }
             span { "Deployed " (time::relative(&workflow.deployment.at)) }
             @if let Some(by) = &workflow.deployment.by { span { "by " (by) } }
+            @if summary.source == Some(DeploymentSource::Folder) && summary.withdrawn_at.is_none() {
+                span { "From the folder" @if let Some(file) = &summary.file { " (" code { (file) } ")" } ": change or remove it there" }
+            }
             span { a href=(address::query("/ui/executions", &[("workflow", &summary.name)])) { "Its executions" } }
         }
         @if let Some(description) = &summary.description { p { (description) } }
@@ -64,8 +70,17 @@ fn head(workflow: &Workflow) -> Markup {
         @if !summary.problems.is_empty() {
             div.note.bad { (icon(Icon::Warning)) div {
                 p { strong { "Its file cannot be used now. " } @if summary.version.is_some() { "The last good version goes on." } }
-                ul { @for problem in &summary.problems { li { (problem_line(problem)) } } }
+                ul { @for problem in &summary.problems { li { (sentence(&problem_line(problem))) } } }
             } }
+        }
+        @if !summary.trigger_problems.is_empty() {
+            div.note.bad { (icon(Icon::Warning)) div {
+                p { strong { "Not all of its triggers work. " } "Started by hand it runs all the same." }
+                ul { @for problem in &summary.trigger_problems { li { (sentence(&problem_line(problem))) } } }
+            } }
+        }
+        @if let Some(at) = &summary.withdrawn_at {
+            div.note.why { (icon(Icon::Stop)) p { "It is out of use since " (time::exact(at)) ": nothing starts it, until it is deployed again." } }
         }
         @if !summary.missing.is_empty() {
             div.note.why { (icon(Icon::Warning)) p { "Not set on this server: " (summary.missing.join(", ")) } }
@@ -81,25 +96,67 @@ fn actions(frame: &Frame, workflow: &Workflow) -> Markup {
     } else {
         ("pause", "Pause")
     };
+    let is_used = summary.withdrawn_at.is_none() && summary.version.is_some();
+    let is_of_folder = summary.source == Some(DeploymentSource::Folder);
+    let version = workflow.deployment.version.to_string();
     html! {
         div.actions {
-            details.action id="action-start" {
-                summary.button.main { "Start" }
-                div.sheet {
-                    form.form method="post" action={ (own) "/start" } {
-                        (frame.hidden())
-                        input type="hidden" name="version" value=[(!workflow.current).then_some(workflow.deployment.version)];
-                        label { "Input, as JSON"
-                            textarea name="input" data-json rows="8" spellcheck="false" { (json::pretty(&example(workflow.input_schema.as_ref()))) }
-                        }
-                        label { "Idempotency key (a second start with the same one does nothing)" input name="key" maxlength="255" spellcheck="false"; }
-                        div.buttons { button.main { "Start an execution" } }
+            @if is_used {
+                (start(frame, workflow))
+                form method="post" action={ (own) "/" (name) } {
+                    (frame.hidden())
+                    button { (title) }
+                }
+            }
+            @if frame.may_deploy && !(is_used && is_of_folder) {
+                a.button href=(address::query("/ui/deploy", &[("workflow", &summary.name), ("version", &version)])) {
+                    (icon(Icon::Pen))
+                    @if !is_used { "Deploy again" } @else if workflow.current { "Change" } @else { "Change from here" }
+                }
+                @if is_used {
+                    details.action id="action-remove" {
+                        summary.button.risky { "Remove" }
+                        div.sheet { form.form method="post" action={ (own) "/remove" } {
+                            (frame.hidden())
+                            p { "Nothing starts it any more, and its triggers stop. What runs goes on; executions and versions stay, "
+                                "and deploying it again brings it back." }
+                            div.buttons { button.main.risky { "Remove " (summary.name) } }
+                        } }
                     }
                 }
             }
-            form method="post" action={ (own) "/" (name) } {
+        }
+    }
+}
+
+fn start(frame: &Frame, workflow: &Workflow) -> Markup {
+    let schema = workflow.input_schema.as_ref();
+    let fields = fields(schema, &[], None);
+    let action = format!("{}/start", address::workflow(&workflow.summary.name));
+    let form = |fields: &Markup| {
+        html! {
+            form.form method="post" action=(action) {
                 (frame.hidden())
-                button { (title) }
+                input type="hidden" name="version" value=[(!workflow.current).then_some(workflow.deployment.version)];
+                (fields)
+                label { "Idempotency key (optional; a second start with the same one does nothing)" input name="key" maxlength="255" spellcheck="false"; }
+                div.buttons { button.main { "Start an execution" } }
+            }
+        }
+    };
+    let json = html! {
+        label { "Input, as JSON"
+            textarea name="input" data-json rows="8" spellcheck="false" { "\n" (json::pretty(&example(schema))) }
+        }
+    };
+    html! {
+        details.action id="action-start" {
+            summary.button.main { "Start" }
+            div.sheet {
+                @if let Some(fields) = &fields {
+                    (form(fields))
+                    details.more { summary { "Write the input as JSON" } (form(&json)) }
+                } @else { (form(&json)) }
             }
         }
     }
@@ -143,26 +200,30 @@ fn version(workflow: &Workflow, one: &Deployment) -> Vec<Markup> {
 }
 
 fn different(difference: &Difference) -> Markup {
+    html! {
+        section.panel aria-labelledby="difference-title" {
+            header { h2 id="difference-title" { "From version " (difference.from) " to " (difference.to) } }
+            div.inside.form { (changes(difference)) }
+        }
+    }
+}
+
+/// What is different between two versions.
+pub(crate) fn changes(difference: &Difference) -> Markup {
     let nothing = difference.added.is_empty()
         && difference.removed.is_empty()
         && difference.changed.is_empty()
         && difference.adjusted.is_empty();
     html! {
-        section.panel aria-labelledby="difference-title" {
-            header { h2 id="difference-title" { "From version " (difference.from) " to " (difference.to) } }
-            div.inside.form {
-                @if nothing { p { "No step differs." } }
-                ul.diff {
-                    @for step in &difference.added { li { strong { "Added " } code { (step.path) } " · " (step.kind) } }
-                    @for step in &difference.removed { li { strong { "Removed " } code { (step.path) } " · " (step.kind) } }
-                    @for step in &difference.changed {
-                        li { strong { "Changed " } code { (step.path) } " · " (step.fields.join(", ")) " · it runs again" }
-                    }
-                    @for step in &difference.adjusted { li { strong { "Adjusted " } code { (step.path) } " · it keeps its result" } }
-                    @for step in &difference.affected { li { strong { "Affected " } code { (step.path) } " · reads " (step.reads.join(", ")) } }
-                }
-                (json::text("Difference of the texts", &difference.text))
+        @if nothing { p { "No step differs." } } @else { ul.diff {
+            @for step in &difference.added { li { strong { "Added " } code { (step.path) } " · " (step.kind) } }
+            @for step in &difference.removed { li { strong { "Removed " } code { (step.path) } " · " (step.kind) } }
+            @for step in &difference.changed {
+                li { strong { "Changed " } code { (step.path) } " · " (step.fields.join(", ")) " · it runs again" }
             }
-        }
+            @for step in &difference.adjusted { li { strong { "Adjusted " } code { (step.path) } " · it keeps its result" } }
+            @for step in &difference.affected { li { strong { "Affected " } code { (step.path) } " · reads " (step.reads.join(", ")) } }
+        } }
+        (difference_of_texts(&difference.text))
     }
 }

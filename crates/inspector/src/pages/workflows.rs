@@ -5,9 +5,10 @@ use maud::{Markup, html};
 
 use crate::frame::{Frame, Section};
 use crate::parts::chip::{self, chip};
-use crate::parts::icon::Icon;
+use crate::parts::icon::{Icon, icon};
 use crate::parts::live::part;
 use crate::parts::table::{empty, table};
+use crate::parts::words::sentence;
 use crate::parts::{address, time};
 
 /// All workflows of the organization.
@@ -22,11 +23,16 @@ pub fn page(frame: &Frame, workflows: &[WorkflowSummary]) -> String {
     ];
     let rows: Vec<_> = workflows.iter().map(row).collect();
     let body = html! {
-        div.head { h1 { "Workflows" } }
+        div.head { h1 { "Workflows" }
+            @if frame.may_deploy { a.button.main.end href="/ui/deploy" { (icon(Icon::Plus)) "Deploy a workflow" } }
+        }
         (part("workflows", &html! {
             section.panel aria-label="Workflows" {
                 @if rows.is_empty() {
-                    (empty("No workflows", &html! { "Put a file into the folder of workflows, or deploy one with the API." }))
+                    (empty("No workflows", &html! {
+                        "Put a file into the folder of workflows that the server was started with"
+                        @if frame.may_deploy { ", or " a href="/ui/deploy" { "deploy one here" } } "."
+                    }))
                 } @else { (table("Workflows", &headings, &rows)) }
             }
         }))
@@ -41,7 +47,10 @@ fn row(one: &WorkflowSummary) -> Vec<Markup> {
             @if let Some(description) = &one.description { p.small.soft { (description) } }
         },
         html! { @if let Some(version) = one.version { span.number { (version) } } @else { span.soft { "none" } } },
-        state(one),
+        html! {
+            (state(one))
+            @for problem in one.problems.iter().chain(&one.trigger_problems).take(1) { p.small.soft { (sentence(&problem_line(problem))) } }
+        },
         html! { @for trigger in &one.triggers { (chip::plain(&trigger.kind)) " " } },
         html! { @if let Some(at) = &one.deployed_at { (time::relative(at)) } },
         html! { a href=(address::query("/ui/executions", &[("workflow", &one.name)])) { "Executions" span.hidden-text { " of " (one.name) } } },
@@ -50,14 +59,19 @@ fn row(one: &WorkflowSummary) -> Vec<Markup> {
 
 /// Whether it can be started, and what is wrong with it.
 pub(crate) fn state(one: &WorkflowSummary) -> Markup {
+    let is_fine = one.problems.is_empty() && one.trigger_problems.is_empty() && one.missing.is_empty();
     html! {
         div.buttons {
             @if one.paused { (chip::state("paused")) }
             @if !one.problems.is_empty() {
                 (chip("failed", Icon::Warning, if one.version.is_some() { "File broken, last good version runs" } else { "File broken" }))
             }
-            @if !one.missing.is_empty() { (chip("waiting", Icon::Warning, "Settings missing")) }
-            @if !one.paused && one.problems.is_empty() && one.missing.is_empty() { (chip("done", Icon::Tick, "Ready")) }
+            @if one.withdrawn_at.is_some() { (chip("cancelled", Icon::Stop, "Out of use")) }
+            @else {
+                @if !one.trigger_problems.is_empty() { (chip("failed", Icon::Warning, "Needs attention")) }
+                @if !one.missing.is_empty() { (chip("waiting", Icon::Warning, "Settings missing")) }
+                @if !one.paused && is_fine { (chip("done", Icon::Tick, "Ready")) }
+            }
         }
     }
 }

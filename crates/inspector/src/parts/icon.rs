@@ -24,6 +24,9 @@ pub(crate) enum Icon {
     Dash,
     Right,
     Question,
+    House,
+    Pen,
+    Plus,
 }
 
 pub(crate) fn icon(icon: Icon) -> Markup {
@@ -51,6 +54,9 @@ pub(crate) fn icon(icon: Icon) -> Markup {
         Icon::Dash => "M6 12h12",
         Icon::Right => "M9 5l7 7-7 7",
         Icon::Question => "M12 3a9 9 0 1 0 .01 0M9.5 9.5a2.6 2.6 0 1 1 3.6 2.4c-.8.4-1.1.9-1.1 1.8M12 16.8v.01",
+        Icon::House => "M5 21V4h9v17M14 10h5v11M3 21h18M8 8h3M8 12h3M8 16h3",
+        Icon::Pen => "M4 20l1-4.5L16 4.5l3.5 3.5L8.5 19zM13.5 7l3.5 3.5",
+        Icon::Plus => "M12 5v14M5 12h14",
     };
     html! { svg.icon viewBox="0 0 24 24" aria-hidden="true" focusable="false" { path d=(path) {} } }
 }

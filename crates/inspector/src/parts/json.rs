@@ -27,6 +27,11 @@ pub(crate) fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
+/// As much of a text as is shown.
+pub(crate) fn shown(text: &str) -> &str {
+    cut(text).0
+}
+
 fn cut(text: &str) -> (&str, bool) {
     if text.len() <= SHOWN {
         return (text, false);

@@ -5,10 +5,12 @@
 mod sample;
 
 use bowline_host::{
-    Approval, ConnectionReport, ConnectionView, Deployment, DeploymentSource, Difference, KeptCallback, OpenCallback,
-    Page, Problem, Status, StepDetail, StepRef, StepState, TriggerView, Workflow, WorkflowSummary,
+    Approval, Candidate, ConnectionReport, ConnectionView, Deployment, DeploymentSource, Difference, KeptCallback,
+    OpenCallback, Page, Problem, Status, StepDetail, StepRef, StepState, TriggerView, Workflow, WorkflowSummary,
 };
-use bowline_inspector::pages::{self, audit, execution, executions, schedules, webhooks};
+use bowline_inspector::pages::{
+    self, audit, deploy, execution, executions, organizations, schedule, schedules, webhooks,
+};
 use bowline_inspector::{Frame, Notice, Section};
 use serde_json::json;
 
@@ -20,7 +22,9 @@ fn frame() -> Frame {
         organization: "acme".to_owned(),
         who: EVIL.to_owned(),
         can_leave: true,
+        home: Some("default".to_owned()),
         token: "form-token".to_owned(),
+        once: "once".to_owned(),
         may_operate: true,
         may_deploy: true,
         notice: Some(Notice::Bad {
@@ -75,6 +79,11 @@ fn workflow() -> Workflow {
                 message: EVIL.to_owned(),
                 ..Problem::default()
             }],
+            trigger_problems: vec![Problem {
+                message: EVIL.to_owned(),
+                ..Problem::default()
+            }],
+            withdrawn_at: None,
             missing: vec!["env.KEY".to_owned()],
         },
         deployment: deployment(2),
@@ -127,6 +136,76 @@ fn schedule() -> schedules::Schedule {
         overlap: "skip".to_owned(),
         ..schedules::Schedule::default()
     }
+}
+
+fn organization(name: &str) -> organizations::Organization {
+    organizations::Organization {
+        name: name.to_owned(),
+        title: EVIL.to_owned(),
+        ..organizations::Organization::default()
+    }
+}
+
+/// The pages with forms that show what was found out.
+fn drafts(frame: &Frame) -> Vec<(&'static str, String)> {
+    let draft = deploy::Draft {
+        workflow: Some(EVIL.to_owned()),
+        file: "a.yaml".to_owned(),
+        text: EVIL.to_owned(),
+        shared: EVIL.to_owned(),
+    };
+    let problems = [Problem {
+        file: "a.yaml".to_owned(),
+        line: Some(1),
+        column: Some(2),
+        message: EVIL.to_owned(),
+        ..Problem::default()
+    }];
+    let wrong = deploy::Checked::Wrong {
+        message: EVIL,
+        hint: Some(EVIL),
+        problems: &problems,
+    };
+    let candidate = Candidate {
+        workflow: EVIL.to_owned(),
+        description: Some(EVIL.to_owned()),
+        current: Some(1),
+        current_hash: Some(EVIL.to_owned()),
+        version: 2,
+        changes: Some(difference()),
+    };
+    let candidates = [candidate];
+    let schedule = schedule::Draft {
+        name: EVIL.to_owned(),
+        workflow: "order".to_owned(),
+        cron: EVIL.to_owned(),
+        input: EVIL.to_owned(),
+        ..schedule::Draft::default()
+    };
+    let mut changed = schedule.clone();
+    changed.is_change = true;
+    let names = [EVIL.to_owned(), "order".to_owned()];
+    let bad = schedule::Checked::Wrong {
+        message: EVIL.to_owned(),
+        problems: vec![EVIL.to_owned()],
+    };
+    let good = schedule::Checked::Good {
+        words: EVIL.to_owned(),
+        next: vec!["2026-11-23T06:30:00Z".to_owned()],
+    };
+    vec![
+        (
+            "deploy",
+            deploy::page(frame, &deploy::Draft::default(), deploy::Checked::Not),
+        ),
+        ("deploy-wrong", deploy::page(frame, &draft, wrong)),
+        (
+            "deploy-good",
+            deploy::page(frame, &draft, deploy::Checked::Good(&candidates)),
+        ),
+        ("schedule-new", schedule::page(frame, &schedule, &names, &bad)),
+        ("schedule-change", schedule::page(frame, &changed, &names, &good)),
+    ]
 }
 
 /// Every page with a name, on data that has something in every place.
@@ -224,7 +303,7 @@ fn all() -> Vec<(&'static str, String)> {
         path: "/webhooks/order".to_owned(),
         methods: vec!["POST".to_owned()],
         workflow: "order".to_owned(),
-        problem: Some("the secret is empty".to_owned()),
+        problems: vec!["the secret is empty".to_owned()],
         ..webhooks::Endpoint::default()
     }];
     let changes = [audit::Change {
@@ -247,9 +326,11 @@ fn all() -> Vec<(&'static str, String)> {
         body: Some(EVIL.to_owned()),
         authentication: EVIL.to_owned(),
         problems: vec![EVIL.to_owned()],
+        hint: EVIL.to_owned(),
         can_replay: true,
     };
-    vec![
+    let mut pages = drafts(&frame);
+    pages.extend([
         (
             "executions",
             executions::page(&frame, &asked, &[EVIL.to_owned()], &found, &[]),
@@ -271,6 +352,14 @@ fn all() -> Vec<(&'static str, String)> {
         ),
         ("schedules", schedules::list(&frame, &[schedule()])),
         ("schedule", schedules::page(&frame, &schedule(), &fires, Some("x"))),
+        (
+            "backfill",
+            schedules::confirm(&frame, EVIL, ("2026-11-20T10:00", EVIL), &[EVIL.to_owned()], false),
+        ),
+        (
+            "organizations",
+            organizations::page(&frame, &[organization("acme"), organization(EVIL)]),
+        ),
         (
             "webhooks",
             webhooks::list(&frame, &endpoints, &webhooks::Asked::default(), &[delivery()], None),
@@ -294,7 +383,8 @@ fn all() -> Vec<(&'static str, String)> {
                 ("/ui/executions", "Back"),
             ),
         ),
-    ]
+    ]);
+    pages
 }
 
 #[test]
@@ -330,6 +420,11 @@ fn every_form_that_changes_something_carries_the_token() {
             let (form, _) = form.split_once("</form>").unwrap();
             if form.contains("method=\"post\"") {
                 assert!(form.contains("name=\"form-token\""), "{name}: {form}");
+                // And says of which organization the page is, except where somebody logs in.
+                assert!(
+                    form.contains("name=\"organization\"") || name == "login",
+                    "{name}: {form}"
+                );
             }
         }
     }
@@ -360,6 +455,7 @@ fn who_may_only_look_gets_no_buttons() {
     frame.may_operate = false;
     frame.may_deploy = false;
     frame.can_leave = false;
+    frame.home = None;
     let plan = sample::plan();
     let execution = sample::execution(Status::Failed);
     let page = execution::page(
@@ -390,6 +486,53 @@ fn states_are_told_in_words_and_drawn_on_the_graph() {
     // The timeline: attempts with their outcome.
     assert!(page.contains("attempt 1, failed, 1.0 s"));
     assert!(page.contains("waits for the callback"));
+}
+
+#[test]
+fn what_is_wrong_with_a_workflow_is_on_the_list_and_on_its_page() {
+    let mut workflow = workflow();
+    let summary = &mut workflow.summary;
+    summary.paused = false;
+    summary.problems.clear();
+    summary.missing.clear();
+    summary.trigger_problems[0].message = "the path /webhooks/a is taken by `other`".to_owned();
+    let list = pages::workflows::page(&frame(), std::slice::from_ref(&workflow.summary));
+    let page = pages::workflow::page(&frame(), &workflow, None, None);
+    for text in [&list, &page] {
+        assert!(
+            text.contains("Needs attention") && text.contains("is taken by <code>other</code>"),
+            "{text}"
+        );
+        assert!(!text.contains("Ready"));
+    }
+    workflow.summary.withdrawn_at = Some("2026-11-22T10:00:00Z".to_owned());
+    let page = pages::workflow::page(&frame(), &workflow, None, None);
+    assert!(page.contains("Out of use") && page.contains("Deploy again") && !page.contains("action-start"));
+}
+
+#[test]
+fn who_is_elsewhere_sees_where_and_finds_the_way_back() {
+    let there = pages::audit::page(&frame(), &[], None);
+    assert!(
+        there.contains("place away") && there.contains("Back to default"),
+        "{there}"
+    );
+    let mut own = frame();
+    own.home = None;
+    let own = pages::audit::page(&own, &[], None);
+    assert!(!own.contains("/ui/organizations") && own.contains("acme"), "{own}");
+}
+
+#[test]
+fn what_is_kept_is_what_was_looked_at() {
+    let mut draft = deploy::Draft {
+        text: "name: a".to_owned(),
+        ..deploy::Draft::default()
+    };
+    let mark = draft.mark();
+    assert_eq!(mark, draft.clone().mark());
+    draft.text.push(' ');
+    assert_ne!(mark, draft.mark());
 }
 
 /// Writes the pages where they can be looked at: `BOWLINE_PAGES=folder`.

@@ -47,7 +47,7 @@ fn reason() -> Markup {
 fn sheet(frame: &Frame, execution: &Execution, (name, title, class): (&str, &str, &str), fields: &Markup) -> Markup {
     html! {
         details.action id={ "action-" (name) } {
-            summary.button.(class) { (title) }
+            summary class={ "button " (class) } { (title) }
             div.sheet {
                 form.form method="post" action=(action(execution, name)) {
                     (frame.hidden())
@@ -87,7 +87,7 @@ fn resume(frame: &Frame, shown: &Shown<'_>) -> Markup {
         } }
         (reason())
     };
-    sheet(frame, shown.execution, ("resume", "Resume", ""), &fields)
+    sheet(frame, shown.execution, ("resume", "Resume", "main"), &fields)
 }
 
 fn retry(frame: &Frame, execution: &Execution) -> Markup {
