@@ -1,6 +1,7 @@
 //! What may be written on the command line.
 
 mod access;
+mod deployed;
 mod executions;
 mod outside;
 mod server;
@@ -10,11 +11,13 @@ mod versions;
 
 use std::path::PathBuf;
 
+use crate::wiring::environment;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use access::{
     KeyCreateArgs, KeyListArgs, KeysCommand, OrganizationArgs, OrganizationListArgs, OrganizationsCommand,
 };
+pub(crate) use deployed::{DeployArgs, OfServer, SchedulesCommand, WorkflowsCommand};
 pub(crate) use executions::{
     CancelArgs, ExecutionsCommand, ListArgs, OneArgs, PauseArgs, PruneArgs, QueryArgs, RerunArgs, ResumeArgs, RetryArgs,
 };
@@ -126,6 +129,24 @@ pub(crate) enum Command {
     Executions {
         #[command(subcommand)]
         command: ExecutionsCommand,
+    },
+
+    /// Look at the workflows of a running server, deploy and remove them.
+    ///
+    /// Asks the server that has the data folder. Who may write there needs no key.
+    #[command(arg_required_else_help = true)]
+    Workflows {
+        #[command(subcommand)]
+        command: WorkflowsCommand,
+    },
+
+    /// Look at the schedules of a running server, pause them, start what they start.
+    ///
+    /// Asks the server that has the data folder. Who may write there needs no key.
+    #[command(arg_required_else_help = true)]
+    Schedules {
+        #[command(subcommand)]
+        command: SchedulesCommand,
     },
 
     /// Answer what executions wait for: by token, by the other side's reference, or by execution.
@@ -255,7 +276,7 @@ pub(crate) struct DataArgs {
     #[arg(
         long = "data",
         value_name = "DIR",
-        default_value = ".bowline",
+        default_value_os_t = environment::data(),
         env = "BOWLINE_DATA",
         hide_env_values = true
     )]

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         if !matches!(cli.command, args::Command::Serve(_)) {
             wiring::logging::install(cli.log.as_deref());
         }
+        wiring::environment::refuse_two_folders()?;
         commands::run(cli.command, cli.log.as_deref())
     });
     let exit = match ended {

@@ -49,7 +49,7 @@ pub(crate) enum ExecutionsCommand {
     #[command(after_help = "Example: bowline executions retry 0192f3 --from charge")]
     Retry(RetryArgs),
 
-    /// Start a new execution that takes over what another one did before a step, with another input if one is given.
+    /// Start a new execution that runs an ended one again, from the top or from a step, with another input if one is given.
     #[command(after_help = "Example: bowline executions rerun 0192f3 --from charge --input @mended.json")]
     Rerun(RerunArgs),
 
@@ -194,11 +194,12 @@ pub(crate) struct RerunArgs {
     /// The execution's id, or its beginning.
     pub(crate) id: String,
 
-    /// Do this step, and all that were asked for after it, again.
+    /// Do this step, and all that were asked for after it, again. Default: all of them.
     #[arg(long, value_name = "STEP")]
-    pub(crate) from: String,
+    pub(crate) from: Option<String>,
 
-    /// Make idempotency keys of the new execution's own id, so that services take its calls for new ones.
+    /// Make idempotency keys of the new execution's own id, so that services take its calls for new ones. With another
+    /// input that is done in any case: a service that knows the key would answer for the old one.
     #[arg(long)]
     pub(crate) new_keys: bool,
 

@@ -1,6 +1,5 @@
 //! What the server and its configuration are asked for.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -17,9 +16,9 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Where to listen: an address and a port; port 0 takes a free one. Default: 127.0.0.1:8080.
+    /// Where to listen: an address (or `localhost`) and a port; port 0 takes a free one. Default: 127.0.0.1:8080.
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) listen: Option<String>,
 
     /// The address under which others reach this server, such as https://bowline.example.com.
     #[arg(long, value_name = "URL")]

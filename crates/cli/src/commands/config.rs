@@ -28,6 +28,9 @@ struct Now {
 
 fn check(args: &ConfigArgs, as_json: bool) -> Result {
     let loaded = server::configuration(args)?;
+    if let Some(why) = server::without_keys(&loaded, loaded.config.listen.ip())? {
+        terminal::note(&format!("warning: {why}"));
+    }
     let all = values(&loaded);
     if as_json {
         let all: Map<String, Value> = all

@@ -16,11 +16,13 @@ mod openapi;
 mod organizations;
 mod outside;
 mod run;
+mod schedules;
 mod schema;
 mod serve;
 mod simulate;
 mod validate;
 mod why;
+mod workflows;
 
 use std::path::Path;
 
@@ -38,6 +40,8 @@ pub(crate) fn run(command: Command, log: Option<&str>) -> Result {
         Command::Validate(args) => validate::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Executions { command } => executions::run(command),
+        Command::Workflows { command } => workflows::run(&command),
+        Command::Schedules { command } => schedules::run(&command),
         Command::Callback { command } => outside::callback(&command),
         Command::Signal(args) => outside::signal(&args),
         Command::Approve(args) => outside::approve(&args),

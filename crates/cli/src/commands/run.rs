@@ -5,14 +5,15 @@ use bowline_engine::{Conflict, Reuse, StartKey, StartRequest};
 use bowline_flow::check_input;
 use bowline_store::{DEFAULT_ORGANIZATION, ExecutionRow, Store};
 use bowline_store_sqlite::SqliteStore;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::args::{ConflictWhen, ReuseWhen, RunArgs};
 use crate::exit::{Exit, Failure, Result};
 use crate::terminal::{note, text};
+use crate::wiring::api::Api;
 use crate::wiring::session::{Session, block_on};
 use crate::wiring::workflow::{self, Workflow};
-use crate::wiring::{blobs, files, registry};
+use crate::wiring::{blobs, files, registry, remote, store};
 
 pub(super) fn run(args: &RunArgs) -> Result {
     // What is wrong with the files is told before anything is opened or started.
@@ -80,7 +81,44 @@ async fn started_with(store: &SqliteStore, args: &RunArgs, row: &ExecutionRow) -
     Ok(input)
 }
 
+/// A server has the folder: it runs this, if it has the same workflow.
+async fn beside(api: &Api, args: &RunArgs, workflow: &Workflow, input: &Value) -> Result {
+    if args.reuse != ReuseWhen::ReturnExisting || args.conflict != ConflictWhen::UseExisting {
+        let message = format!(
+            "a server ({}) runs executions here, and takes no --reuse and no --conflict",
+            api.holder
+        );
+        return Err(Failure::usage(message).hint("leave them away, or stop the server"));
+    }
+    let store = store::existing(&args.engine.data.folder)?;
+    if let Some(id) = &args.id
+        && let Some(row) = store.execution(id)?
+        && !row.status.is_finished()
+        && row.workflow == workflow.plan.name
+    {
+        note(&format!("execution {id} exists and goes on"));
+        return remote::conclude(api, &args.engine, id, 0).await;
+    }
+    let version = remote::version(api, &args.engine.data.folder, workflow, &args.file).await?;
+    let mut body = json!({ "workflow": workflow.plan.name, "input": input });
+    if version.is_old {
+        body["version"] = json!(version.number);
+    }
+    if let Some(id) = &args.id {
+        body["id"] = json!(id);
+    }
+    let answer = api.post_once("executions", &body, args.key.as_deref()).await?;
+    let id = remote::id(&answer)?;
+    if answer["created"] == json!(false) {
+        note(&format!("execution {id} has the key already: its result is the answer"));
+    }
+    remote::conclude(api, &args.engine, &id, 0).await
+}
+
 async fn run_async(args: &RunArgs, workflow: Workflow, input: Value) -> Result {
+    if let Some(api) = remote::server(&args.engine).await? {
+        return beside(&api, args, &workflow, &input).await;
+    }
     let id = args.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let mut session = Session::open_with(&args.engine, Some(id.clone()), Some(&workflow.plan)).await?;
     let mut handle = match session.store.execution(&id)? {

@@ -1,6 +1,5 @@
 //! `bowline serve`: the server, from its configuration to its end.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bowline_connector::Watch;
@@ -26,27 +25,28 @@ pub(super) fn run(args: &ServeArgs, log: Option<&str>) -> Result {
 async fn serve(args: &ServeArgs, loaded: Loaded) -> Result {
     let mut signals = Signals::install()?;
     let workflows = server::workflows(&loaded).to_owned();
-    let config = loaded.config;
-    if !workflows.is_dir() {
-        let path = workflows.display();
-        return Err(Failure::usage(format!("the folder with workflows {path} is not there")));
-    }
     let mocks = match &args.mocks {
         Some(file) => Some(MockServices::start_file(file).await?),
         None => None,
     };
     let mock_env = mocks.as_ref().map(MockServices::env).unwrap_or_default();
     // Before anything is opened: another server in this place is told at once.
-    let listener = accept::listener(&config).map_err(|error| refused(&error))?;
+    let listener = accept::listener(&loaded.config).map_err(|error| refused(&error))?;
     let address = listener
         .local_addr()
         .map_err(|error| Failure::usage(format!("the address that is listened on is not known: {error}")))?;
+    if !address.ip().is_loopback()
+        && let Some(why) = server::without_keys(&loaded, address.ip())?
+    {
+        return Err(Failure::usage(why));
+    }
+    let folder = server::data(&loaded).to_owned();
+    let config = loaded.config;
     let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    let data = config.data.clone().unwrap_or_else(|| PathBuf::from(".bowline"));
     let telemetry = Telemetry::new(&config.traces).map_err(Failure::usage)?;
     let mut registry = Arc::unwrap_or_clone(registry());
     registry.set_watch(&(Arc::new(telemetry.clone()) as Arc<dyn Watch>));
-    let mut options = HostOptions::new(data, Arc::new(registry), masker().clone());
+    let mut options = HostOptions::new(&folder, Arc::new(registry), masker().clone());
     options.observers.push(Arc::new(telemetry.clone()));
     let traces = telemetry.clone();
     options.trace = Some(Arc::new(move || traces.new_trace()));
@@ -69,6 +69,7 @@ async fn serve(args: &ServeArgs, loaded: Loaded) -> Result {
         }
     };
     server.app().metrics.attach(&telemetry);
+    let server = server.with_door(&folder);
     terminal::print(&format!("listening on http://{address}"))?;
     notify::ready();
     let teller = stop.clone();

@@ -1,12 +1,36 @@
 //! What `env` and `credentials` read: the environment, a file of variables, what mocks set.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::files;
 use crate::exit::{Failure, Result};
+
+/// What every command calls the data folder, and what the server's settings call it. They mean the same.
+const DATA: [&str; 2] = ["BOWLINE_DATA", "BOWLINE_SERVER_DATA"];
+
+/// The data folder where the command line does not name one.
+pub(crate) fn data() -> PathBuf {
+    let named = DATA.iter().find_map(std::env::var_os);
+    named.map_or_else(|| PathBuf::from(".bowline"), PathBuf::from)
+}
+
+/// Refuses an environment that names two data folders, of which one would be used without a word.
+pub(crate) fn refuse_two_folders() -> Result<()> {
+    match DATA.map(std::env::var_os) {
+        [Some(one), Some(other)] if one != other => {
+            let [name, server] = DATA;
+            let (one, other) = (one.display(), other.display());
+            Err(Failure::usage(format!(
+                "{name} is {one}, and {server} is {other}: both are the data folder"
+            ))
+            .hint("set one of them only"))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// The variables of this process; then those of `file` that are not set; then those of mocks, which win.
 pub(crate) fn variables(file: Option<&Path>, mocks: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {

@@ -1,11 +1,13 @@
 //! The parts put together: connectors, environment, store, engine, logs.
 
 pub(crate) mod access;
+pub(crate) mod api;
 pub(crate) mod beside;
 pub(crate) mod blobs;
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod logging;
+pub(crate) mod remote;
 pub(crate) mod replay;
 pub(crate) mod server;
 pub(crate) mod session;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bowline_core::Outcome;
+use bowline_core::{Outcome, TokenKey};
 use bowline_engine::{Clock, Engine, EngineError, Handle, Options, StartRequest, read_record};
 use bowline_flow::{Plan, Settings};
 use bowline_host::organizations::Organizations;
@@ -92,6 +92,7 @@ impl Session {
         let credentials = environment::credentials(args.credentials.as_deref())?;
         let store = store::open(&args.data.folder)?;
         let blobs = blobs::open(&args.data.folder)?;
+        let tokens = TokenKey::new(store.token_key()?);
         let settings = Settings {
             env,
             credentials,
@@ -101,7 +102,7 @@ impl Session {
             registry(),
             masker().clone(),
             settings,
-            Arc::clone(&blobs),
+            (Arc::clone(&blobs), tokens),
             &args.data.folder,
         ))));
         let clock = if args.virtual_time {

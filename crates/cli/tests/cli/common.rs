@@ -48,7 +48,14 @@ impl Folder {
             .args(args)
             .env("TZ", "UTC")
             .stdin(Stdio::null());
-        for name in ["NO_COLOR", "BOWLINE_LOG", "BOWLINE_DATA", "SHOP_URL", "TERM"] {
+        for name in [
+            "NO_COLOR",
+            "BOWLINE_LOG",
+            "BOWLINE_DATA",
+            "BOWLINE_SERVER_DATA",
+            "SHOP_URL",
+            "TERM",
+        ] {
             command.env_remove(name);
         }
         command

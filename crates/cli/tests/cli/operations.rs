@@ -203,6 +203,12 @@ fn a_rerun_takes_another_input() {
         (&json!("bob"), &json!("o-1")),
         "{first}"
     );
+    // Without a step it is run from the top.
+    let whole = folder.run(&["executions", "rerun", "o-1", "--mocks", "mocks.yaml", "--json"]);
+    let first: Value = serde_json::from_str(whole.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(first["origin"]["execution"], "o-1", "{}", whole.told());
+    let kept = |first: &Value| first["origin"]["kept"].as_array().map_or(0, Vec::len);
+    assert_eq!(kept(&first), 0, "{first}");
 }
 
 #[test]

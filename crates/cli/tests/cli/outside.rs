@@ -136,6 +136,12 @@ fn a_kept_answer_is_delivered_elsewhere_or_forgotten() {
     assert_eq!(beat.code, Some(2), "a heartbeat is not kept: {}", beat.told());
     let dropped = folder.run(&["callback", "drop", "2"]);
     assert_eq!(dropped.code, Some(0), "{}", dropped.told());
+    let alone = folder.run(&["callback", "deliver", "1"]);
+    assert!(
+        alone.stderr.contains("number 1 stays kept: nobody waits for it yet"),
+        "{}",
+        alone.told()
+    );
     let delivered = folder.run(&["callback", "deliver", "1", "--reference", "V-1"]);
     assert!(
         delivered.code == Some(0) && delivered.stderr.contains("number 1 is delivered"),
@@ -249,7 +255,8 @@ fn what_leads_nowhere_is_refused() {
 fn an_approval_is_answered_by_its_form() {
     let folder = Folder::new();
     let mut run = folder.spawn(&["run", "approval.yaml", "--id", "a-1", "-i", r#"{"version": "1.2"}"#]);
-    run.until("release is answered by");
+    let how = run.until("release is answered by");
+    assert!(how.contains(r#"--form '{"window": ...}'"#), "{how}");
     snapshot("approvals", &folder.run(&["approvals"]).told());
     let asked = folder.json(&["approvals", "--json"]);
     assert_eq!(asked[0]["what"], "Release 1.2?");

@@ -62,6 +62,100 @@ fn what_is_wrong_is_told_with_its_place() {
     assert!(text.contains("is BOWLINE_SERVER_LISTEN meant?"), "{text}");
 }
 
+/// What the program says when it refuses, whether it checks or serves.
+fn refused(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> String {
+    let mut all = Vec::new();
+    for command in [&["config", "check"][..], &["serve"]] {
+        let mut command = program(folder, command);
+        let ended = command.args(args).envs(env.iter().copied()).output().unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+        all.push(String::from_utf8(ended.stderr).unwrap());
+    }
+    assert_eq!(all[0], all[1]);
+    all.remove(0)
+}
+
+#[test]
+fn what_serve_refuses_the_check_finds_and_all_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "server:\n  publicUrl: flows.example.com/\n  workflows: missing\n  data: bowline.yaml\n  \
+                credentials: nothere.yaml\n  envFile: none.env\n  logs: { filter: \"a=b=c\" }\n  \
+                traces: { endpoint: nope, sample: 3 }\n  connections: { max: 0 }\n  \
+                access: { jwt: { issuer: i, audience: a } }\nsever: {}\n";
+    std::fs::write(folder.path().join("bowline.yaml"), file).unwrap();
+    let told = refused(folder.path(), &[], &[]);
+    for (line, setting) in [
+        ("2:14", "publicUrl"),
+        ("3:14", "workflows"),
+        ("4:9", "data"),
+        ("5:16", "credentials"),
+        ("6:12", "envFile"),
+        ("7:19", "logs.filter"),
+        ("8:23", "traces.endpoint"),
+        ("8:37", "traces.sample"),
+        ("9:23", "connections.max"),
+        ("10:13", "access.jwt"),
+    ] {
+        assert!(
+            told.contains(&format!("bowline.yaml:{line}: {setting}: ")),
+            "{line} {setting} in {told}"
+        );
+    }
+    assert!(
+        told.contains("bowline.yaml:11:1: unknown field `sever`; did you mean `server`?"),
+        "{told}"
+    );
+    assert!(!folder.path().join(".bowline").exists());
+
+    std::fs::remove_file(folder.path().join("bowline.yaml")).unwrap();
+    std::fs::write(folder.path().join("flow.yaml"), "steps: [{ wait: 1ms }]\n").unwrap();
+    let told = refused(folder.path(), &["flow.yaml"], &[]);
+    assert!(told.contains("flow.yaml is a file; name the folder"), "{told}");
+    let told = refused(folder.path(), &["nodir"], &[]);
+    assert!(told.contains("there is no folder nodir"), "{told}");
+    let told = refused(folder.path(), &["--listen", "127.0.0.1"], &[]);
+    assert!(
+        told.contains("--listen: listen: `127.0.0.1`") && told.contains("127.0.0.1:8080"),
+        "{told}"
+    );
+    let folders = [("BOWLINE_DATA", "a"), ("BOWLINE_SERVER_DATA", "b")];
+    let told = refused(folder.path(), &[], &folders);
+    assert!(
+        told.contains("BOWLINE_DATA") && told.contains("BOWLINE_SERVER_DATA"),
+        "{told}"
+    );
+}
+
+#[test]
+fn listening_for_others_needs_a_key_before_anything_is_deployed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("flow.yaml"), "steps: [{ wait: 1ms }]\n").unwrap();
+    let elsewhere = [("BOWLINE_SERVER_LISTEN", "0.0.0.0:0"), ("BOWLINE_SERVER_DATA", "kept")];
+    let checked = check(folder.path(), &[], &elsewhere);
+    let warned = String::from_utf8(checked.stderr).unwrap();
+    assert!(
+        checked.status.success() && warned.contains("bowline keys create"),
+        "{warned}"
+    );
+    let served = program(folder.path(), &["serve"]).envs(elsewhere).output().unwrap();
+    let told = String::from_utf8(served.stderr).unwrap();
+    assert_eq!(served.status.code(), Some(2), "{told}");
+    assert!(told.contains("bowline keys create") && !told.contains("flow"), "{told}");
+    assert!(!folder.path().join("kept").exists());
+
+    // The server's variable is the data folder of every other command, too.
+    let made = program(folder.path(), &["keys", "create", "first", "--role", "viewer"])
+        .envs(elsewhere)
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success() && folder.path().join("kept/bowline.db").exists(),
+        "{made:?}"
+    );
+    let checked = check(folder.path(), &[], &elsewhere);
+    assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}");
+}
+
 #[test]
 fn the_description_of_the_api_needs_no_server() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod beside;
 mod configuration;
+mod confinement;
+mod figures;
 mod handover;
 mod keys;
 mod packaging;

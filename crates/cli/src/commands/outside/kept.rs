@@ -1,6 +1,6 @@
 //! Callbacks that came and that nobody waits for: delivered by hand, or forgotten.
 
-use bowline_store::{Delivery, DeliveryFilter, RequestKind, Store, Write};
+use bowline_store::{CallbackAddress, Delivery, DeliveryFilter, RequestKind, Store, WaitState, Write};
 use serde_json::from_slice;
 
 use super::address::Stand;
@@ -47,15 +47,15 @@ pub(super) fn deliver(args: &DeliverArgs) -> Result {
         };
         match ask(folder, &request, "deliver it", true).await? {
             Asked::Done => {
-                let told = if find(&store::existing(folder)?, kept.id).is_err() {
-                    format!("number {} is delivered", kept.id)
+                let store = store::existing(folder)?;
+                let number = kept.id;
+                terminal::note(&if find(&store, number).is_err() {
+                    format!("number {number} is delivered")
+                } else if is_awaited(&store, &kept, to.as_ref())? {
+                    format!("number {number} stays kept: it was not taken, and the log of that process says why")
                 } else {
-                    format!(
-                        "number {} stays kept: it was not taken, and the log of that process says why",
-                        kept.id
-                    )
-                };
-                terminal::note(&told);
+                    format!("number {number} stays kept: nobody waits for it yet")
+                });
                 Ok(Exit::Success)
             }
             Asked::Left => Ok(Exit::Success),
@@ -71,6 +71,22 @@ pub(super) fn deliver(args: &DeliverArgs) -> Result {
             }
         }
     })
+}
+
+/// Whether somebody waits where a kept callback goes: there, or where it was sent.
+fn is_awaited(store: &dyn Store, kept: &Delivery, to: Option<&CallbackAddress>) -> Result<bool> {
+    if let (None, Some(exec), Some(tag)) = (to, kept.exec, kept.tag) {
+        return Ok(store.wait(exec, tag)?.is_some_and(|wait| wait.state == WaitState::Open));
+    }
+    let sent = kept.key.as_ref().map(|key| CallbackAddress::Key {
+        organization: kept.organization.clone(),
+        name: kept.name.clone(),
+        key: key.clone(),
+    });
+    match to.or(sent.as_ref()) {
+        Some(address) => Ok(matches!(Stand::of(store, address)?, Stand::Open(_))),
+        None => Ok(false),
+    }
 }
 
 pub(super) fn drop(args: &DropArgs) -> Result {
