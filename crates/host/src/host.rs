@@ -87,7 +87,6 @@ pub(crate) struct Inner {
     pub(crate) store: SharedStore,
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) masker: Masker,
     pub(crate) organizations: Arc<Organizations>,
     pub(crate) clock: Clock,
     pub(crate) tokens: TokenKey,
@@ -150,10 +149,10 @@ impl Host {
         &self.0.registry
     }
 
-    /// Knows the secrets of this process.
+    /// Knows the secrets of this organization, and of no other: what it masks tells nobody anything about theirs.
     #[must_use]
-    pub fn masker(&self) -> &Masker {
-        &self.0.masker
+    pub fn masker(&self, organization: &str) -> Masker {
+        self.0.organizations.of(organization).masker
     }
 
     /// Tells readers of news.

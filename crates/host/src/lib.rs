@@ -36,6 +36,7 @@ pub mod why;
 
 pub use bowline_core::Answer;
 pub use bowline_engine::{Conflict, Reuse, StartKey};
+pub use bowline_expression::Masker;
 pub use bowline_store::{CallbackAddress, DEFAULT_ORGANIZATION, EntryWrite};
 pub use deploy::{Active, SPACE as DEPLOYMENTS};
 pub use error::{ErrorKind, HostError, Problem};

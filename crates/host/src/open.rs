@@ -85,7 +85,6 @@ impl Host {
             store: Arc::new(store),
             blobs,
             registry: options.registry,
-            masker: options.masker,
             organizations,
             clock,
             tokens,

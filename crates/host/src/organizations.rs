@@ -37,6 +37,8 @@ pub struct Own {
     pub settings: Arc<Settings>,
     /// What its workflows run with: connection pools of its own, too.
     pub runtime: Arc<Runtime>,
+    /// Knows its secrets, and not those of others.
+    pub masker: Masker,
 }
 
 /// What each organization runs with, made when it is first asked for.
@@ -101,8 +103,10 @@ impl Organizations {
             },
             files: (organization != DEFAULT_ORGANIZATION).then(|| self.files.join(organization)),
         };
-        let runtime = Runtime::new(Arc::clone(&self.registry), self.masker.clone(), settings.clone());
+        let masker = self.masker.part();
+        let runtime = Runtime::new(Arc::clone(&self.registry), masker.clone(), settings.clone());
         let own = Own {
+            masker,
             settings: Arc::new(settings),
             runtime: Arc::new(runtime.with_blobs(self.blobs(organization))),
         };

@@ -67,6 +67,9 @@ pub struct Delivery {
     /// The delivery that was played again to make this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<String>,
+    /// What the request that plays it again is known by, so that the same request does it once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_key: Option<String>,
     /// What became of it.
     pub fate: Fate,
 }
@@ -300,6 +303,7 @@ mod tests {
             source_id: None,
             proof: None,
             replay_of: None,
+            replay_key: None,
             fate: Fate::Filtered,
         }
     }

@@ -40,9 +40,21 @@ struct Shared {
     known: RwLock<Arc<Known>>,
     /// Held while something new is learned, so that two do not learn at once.
     learning: Mutex<()>,
+    /// Learns what this one learns.
+    above: Option<Masker>,
 }
 
 impl Masker {
+    /// One that knows nothing yet, and from which this one learns: what it is told is hidden by both, and what others know
+    /// it does not. Whoever can have texts masked by it finds out nothing of the secrets of others.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self(Arc::new(Shared {
+            above: Some(self.clone()),
+            ..Shared::default()
+        }))
+    }
+
     /// Adds a secret text, and the forms in which services echo it: base64, percent-encoded, JSON-escaped and
     /// HTML-escaped, and each long line of a text with several lines.
     ///
@@ -56,15 +68,28 @@ impl Masker {
     /// Adds several texts, as [`add`](Self::add) does, learning the new ones in one go.
     pub fn add_all<'s>(&self, secrets: impl IntoIterator<Item = &'s str>) {
         let known = self.known();
+        // What is used here is used above, too, so that it is not forgotten there.
+        let above = self.0.above.as_ref().map(Self::known);
+        let is_new = |secret: &&str| {
+            let is_known_above = above.as_ref().is_none_or(|above| above.recognises(secret));
+            !known.recognises(secret) || !is_known_above
+        };
         let new: Vec<&str> = secrets
             .into_iter()
-            .filter(|secret| forms::worth_hiding(secret) && !known.recognises(secret))
+            .filter(|secret| forms::worth_hiding(secret))
+            .filter(is_new)
             .collect();
         if new.is_empty() {
             return;
         }
+        // First, so that nothing that is used here can be logged in clear.
+        if let Some(above) = &self.0.above {
+            above.add_all(new.iter().copied());
+        }
         let _learning = self.0.learning.lock().unwrap_or_else(PoisonError::into_inner);
-        let more = Arc::new(self.known().with(&new));
+        let known = self.known();
+        let new: Vec<&str> = new.into_iter().filter(|secret| !known.recognises(secret)).collect();
+        let more = Arc::new(known.with(&new));
         *self.0.known.write().unwrap_or_else(PoisonError::into_inner) = more;
     }
 

@@ -211,6 +211,30 @@ fn a_writer_cuts_endless_lines_but_not_secrets() {
     assert_eq!(writer.into_inner().unwrap(), "***".repeat(400_000).into_bytes());
 }
 
+#[test]
+fn a_part_tells_what_it_learns_and_knows_nothing_of_others() {
+    let whole = Masker::default();
+    let (one, other) = (whole.part(), whole.part());
+    one.add("secret-of-one");
+    other.add("secret-of-other");
+    let text = "secret-of-one secret-of-other";
+    assert_eq!(one.scrub_text(text), "*** secret-of-other");
+    assert_eq!(other.scrub_text(text), "secret-of-one ***");
+    assert_eq!(whole.scrub_text(text), "*** ***");
+}
+
+#[test]
+fn what_a_part_uses_is_not_forgotten_above() {
+    let whole = Masker::default();
+    let part = whole.part();
+    part.add("secret-of-one");
+    for number in 0..CAPACITY * 2 {
+        whole.add(&format!("another-secret-{number}"));
+        part.add("secret-of-one");
+    }
+    assert_eq!(whole.scrub_text("secret-of-one"), "***");
+}
+
 proptest! {
     #[test]
     fn no_form_of_a_secret_is_left(

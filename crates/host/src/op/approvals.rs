@@ -1,6 +1,7 @@
 //! What people are asked to decide, and callbacks that are waited for.
 
 use bowline_core::{Answer, Payload};
+use bowline_expression::Masker;
 use bowline_flow::misfits_of_answer;
 use bowline_store::{
     CallbackAddress, ExecNo, ExecutionRow, Store, StoreError, WaitFilter, WaitKind, WaitRow, WaitState,
@@ -37,6 +38,7 @@ impl Host {
     /// `execution.not-found`, `search.cursor`.
     pub async fn callbacks(&self, organization: &str, waiting: &Waiting) -> Result<Page<OpenCallback>, HostError> {
         let page = self.open_waits(organization, waiting, |_| true).await?;
+        let masker = self.masker(organization);
         let tokens = waiting.tokens;
         Ok(page.map(|(row, wait)| OpenCallback {
             execution: row.id,
@@ -45,7 +47,7 @@ impl Host {
             token: tokens.then(|| self.0.tokens.token(wait.exec.0, wait.tag)),
             path: wait.path,
             name: Some(wait.name).filter(|name| !name.is_empty()),
-            reference: wait.key.map(|key| self.0.masker.scrub_text(&key).into_owned()),
+            reference: wait.key.map(|key| masker.scrub_text(&key).into_owned()),
             opened_at: rfc3339(wait.opened_at),
             until: wait.until.map(rfc3339),
         }))
@@ -83,7 +85,7 @@ impl Host {
             answer.insert("comment".into(), comment.into());
         }
         let answer = Value::Object(answer);
-        self.refuse_unfit_answer(&wait, &answer)?;
+        refuse_unfit_answer(&self.masker(organization), &wait, &answer)?;
         let output = Payload::of(&answer).map_err(|error| HostError::internal("answer.unwritable", &error))?;
         let address = CallbackAddress::Path {
             execution: id.to_owned(),
@@ -93,30 +95,9 @@ impl Host {
             .await
     }
 
-    /// An answer that does not fit the form would fail the step, so it is not taken.
-    pub(crate) fn refuse_unfit_answer(&self, wait: &WaitRow, answer: &Value) -> Result<(), HostError> {
-        let form = about(wait).remove("form").unwrap_or_default();
-        if form.is_null() {
-            return Ok(());
-        }
-        let problems = misfits_of_answer(&form, answer);
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let problems = problems
-            .iter()
-            .map(|misfit| Problem::of_body(misfit.pointer.clone(), self.0.masker.scrub_text(&misfit.message)))
-            .collect();
-        Err(
-            HostError::invalid("approval.form", "the answer does not fit the approval's form")
-                .hint("give the form's fields beside `approved`; the list of approvals shows the form")
-                .with(problems),
-        )
-    }
-
     fn approval(&self, row: &ExecutionRow, wait: &WaitRow) -> Approval {
         let mut about = Value::Object(about(wait));
-        self.0.masker.scrub(&mut about);
+        self.masker(&row.organization).scrub(&mut about);
         let who = match &about["who"] {
             Value::Array(who) => who.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
             Value::String(who) => vec![who.clone()],
@@ -280,4 +261,25 @@ fn about(wait: &WaitRow) -> Map<String, Value> {
         .as_deref()
         .and_then(|detail| serde_json::from_slice(detail).ok())
         .unwrap_or_default()
+}
+
+/// An answer that does not fit the form would fail the step, so it is not taken.
+pub(crate) fn refuse_unfit_answer(masker: &Masker, wait: &WaitRow, answer: &Value) -> Result<(), HostError> {
+    let form = about(wait).remove("form").unwrap_or_default();
+    if form.is_null() {
+        return Ok(());
+    }
+    let problems = misfits_of_answer(&form, answer);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let problems = problems
+        .iter()
+        .map(|misfit| Problem::of_body(misfit.pointer.clone(), masker.scrub_text(&misfit.message)))
+        .collect();
+    Err(
+        HostError::invalid("approval.form", "the answer does not fit the approval's form")
+            .hint("give the form's fields beside `approved`; the list of approvals shows the form")
+            .with(problems),
+    )
 }

@@ -106,7 +106,8 @@ impl Host {
             Err(error) => Err(error),
         };
         let took_ms = began.elapsed().as_millis() as u64;
-        let clean = |text: &str| self.0.masker.scrub_text(text).into_owned();
+        let masker = self.masker(organization);
+        let clean = |text: &str| masker.scrub_text(text).into_owned();
         Ok(match tested {
             Ok(tested) => ConnectionReport {
                 ok: tested.error.is_none(),
@@ -143,6 +144,6 @@ impl Host {
             (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
             _ => found.to_owned(),
         };
-        Some(self.0.masker.scrub_text(&shown).into_owned())
+        Some(self.masker(organization).scrub_text(&shown).into_owned())
     }
 }

@@ -134,7 +134,7 @@ impl Host {
         let Ok((_, plan)) = crate::programs::read(&definition, &self.0.registry) else {
             return Ok(());
         };
-        self.refuse_unfit(&plan, input)
+        self.refuse_unfit(&row.organization, &plan, input)
     }
 
     /// Sends a signal to an execution. Returns when it is recorded; false where that signal was recorded before.

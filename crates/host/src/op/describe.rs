@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bowline_core::{Event, Outcome, Payload, Record, internalize};
+use bowline_expression::Masker;
 use bowline_store::{Definition, ExecutionFilter, ExecutionRow};
 
+use super::wait::shown;
 use crate::records::records;
 use crate::shape::Shape;
 use crate::time::rfc3339;
@@ -49,21 +51,20 @@ impl Host {
         let mut trace = Trace::new(&row.id, &row.workflow, row.started_at);
         trace.read(&records);
         let now = self.0.clock.now();
-        let (steps, steps_omitted) = trace.steps(shape.as_deref(), &self.0.masker, STEPS, now);
+        let masker = self.masker(organization);
+        let (steps, steps_omitted) = trace.steps(shape.as_deref(), &masker, STEPS, now);
         let mut omitted = Vec::new();
         let input = match &trace.view.input {
-            Some(input) => self.small("input", input, &mut omitted)?,
+            Some(input) => small(&masker, "input", input, &mut omitted)?,
             None => None,
         };
         let (output, failure) = match &trace.view.outcome {
-            Some(Outcome::Succeeded(output)) => (self.small("output", output, &mut omitted)?, None),
-            Some(Outcome::Failed(error) | Outcome::Cancelled(error)) => {
-                (None, Some(ErrorView::of(error, &self.0.masker)))
-            }
+            Some(Outcome::Succeeded(output)) => (small(&masker, "output", output, &mut omitted)?, None),
+            Some(Outcome::Failed(error) | Outcome::Cancelled(error)) => (None, Some(ErrorView::of(error, &masker))),
             None => (None, None),
         };
         let response = match &trace.response {
-            Some(data) => self.response_of(data)?,
+            Some(data) => response_of(&masker, data)?,
             None => None,
         };
         let is_over = row.status.is_finished();
@@ -77,12 +78,12 @@ impl Host {
                 .cancel
                 .as_ref()
                 .filter(|_| !is_over)
-                .map(|reason| self.0.masker.scrub_text(reason).into_owned()),
+                .map(|reason| masker.scrub_text(reason).into_owned()),
             response,
             steps,
             steps_omitted,
             children: children.iter().map(|row| self.summary_of(row)).collect(),
-            why: self.scrubbed(why),
+            why: scrubbed(&masker, why),
             history,
             can: Can::of(row.status.into()),
             summary: self.summary_of(&row),
@@ -97,7 +98,7 @@ impl Host {
         let row = self.row(organization, id).await?;
         let host = self.clone();
         let why = self.read(move |store| host.looking(store).why(&row)).await?;
-        Ok(self.scrubbed(why))
+        Ok(scrubbed(&self.masker(organization), why))
     }
 
     /// An execution as a list shows it.
@@ -129,19 +130,6 @@ impl Host {
             is_run: true,
             now: self.0.clock.now(),
         }
-    }
-
-    fn scrubbed(&self, mut why: Why) -> Why {
-        why.line = self.0.masker.scrub_text(&why.line).into_owned();
-        for blocker in &mut why.waits_for {
-            if let Some(key) = &mut blocker.key {
-                *key = self.0.masker.scrub_text(key).into_owned();
-            }
-            if let Some(child) = blocker.child.take() {
-                blocker.child = Some(Box::new(self.scrubbed(*child)));
-            }
-        }
-        why
     }
 
     /// What the workflow of a definition looks like, where this program can read it.
@@ -177,39 +165,52 @@ impl Host {
             .await
             .map_err(|error| HostError::internal("blob.failed", &error))
     }
-
-    fn small(
-        &self,
-        field: &str,
-        payload: &Payload,
-        omitted: &mut Vec<Omitted>,
-    ) -> Result<Option<serde_json::Value>, HostError> {
-        let bytes = size(payload);
-        if bytes > INLINE as u64 || payload.absent().is_some() {
-            omitted.push(Omitted {
-                field: field.to_owned(),
-                bytes,
-            });
-            return Ok(None);
-        }
-        self.shown(payload).map(Some)
-    }
-
-    pub(crate) fn response_of(&self, data: &Payload) -> Result<Option<Response>, HostError> {
-        if data.absent().is_some() {
-            return Ok(None);
-        }
-        let value = self.shown(data)?;
-        serde_json::from_value(value).map(Some).map_err(|error| {
-            HostError::internal(
-                "response.unreadable",
-                &format!("what a respond step recorded cannot be read: {error}"),
-            )
-        })
-    }
 }
 
 /// How many bytes of JSON a payload has.
 pub(crate) fn size(payload: &Payload) -> u64 {
     payload.absent().map_or(payload.text().len() as u64, |blob| blob.size)
+}
+
+fn scrubbed(masker: &Masker, mut why: Why) -> Why {
+    why.line = masker.scrub_text(&why.line).into_owned();
+    for blocker in &mut why.waits_for {
+        if let Some(key) = &mut blocker.key {
+            *key = masker.scrub_text(key).into_owned();
+        }
+        if let Some(child) = blocker.child.take() {
+            blocker.child = Some(Box::new(scrubbed(masker, *child)));
+        }
+    }
+    why
+}
+
+fn small(
+    masker: &Masker,
+    field: &str,
+    payload: &Payload,
+    omitted: &mut Vec<Omitted>,
+) -> Result<Option<serde_json::Value>, HostError> {
+    let bytes = size(payload);
+    if bytes > INLINE as u64 || payload.absent().is_some() {
+        omitted.push(Omitted {
+            field: field.to_owned(),
+            bytes,
+        });
+        return Ok(None);
+    }
+    shown(masker, payload).map(Some)
+}
+
+pub(crate) fn response_of(masker: &Masker, data: &Payload) -> Result<Option<Response>, HostError> {
+    if data.absent().is_some() {
+        return Ok(None);
+    }
+    let value = shown(masker, data)?;
+    serde_json::from_value(value).map(Some).map_err(|error| {
+        HostError::internal(
+            "response.unreadable",
+            &format!("what a respond step recorded cannot be read: {error}"),
+        )
+    })
 }

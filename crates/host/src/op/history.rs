@@ -2,6 +2,7 @@
 
 use bowline_core::{Event, Payload};
 use bowline_engine::read_record;
+use bowline_expression::Masker;
 use serde_json::{Map, Value, json};
 
 use super::describe::size;
@@ -63,8 +64,9 @@ impl Host {
             })
             .await?;
         let mut items = Vec::with_capacity(found.len());
+        let masker = self.masker(organization);
         for (seq, part, last, at, event) in found {
-            items.push(self.event(seq, part, last, at, event).await?);
+            items.push(self.event(&masker, (seq, part, last), at, event).await?);
         }
         Ok(Page {
             items,
@@ -74,9 +76,8 @@ impl Host {
 
     async fn event(
         &self,
-        seq: u64,
-        part: usize,
-        last: bool,
+        masker: &Masker,
+        (seq, part, last): (u64, usize, bool),
         at: i64,
         mut event: Event,
     ) -> Result<HistoryEvent, HostError> {
@@ -102,7 +103,7 @@ impl Host {
             fields.shift_remove("path");
             times(fields);
         }
-        self.0.masker.scrub(&mut data);
+        masker.scrub(&mut data);
         Ok(HistoryEvent {
             seq,
             part: part as u32,

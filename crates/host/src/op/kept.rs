@@ -1,8 +1,11 @@
 //! Callbacks: answers from outside, and those that are kept because nobody waits for them yet.
 
 use bowline_core::Answer;
+use bowline_expression::Masker;
 use bowline_store::{CallbackAddress, Delivery, DeliveryFilter, ExecNo, WaitFilter, WaitKind, WaitRow, WaitState};
 
+use super::approvals::refuse_unfit_answer;
+use super::wait::shown;
 use crate::answers::is_approval;
 use crate::time::rfc3339;
 use crate::{Addressed, Delivered, Host, HostError, KeptCallback, Page};
@@ -56,7 +59,7 @@ impl Host {
         if let Answer::Succeeded { output, .. } = &answer
             && let Some(wait) = self.wait_at(organization, address).await?.filter(is_approval)
         {
-            self.refuse_unfit_answer(&wait, &output.parse().unwrap_or_default())?;
+            refuse_unfit_answer(&self.masker(organization), &wait, &output.parse().unwrap_or_default())?;
         }
         self.deliver(organization, address, answer).await
     }
@@ -162,11 +165,15 @@ impl Host {
                 Ok(found)
             })
             .await?;
+        let masker = self.masker(organization);
         let has_more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| has_more).map(|(last, _)| last.id.to_string());
         Ok(Page {
-            items: found.into_iter().map(|(kept, id)| self.kept_view(kept, id)).collect(),
+            items: found
+                .into_iter()
+                .map(|(kept, id)| kept_view(&masker, kept, id))
+                .collect(),
             next,
         })
     }
@@ -194,7 +201,7 @@ impl Host {
                 let output = output
                     .parse()
                     .map_err(|error| HostError::internal("answer.unreadable", &error))?;
-                self.refuse_unfit_answer(&wait, &output)?;
+                refuse_unfit_answer(&self.masker(organization), &wait, &output)?;
             }
         }
         Ok(self.0.engine.deliver_kept(id, to.as_ref()).await?.into())
@@ -246,39 +253,39 @@ impl Host {
                 .hint("see the list of kept callbacks; one that was taken is not kept any more")
         })
     }
-
-    fn kept_view(&self, kept: Delivery, execution: Option<String>) -> KeptCallback {
-        let why = match &execution {
-            Some(id) => format!("execution {id} does not wait for it yet"),
-            None => "nobody waits for it".to_owned(),
-        };
-        let answer = serde_json::from_slice(&kept.answer).ok();
-        let body = match &answer {
-            Some(Answer::Succeeded { output, .. }) if kept.answer.len() <= INLINE => self.shown(output).ok(),
-            Some(Answer::Failed(error)) => {
-                let mut error = serde_json::to_value(error).unwrap_or_default();
-                self.0.masker.scrub(&mut error);
-                Some(error)
-            }
-            _ => None,
-        };
-        KeptCallback {
-            id: kept.id,
-            execution,
-            name: Some(kept.name).filter(|name| !name.is_empty()),
-            reference: kept.key.map(|key| self.0.masker.scrub_text(&key).into_owned()),
-            why,
-            received_at: rfc3339(kept.received_at),
-            expires_at: rfc3339(kept.expires_at),
-            answer: match answer {
-                Some(Answer::Failed(_)) => "failed",
-                _ => "succeeded",
-            },
-            body,
-        }
-    }
 }
 
 fn bad_token() -> HostError {
     bowline_engine::EngineError::BadToken.into()
+}
+
+fn kept_view(masker: &Masker, kept: Delivery, execution: Option<String>) -> KeptCallback {
+    let why = match &execution {
+        Some(id) => format!("execution {id} does not wait for it yet"),
+        None => "nobody waits for it".to_owned(),
+    };
+    let answer = serde_json::from_slice(&kept.answer).ok();
+    let body = match &answer {
+        Some(Answer::Succeeded { output, .. }) if kept.answer.len() <= INLINE => shown(masker, output).ok(),
+        Some(Answer::Failed(error)) => {
+            let mut error = serde_json::to_value(error).unwrap_or_default();
+            masker.scrub(&mut error);
+            Some(error)
+        }
+        _ => None,
+    };
+    KeptCallback {
+        id: kept.id,
+        execution,
+        name: Some(kept.name).filter(|name| !name.is_empty()),
+        reference: kept.key.map(|key| masker.scrub_text(&key).into_owned()),
+        why,
+        received_at: rfc3339(kept.received_at),
+        expires_at: rfc3339(kept.expires_at),
+        answer: match answer {
+            Some(Answer::Failed(_)) => "failed",
+            _ => "succeeded",
+        },
+        body,
+    }
 }

@@ -56,7 +56,7 @@ impl Host {
         let own = self.0.organizations.of(organization);
         let replayer = Replayer::new(
             Arc::clone(&self.0.registry),
-            self.0.masker.clone(),
+            own.masker.clone(),
             own.settings.env.clone(),
             own.settings.credentials.clone(),
         );
@@ -87,7 +87,7 @@ impl Host {
         })
         .await
         .map_err(|error| HostError::task(&error))??;
-        self.0.masker.scrub(&mut found);
+        own.masker.scrub(&mut found);
         Ok(found)
     }
 }

@@ -34,7 +34,7 @@ impl Host {
             }
             (_, Some(version)) => self.version(organization, &start.workflow, version).await?,
         };
-        self.refuse_unfit(&plan, &start.input)?;
+        self.refuse_unfit(organization, &plan, &start.input)?;
         let id = match start.chosen_id {
             Some(chosen) => Some(owned(organization, &chosen)?),
             None => start.id,
@@ -71,17 +71,18 @@ impl Host {
     }
 
     /// An input has to fit before anything is written.
-    pub(crate) fn refuse_unfit(&self, plan: &Plan, input: &Value) -> Result<(), HostError> {
+    pub(crate) fn refuse_unfit(&self, organization: &str, plan: &Plan, input: &Value) -> Result<(), HostError> {
         let problems = misfits_of_input(plan, input);
         if problems.is_empty() {
             return Ok(());
         }
         let message = format!("the input does not fit the workflow {}", plan.name);
+        let masker = self.masker(organization);
         let problems = problems
             .iter()
             .map(|misfit| {
                 let pointer = format!("/input{}", misfit.pointer);
-                Problem::of_body(pointer, self.0.masker.scrub_text(&misfit.message))
+                Problem::of_body(pointer, masker.scrub_text(&misfit.message))
             })
             .collect();
         Err(HostError::invalid("input.invalid", message).with(problems))

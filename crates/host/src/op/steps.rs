@@ -2,11 +2,13 @@
 
 use bowline_core::{Event, Outcome, Payload, Record};
 use bowline_engine::read_record;
+use bowline_expression::Masker;
 use bowline_store::{ExecutionRow, Store, StoreError};
 use serde_json::Value;
 
 use super::describe::size;
 use super::wait::contains;
+use super::wait::shown;
 use crate::records::unreadable;
 use crate::trace::Trace;
 use crate::{Host, HostError, Omitted, StepDetail, Which};
@@ -45,7 +47,7 @@ impl Host {
         trace.read(&records);
         let mut values = values_of(records, path);
         let step = trace
-            .one(path, shape.as_deref(), &self.0.masker, self.0.clock.now())
+            .one(path, shape.as_deref(), &self.masker(organization), self.0.clock.now())
             .ok_or_else(|| no_step(id, path))?;
         let mut detail = StepDetail {
             step,
@@ -63,7 +65,7 @@ impl Host {
                 });
                 continue;
             }
-            let value = Some(self.loaded(payload).await?);
+            let value = Some(self.loaded(&self.masker(organization), payload).await?);
             match field {
                 "input" => detail.input = value,
                 _ => detail.output = value,
@@ -97,13 +99,13 @@ impl Host {
             })
             .await?;
         match found {
-            Some(payload) => Ok(Some(self.loaded(payload).await?)),
+            Some(payload) => Ok(Some(self.loaded(&self.masker(organization), payload).await?)),
             None => Ok(None),
         }
     }
 
     /// A payload's value, loaded if need be, without secrets.
-    pub(crate) async fn loaded(&self, payload: Payload) -> Result<Value, HostError> {
+    pub(crate) async fn loaded(&self, masker: &Masker, payload: Payload) -> Result<Value, HostError> {
         let mut holder = [Event::Emitted {
             path: "".into(),
             event: "".into(),
@@ -112,7 +114,7 @@ impl Host {
         }];
         self.load(&mut holder).await?;
         match &holder {
-            [Event::Emitted { data, .. }] => self.shown(data),
+            [Event::Emitted { data, .. }] => shown(masker, data),
             _ => Ok(Value::Null),
         }
     }

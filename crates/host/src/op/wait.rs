@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bowline_core::{Event, Outcome, Payload, RESPONSE, internalize};
 use bowline_engine::read_record;
+use bowline_expression::Masker;
 
+use super::describe::response_of;
 use crate::records::unreadable;
 use crate::{Ended, ErrorKind, ErrorView, Host, HostError, Response, Status};
 
@@ -68,11 +70,10 @@ impl Host {
             Event::Finished { outcome } => Some(outcome),
             _ => None,
         });
+        let masker = self.masker(&row.organization);
         let (output, error) = match outcome {
-            Some(Outcome::Succeeded(output)) => (Some(self.shown(&output)?), None),
-            Some(Outcome::Failed(error) | Outcome::Cancelled(error)) => {
-                (None, Some(ErrorView::of(&error, &self.0.masker)))
-            }
+            Some(Outcome::Succeeded(output)) => (Some(shown(&masker, &output)?), None),
+            Some(Outcome::Failed(error) | Outcome::Cancelled(error)) => (None, Some(ErrorView::of(&error, &masker))),
             None => (None, None),
         };
         Ok(Ended {
@@ -119,17 +120,17 @@ impl Host {
             _ => None,
         });
         let Some(data) = data else { return Ok(None) };
-        self.response_of(&data)
+        response_of(&self.masker(&row.organization), &data)
     }
+}
 
-    /// The value of a payload that has been loaded, without secrets.
-    pub(crate) fn shown(&self, payload: &Payload) -> Result<serde_json::Value, HostError> {
-        let mut value = payload
-            .parse()
-            .map_err(|error| HostError::internal("payload.unreadable", &error))?;
-        self.0.masker.scrub(&mut value);
-        Ok(value)
-    }
+/// The value of a payload that has been loaded, without secrets.
+pub(crate) fn shown(masker: &Masker, payload: &Payload) -> Result<serde_json::Value, HostError> {
+    let mut value = payload
+        .parse()
+        .map_err(|error| HostError::internal("payload.unreadable", &error))?;
+    masker.scrub(&mut value);
+    Ok(value)
 }
 
 /// The host stops before what is waited for.

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bowline_host::Page;
 use schemars::JsonSchema;
@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::App;
 use crate::extract::{At, MaybeJson, Params};
 use crate::guard::{Caller, Role, Rule, Scope};
+use crate::idempotency;
 use crate::outside::{DeliverySummary, DeliveryView, EndpointView, Outcome, Replay, Replayed};
 use crate::problem::Problem;
 use crate::route::{Api, Operation};
@@ -87,6 +88,10 @@ pub(super) fn add(api: &mut Api) {
             "One that was taken starts another execution of the workflow as it is now. One that was refused is verified \
              again, as of the moment when it came, and leaves the list of the refused when it is taken.",
         )
+        .header(
+            idempotency::HEADER,
+            "With the same key the delivery is played again once, and what that led to is the answer.",
+        )
         .optional_body::<Replay>(json!({ "unverified": false }))
         .answers::<Replayed>(201, "What it led to")
         .problems(&[400, 403, 404, 415, 422, 503]),
@@ -126,9 +131,15 @@ async fn replay_(
     State(app): State<App>,
     caller: Caller,
     At((endpoint, id)): At<(String, String)>,
+    headers: HeaderMap,
     MaybeJson(replay): MaybeJson<Replay>,
 ) -> Result<Response, Problem> {
     let replay = replay.unwrap_or_default();
-    let replayed = app.outside.replay(&caller.organization, &endpoint, &id, replay).await?;
+    let what = format!("replay/{endpoint}/{id}");
+    let key = idempotency::key(&headers)?.map(|key| idempotency::id(&caller.organization, &what, key));
+    let replayed = app
+        .outside
+        .replay(&caller.organization, &endpoint, &id, replay, key)
+        .await?;
     Ok((StatusCode::CREATED, Json(replayed)).into_response())
 }

@@ -162,9 +162,10 @@ async fn replay(
     let replay = Replay {
         unverified: sent.text("unverified") == "yes",
     };
+    let key = sent.id(&format!("replay/{endpoint}/{id}"));
     let replayed = app
         .outside
-        .replay(sent.visitor.organization(), &endpoint, &id, replay)
+        .replay(sent.visitor.organization(), &endpoint, &id, replay, Some(key))
         .await?;
     match replayed.execution {
         Some(execution) => page_of(&execution, "replayed"),

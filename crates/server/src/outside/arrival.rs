@@ -77,6 +77,7 @@ impl Arrival {
             source_id: None,
             proof: None,
             replay_of: None,
+            replay_key: None,
             fate: Fate::Filtered,
         };
         Ok(Self {

@@ -251,7 +251,8 @@ async fn hear(
     let said = of_callback(delivery, value, &verified);
     let heard = callback.named.hear(&callback.active.settings, &said).map_err(|error| {
         let about = format!("of callbacks.{}", callback.named.name);
-        let refusal = webhook::unselectable(&inner.host, &error, "correlate, success or failure", &about);
+        let masker = inner.host.masker(&callback.active.organization);
+        let refusal = webhook::unselectable(&masker, &error, "correlate, success or failure", &about);
         refusal.hint(body::mistaken(content_type, raw))
     })?;
     let given = match heard.failure {

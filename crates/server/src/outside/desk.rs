@@ -176,6 +176,20 @@ pub struct Replayed {
     pub execution: Option<String>,
 }
 
+impl From<inbox::First> for Replayed {
+    fn from(first: inbox::First) -> Self {
+        Self {
+            delivery: first.delivery,
+            fate: if first.execution.is_some() {
+                "started"
+            } else {
+                "filtered"
+            },
+            execution: first.execution,
+        }
+    }
+}
+
 impl State {
     /// Every webhook and callback endpoint of an organization.
     pub fn endpoints(&self, organization: &str) -> Vec<EndpointView> {
@@ -284,7 +298,8 @@ impl State {
     }
 
     /// Plays a delivery again, on the workflow as it is now: one that was taken starts another execution, one that was
-    /// refused is verified again, as of the moment when it came.
+    /// refused is verified again, as of the moment when it came. With a `key` it is done once, however often it is asked
+    /// for with that key.
     ///
     /// # Errors
     /// `delivery.not-found`; `delivery.no-body` where its body was not kept; `delivery.refused` where it still is not
@@ -295,8 +310,14 @@ impl State {
         endpoint: &str,
         id: &str,
         replay: Replay,
+        key: Option<String>,
     ) -> Result<Replayed, HostError> {
         let inner = &*self.0;
+        if let Some(key) = &key
+            && let Some(first) = inbox::replayed(&inner.host, organization, endpoint, key).await?
+        {
+            return Ok(first.into());
+        }
         let old = self.find(organization, endpoint, id).await?;
         let webhook = inner
             .endpoints
@@ -335,6 +356,7 @@ impl State {
             id: uuid::Uuid::now_v7().to_string(),
             // One that was refused is taken for the first time now, and its sender's id counts.
             replay_of: (!was_refused).then(|| old.id.clone()),
+            replay_key: key,
             authentication: ready.config.authentication.name().to_owned(),
             ..old.clone()
         };

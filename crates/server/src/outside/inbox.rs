@@ -6,6 +6,7 @@
 //! | `inbox-refused` | the same | one that was refused: few, and their bodies small |
 //! | `inbox-source` | organization, endpoint, the sender's id | the [`First`] delivery of that id |
 //! | `inbox-signed` | organization, endpoint, hash of what was signed | the [`First`] delivery that was signed so |
+//! | `inbox-replayed` | organization, endpoint, hash of the request's key | the [`First`] delivery that came of it |
 //!
 //! A delivery is written in the commit of its execution's start. The entries of the sender's id and of what was signed
 //! are *added*, so a second delivery of the same cannot start anything, whatever comes between.
@@ -27,6 +28,8 @@ pub(super) const TAKEN: &str = "inbox";
 pub(super) const REFUSED: &str = "inbox-refused";
 pub(super) const SOURCE: &str = "inbox-source";
 pub(super) const SIGNED: &str = "inbox-signed";
+/// What requests that play a delivery again have led to.
+const REPLAYED: &str = "inbox-replayed";
 
 /// So many refused deliveries are kept of an endpoint; older ones go.
 const MOST_REFUSED: usize = 100;
@@ -55,20 +58,17 @@ pub(super) fn bytes_of(value: &impl Serialize) -> Result<Bytes, HostError> {
 pub(super) fn taken(organization: &str, endpoint: &str, delivery: &Delivery) -> Result<Vec<EntryWrite>, HostError> {
     let place = key(&[organization, endpoint, &delivery.id]);
     let mut writes = vec![EntryWrite::Put(Entry::new(TAKEN, place, bytes_of(delivery)?))];
-    // One that is played again is meant to be done again, so what it is known by does not stand in its way.
-    if delivery.replay_of.is_none() {
-        let execution = match &delivery.fate {
-            bowline_webhooks::Fate::Started { execution, .. } => Some(execution.clone()),
-            _ => None,
-        };
-        let first = bytes_of(&First {
-            delivery: delivery.id.clone(),
-            execution,
-        })?;
-        for (space, known) in known_by(delivery) {
-            let place = key(&[organization, endpoint, known]);
-            writes.push(EntryWrite::Add(Entry::new(space, place, first.clone())));
-        }
+    let execution = match &delivery.fate {
+        bowline_webhooks::Fate::Started { execution, .. } => Some(execution.clone()),
+        _ => None,
+    };
+    let first = bytes_of(&First {
+        delivery: delivery.id.clone(),
+        execution,
+    })?;
+    for (space, known) in known_by(delivery) {
+        let place = key(&[organization, endpoint, known]);
+        writes.push(EntryWrite::Add(Entry::new(space, place, first.clone())));
     }
     if let KeptBody::Blob(blob) = &delivery.body {
         let place = key(&[blob.id.as_str(), organization, endpoint, &delivery.id]);
@@ -77,11 +77,15 @@ pub(super) fn taken(organization: &str, endpoint: &str, delivery: &Delivery) -> 
     Ok(writes)
 }
 
-/// By what a second delivery is known.
+/// By what a second delivery is known. One that is played again is meant to be done again, so what the sender's was known
+/// by does not stand in its way; the request that plays it again does.
 fn known_by(delivery: &Delivery) -> impl Iterator<Item = (&'static str, &str)> {
-    let id = delivery.source_id.as_deref().map(|id| (SOURCE, id));
-    id.into_iter()
-        .chain(delivery.proof.as_deref().map(|proof| (SIGNED, proof)))
+    let is_sent = delivery.replay_of.is_none();
+    let id = delivery.source_id.as_deref().filter(|_| is_sent);
+    let proof = delivery.proof.as_deref().filter(|_| is_sent);
+    let request = delivery.replay_key.as_deref();
+    let all = [(SOURCE, id), (SIGNED, proof), (REPLAYED, request)];
+    all.into_iter().filter_map(|(space, known)| Some((space, known?)))
 }
 
 /// What is forgotten with a delivery.
@@ -91,10 +95,7 @@ pub(super) fn forgotten(organization: &str, endpoint: &str, delivery: &Delivery)
         key,
     };
     let mut writes = vec![remove(TAKEN, key(&[organization, endpoint, &delivery.id]))];
-    // One that was played again has the sender's id of the first, which is that one's to forget.
-    if delivery.replay_of.is_none() {
-        writes.extend(known_by(delivery).map(|(space, known)| remove(space, key(&[organization, endpoint, known]))));
-    }
+    writes.extend(known_by(delivery).map(|(space, known)| remove(space, key(&[organization, endpoint, known]))));
     if let KeptBody::Blob(blob) = &delivery.body {
         writes.push(remove(
             KEPT_BLOBS,
@@ -181,6 +182,18 @@ pub(super) async fn first(
         Ok(None)
     })
     .await?;
+    Ok(found.and_then(|value| serde_json::from_slice(&value).ok()))
+}
+
+/// What a request with this key, which plays a delivery again, has led to already.
+pub(super) async fn replayed(
+    host: &Host,
+    organization: &str,
+    endpoint: &str,
+    request: &str,
+) -> Result<Option<First>, HostError> {
+    let place = key(&[organization, endpoint, request]);
+    let found = read(host, move |store| store.entry(REPLAYED, &place)).await?;
     Ok(found.and_then(|value| serde_json::from_slice(&value).ok()))
 }
 

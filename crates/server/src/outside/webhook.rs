@@ -10,7 +10,7 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use bowline_core::StepError;
 use bowline_flow::plan::Selected;
-use bowline_host::{ErrorKind, Host, HostError, Start};
+use bowline_host::{ErrorKind, Host, HostError, Masker, Start};
 use bowline_webhooks::body::{self, BodyError};
 use bowline_webhooks::{Delivery, Endpoint, Fate, Misfit, Reason, Refusal, Respond, Verified, kept_id};
 use serde_json::Value;
@@ -257,21 +257,21 @@ async fn select(
     selected.map_err(|error| {
         tracing::debug!(code = %error.code, endpoint = %webhook.id, "a trigger's expression failed");
         let about = format!("of the trigger {}", webhook.trigger.id);
-        unselectable(host, &error, "when, input or key", &about).into()
+        unselectable(&host.masker(&webhook.active.organization), &error, "when, input or key", &about).into()
     })
 }
 
 /// The refusal of what an expression does not fit. What an expression says can quote what it read, so the sender and the
 /// log are told its field and code, and the inbox the rest.
-pub(super) fn unselectable(host: &Host, error: &StepError, fields: &str, about: &str) -> Refusal {
+pub(super) fn unselectable(masker: &Masker, error: &StepError, fields: &str, about: &str) -> Refusal {
     let field = error.data.as_ref().and_then(|data| data["field"].as_str());
     let message = format!(
         "`{}` {about} cannot be evaluated for this delivery [{}]",
         field.unwrap_or(fields),
-        host.masker().scrub_text(&error.code)
+        masker.scrub_text(&error.code)
     );
     let mut refusal = Refusal::new(Reason::Unselectable, message);
-    refusal.detail = Some(host.masker().scrub_text(&error.message).into_owned());
+    refusal.detail = Some(masker.scrub_text(&error.message).into_owned());
     refusal
 }
 

@@ -60,6 +60,40 @@ async fn a_refused_delivery_is_taken_when_its_secret_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_plays_a_delivery_again_does_it_once() {
+    let world = World::new(&[("hook", &hook(""))], &[("SECRET", "first-secret")]).await;
+    Answer::of(world.signed("/webhooks/it", "no-secret", r#"{"n":7}"#))
+        .await
+        .is(401);
+    let list = world.get(DELIVERIES).await;
+    let refused = format!("{DELIVERIES}/{}/replay", list.body["items"][0]["id"].as_str().unwrap());
+    let played = |path: String, key: &'static str| {
+        let request = world.post(&path).header("Idempotency-Key", key);
+        async move {
+            Answer::of(request.json(&json!({ "unverified": true })))
+                .await
+                .is(201)
+                .body
+                .clone()
+        }
+    };
+    let first = played(refused.clone(), "r-1").await;
+    assert_eq!(first["fate"], "started");
+    assert_eq!(played(refused, "r-1").await, first, "although it is refused no more");
+
+    let taken = format!("{DELIVERIES}/{}/replay", first["delivery"].as_str().unwrap());
+    let second = played(taken.clone(), "r-1").await;
+    assert_ne!(
+        second["execution"], first["execution"],
+        "the key is one of this delivery"
+    );
+    let (one, other) = tokio::join!(played(taken.clone(), "r-1"), played(taken.clone(), "r-1"));
+    assert_eq!((&one, &other), (&second, &second));
+    assert_ne!(played(taken, "r-2").await["execution"], second["execution"]);
+    assert_eq!(world.executions("default").await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_verified_can_be_taken_on_somebodys_word() {
     let world = World::new(&[("hook", &hook(""))], &[("SECRET", "first-secret")]).await;
     Answer::of(world.signed("/webhooks/it", "no-secret", r#"{"n":7}"#))
