@@ -142,13 +142,13 @@ async fn look(env: &Arc<Env>, after: ExecNo, counts: bool) -> Result<Option<Exec
     let page = env.blocking(move |env| env.store.audit(after, PART)).await??;
     let mut lost = Vec::new();
     let mut suspects = page.found;
-    suspects.retain(|row| !env.is_stuck(row.exec) && env.owners.find(row.exec) == Whereabouts::Absent);
+    suspects.retain(|row| is_nobodys(env, row.exec));
     if !suspects.is_empty() && counts {
         // Its owner may be about to hear of what was just written.
         tokio::time::sleep(SETTLE).await;
     }
     for row in suspects {
-        if env.is_stuck(row.exec) || env.owners.find(row.exec) != Whereabouts::Absent {
+        if !is_nobodys(env, row.exec) {
             continue;
         }
         // It may have ended, or left memory, since it was read.
@@ -160,7 +160,7 @@ async fn look(env: &Arc<Env>, after: ExecNo, counts: bool) -> Result<Option<Exec
             .found
             .iter()
             .any(|again| again.exec == exec && again.status == row.status);
-        if still && env.owners.find(exec) == Whereabouts::Absent {
+        if still && is_nobodys(env, exec) {
             lost.push(row);
         }
     }
@@ -189,6 +189,11 @@ async fn look(env: &Arc<Env>, after: ExecNo, counts: bool) -> Result<Option<Exec
         waker::bring_back(env, vec![row.exec], i64::MAX).await?;
     }
     Ok(page.next)
+}
+
+/// Whether an execution is on no driver, and nobody is about to bring it to one.
+fn is_nobodys(env: &Env, exec: ExecNo) -> bool {
+    !env.is_stuck(exec) && !env.backlog.contains(exec) && env.owners.find(exec) == Whereabouts::Absent
 }
 
 /// Drops what is too old to be of use.

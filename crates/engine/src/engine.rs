@@ -14,6 +14,7 @@ use crate::committer::{self, Inbox};
 use crate::driver::{Answer, Begin, Driver, Message};
 use crate::env::{Env, Parts};
 use crate::keys::{Beginning, StartKey};
+use crate::places::Places;
 use crate::recovery::Stuck;
 use crate::routing::Routed;
 use crate::{Options, Programs, audit, blobs, requests, waker};
@@ -386,7 +387,7 @@ impl Engine {
         Ok(routed == Routed::Recorded)
     }
 
-    /// Waits until no execution is in memory, or the engine has stopped.
+    /// Waits until no execution is in memory or about to be, or the engine has stopped.
     ///
     /// # Errors
     /// Where the engine stopped on an error of the store.
@@ -398,7 +399,11 @@ impl Engine {
             if let Some(why) = self.env.stopped.get() {
                 return Err(EngineError::Stopped(Arc::clone(why)));
             }
-            if self.env.in_memory.load(Ordering::SeqCst) == 0 && self.env.errands.load(Ordering::SeqCst) == 0 {
+            let is_empty = self.env.backlog.is_empty();
+            if is_empty
+                && self.env.in_memory.load(Ordering::SeqCst) == 0
+                && self.env.errands.load(Ordering::SeqCst) == 0
+            {
                 return Ok(());
             }
             notified.await;
@@ -411,10 +416,21 @@ impl Engine {
         self.env.in_memory.load(Ordering::SeqCst)
     }
 
-    /// How many of the places in memory the executions of each organization take up. Children take up none.
+    /// How many of the places in memory the executions of each organization take up, without children.
     #[must_use]
     pub fn places(&self) -> Vec<(Arc<str>, usize)> {
         self.env.places.taken()
+    }
+
+    /// How many executions are to run and wait in the store for a place in memory.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.env.backlog.len()
+    }
+
+    /// There are several organizations, though not all of them may have started anything yet: from now on none takes all places.
+    pub fn share_out(&self) {
+        self.env.all_places().for_each(Places::share_out);
     }
 
     /// Stops gently: no new attempts begin, those under way get `grace` to end and be recorded; then
@@ -436,7 +452,7 @@ impl Engine {
         let _ = tokio::time::timeout(grace.min(ARRIVAL), arrived).await;
         // Whoever has gone needs no telling.
         let _ = self.ended.send(true);
-        self.env.places.close();
+        self.env.all_places().for_each(Places::close);
         for driver in &self.env.drivers {
             // A driver that has gone needs no telling.
             let _ = driver.send(Message::Drain);
@@ -475,6 +491,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         // Whoever has gone needs no telling.
         let _ = self.ended.send(true);
+        self.env.all_places().for_each(Places::close);
         for driver in &self.env.drivers {
             let _ = driver.send(Message::Leave);
         }

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::audit::Audit;
+use crate::backlog::{Backlog, Placed};
 use crate::committer::Inbox;
 use crate::driver::Message;
 use crate::engine::EngineError;
@@ -26,6 +27,9 @@ use crate::{Options, Programs};
 
 /// So many threads read the store at the same time.
 const READERS: usize = 4;
+
+/// After so long without a place for any child of an organization one goes on without.
+const BEYOND: Duration = Duration::from_secs(60);
 
 /// A definition and what it runs.
 pub(crate) type Loaded = (Arc<Definition>, Arc<dyn Program>);
@@ -53,6 +57,11 @@ pub(crate) struct Env {
     pub(crate) inbox: Inbox,
     /// Places in flight.
     pub(crate) places: Places,
+    /// As many again for children, so that they wait for no parent. None where nothing leaves memory: there a child that waits
+    /// for a place could keep its parent, and so others, waiting for ever.
+    pub(crate) child_places: Option<Places>,
+    /// What is to run and has no place yet.
+    pub(crate) backlog: Backlog,
     /// Reads at the same time.
     readers: Semaphore,
     /// When what has left memory comes back.
@@ -125,11 +134,19 @@ impl Env {
         } = parts;
         let kept = store.deliveries(&DeliveryFilter::default())?.len();
         let mut paused = HashSet::new();
-        for organization in store.organizations()? {
+        let organizations = store.organizations()?;
+        let places = Places::new(options.max_in_flight, options.organization_share);
+        let leaves_memory = options.park_beyond.is_some() && !options.clock.is_virtual();
+        let child_places = leaves_memory.then(|| Places::new(options.max_in_flight, options.organization_share));
+        if organizations.len() > 1 {
+            for places in std::iter::once(&places).chain(&child_places) {
+                places.share_out();
+            }
+        }
+        for organization in organizations {
             let workflows = store.paused_workflows(&organization)?.into_iter();
             paused.extend(workflows.map(|workflow| (organization.clone(), workflow)));
         }
-        let places = Places::new(options.max_in_flight, options.organization_share);
         Ok(Self {
             tokens: TokenKey::new(store.token_key()?),
             next_delivery: AtomicI64::new(store.last_delivery()?.saturating_add(1)),
@@ -149,6 +166,8 @@ impl Env {
             next_driver: AtomicUsize::new(0),
             inbox,
             places,
+            child_places,
+            backlog: Backlog::default(),
             readers: Semaphore::new(READERS),
             wakes: Wakes::new(),
             kept: AtomicUsize::new(kept),
@@ -253,10 +272,43 @@ impl Env {
         taken.map_err(|_| self.stopped_error())
     }
 
-    /// Waits for a place, also beyond the organization's share.
-    pub(crate) async fn place_again(&self, organization: &str) -> Result<Place, EngineError> {
-        let taken = self.places.take_again(organization).await;
+    /// A place that is free now; none where there is none.
+    pub(crate) fn place_now(&self, organization: &str) -> Result<Option<Place>, EngineError> {
+        self.places.take_now(organization).map_err(|_| self.stopped_error())
+    }
+
+    /// A place for a child that is free now, or that it needs none.
+    pub(crate) fn child_place_now(&self, organization: &str) -> Result<Placed, EngineError> {
+        let Some(places) = &self.child_places else {
+            return Ok(Placed::Is(None));
+        };
+        let place = places.take_now(organization).map_err(|_| self.stopped_error())?;
+        Ok(place.map_or(Placed::None, |place| Placed::Is(Some(place))))
+    }
+
+    /// Waits for a place for a child, for so long at most where that is said. Without that one goes on without a place where
+    /// none comes free for a minute.
+    pub(crate) async fn child_place(
+        &self,
+        organization: &str,
+        patience: Option<Duration>,
+    ) -> Result<Option<Place>, EngineError> {
+        let Some(places) = &self.child_places else {
+            return Ok(None);
+        };
+        let taken = match patience {
+            None => places.take_or_go_beyond(organization, BEYOND).await,
+            Some(patience) => tokio::time::timeout(patience, places.take(organization))
+                .await
+                .map_err(|_| EngineError::Busy(self.options.max_in_flight))?
+                .map(Some),
+        };
         taken.map_err(|_| self.stopped_error())
+    }
+
+    /// Those of executions that somebody started, and those of children.
+    pub(crate) fn all_places(&self) -> impl Iterator<Item = &Places> {
+        std::iter::once(&self.places).chain(&self.child_places)
     }
 
     pub(crate) fn stopped_error(&self) -> EngineError {

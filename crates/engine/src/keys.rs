@@ -73,6 +73,8 @@ pub(crate) struct Beginning {
     pub(crate) entries: Vec<EntryWrite>,
     /// How long a place is waited for; none: until there is one.
     pub(crate) patience: Option<Duration>,
+    /// There is no place for it: it begins in the store, and goes on when there is one.
+    pub(crate) put_off: bool,
 }
 
 pub(crate) struct ClaimedKey {

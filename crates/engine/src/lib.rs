@@ -12,6 +12,7 @@
 //! follows from are durable.
 
 mod audit;
+mod backlog;
 mod blobs;
 mod clock;
 mod committer;

@@ -10,11 +10,15 @@ use crate::{Clock, Observer, Retention, Simulation};
 /// Settings of an [`Engine`](crate::Engine).
 #[derive(Clone)]
 pub struct Options {
-    /// So many executions are in memory at most; starting another one waits. Child executions do not
-    /// count: a parent that waits for one must not keep it from starting. Default 10,000.
+    /// So many executions are in memory at most; starting another one waits. Child executions have as many places again, as
+    /// a parent that waits for one must not keep it from starting: one without a place begins in the store, and goes on when
+    /// there is one (where none comes free for a minute, without). With a virtual clock, or without `park_beyond`, children are not
+    /// bounded. Default 10,000.
     pub max_in_flight: usize,
-    /// One organization has so many of a hundred of these places at most, as soon as another one has started anything: those
-    /// whose steps hang do not keep others from starting. Default 80; fewer than 5 places are not shared out.
+    /// One organization has so many of a hundred of these places at most, as soon as the store knows another one or
+    /// [`Engine::share_out`](crate::Engine::share_out) is called: those whose steps hang do not keep others from starting. A
+    /// quarter of the rest is for organizations that have few places, a fifth of it for each. Default 80; fewer than 5 places are
+    /// not shared out, and fewer than 100 have none for those that have few.
     pub organization_share: u8,
     /// Tasks that drive executions. Default: as many as there are processors. A virtual clock needs
     /// one, because only then it is known that everything waits; the engine sees to that.

@@ -166,8 +166,17 @@ impl Env {
             match found {
                 Found::Open(wait) => {
                     let (exec, tag) = (wait.exec, wait.tag);
-                    if let Some(delivered) = self.answer(wait, answer.clone(), patience).await? {
-                        return Ok(delivered);
+                    match self.answer(wait, answer.clone(), patience).await? {
+                        // It ended after the look at its wait, and perhaps because of another answer to it.
+                        Some(late @ Delivered::Late { .. }) => {
+                            let now = self.blocking(move |env| env.store.wait(exec, tag)).await??;
+                            return match now.filter(|now| now.state != WaitState::Open) {
+                                Some(wait) => self.closed(wait).await,
+                                None => Ok(late),
+                            };
+                        }
+                        Some(delivered) => return Ok(delivered),
+                        None => {}
                     }
                     // Another answer was first, and its row is closed.
                     if self

@@ -1,7 +1,7 @@
 //! Taking up what an earlier process left unfinished.
 //!
-//! Unfinished executions are read page by page, and each waits for its place in flight like a new one,
-//! so memory does not grow with how many there are.
+//! Unfinished executions are read page by page. Those that there are places for go on at once; the others wait for theirs in the
+//! backlog, like new ones, so memory does not grow with how many there are, and nobody waits for what hangs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -13,6 +13,7 @@ use bowline_store::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::backlog::Placed;
 use crate::driver::{Message, Recover, Resume};
 use crate::engine::{Engine, EngineError, Handle};
 use crate::env::{Env, requests_about};
@@ -38,13 +39,17 @@ pub struct Stuck {
 pub struct RecoveryReport {
     /// How many executions go on.
     pub resumed: usize,
+    /// How many go on later, each when there is a place for it in memory.
+    pub waiting: usize,
     /// Those that cannot.
     pub stuck: Vec<Stuck>,
 }
 
 impl Engine {
-    /// Takes up everything that is unfinished in the store, children with their parents. Returns when
-    /// all of it is running again; [`Engine::idle`] tells when it has ended.
+    /// Takes up everything that is unfinished in the store, children with their parents. Returns when all of it is running
+    /// again that there are places for: the rest begins as places come free, also while what runs hangs; what of it cannot go
+    /// on is told by [`Engine::stuck`]. With a virtual clock it returns when nothing waits any more. [`Engine::idle`] tells
+    /// when all of it has ended.
     ///
     /// # Errors
     /// Where the store cannot be read or the engine stops.
@@ -70,10 +75,13 @@ impl Engine {
                     continue;
                 }
                 let driver = open.row.parent.as_ref().and_then(|parent| drivers.get(parent).copied());
-                let permit = match driver {
-                    Some(_) => None,
-                    // It was in memory before: a share that is smaller now must not keep the rest from coming back.
-                    None => Some(env.place_again(&open.row.organization).await?),
+                let permit = match env.place_for_now(&open)? {
+                    Placed::Is(permit) => permit,
+                    Placed::None => {
+                        env.put_off(&open.row);
+                        summary.waiting += 1;
+                        continue;
+                    }
                 };
                 let driver = driver.unwrap_or_else(|| env.pick());
                 let Some(claim) = env.owners.claim_as_read(open.row.exec, driver) else {
@@ -112,6 +120,7 @@ impl Engine {
         tracing::debug!(unanswered = sent, "recovery is done");
         if env.options.clock.is_virtual() {
             self.wake_all().await?;
+            env.backlog_is_empty().await?;
         }
         env.spawn_bring_together();
         Ok(summary)

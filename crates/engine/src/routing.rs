@@ -7,6 +7,7 @@ use bowline_core::{Input, Outcome};
 use bowline_store::{ExecNo, OpenExecution, Status};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::backlog::Placed;
 use crate::driver::{Deliver, Delivered, Message, Recover};
 use crate::engine::EngineError;
 use crate::env::Env;
@@ -125,16 +126,25 @@ impl Env {
         }
     }
 
-    /// The place that an execution takes up; none for children, which must not wait for their parents.
+    /// The place that an execution takes up; children have their own, as they must not wait for their parents.
     pub(crate) async fn place_for(
         &self,
         open: &OpenExecution,
         patience: Option<Duration>,
     ) -> Result<Option<Place>, EngineError> {
         match open.row.parent {
-            Some(_) => Ok(None),
+            Some(_) => self.child_place(&open.row.organization, patience).await,
             None => self.place(&open.row.organization, patience).await.map(Some),
         }
+    }
+
+    /// As [`Env::place_for`], without waiting.
+    pub(crate) fn place_for_now(&self, open: &OpenExecution) -> Result<Placed, EngineError> {
+        if open.row.parent.is_some() {
+            return self.child_place_now(&open.row.organization);
+        }
+        let place = self.place_now(&open.row.organization)?;
+        Ok(place.map_or(Placed::None, |place| Placed::Is(Some(place))))
     }
 
     /// Gives what was read of a claimed execution to its driver, and waits until it has it.

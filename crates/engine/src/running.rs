@@ -81,6 +81,9 @@ pub(crate) struct Running {
     pub(crate) ended: Vec<Ended>,
     /// What its row says, in the store or in what was submitted to it; none while it is running.
     pub(crate) parked: Option<Parked>,
+    /// Set where it has begun without a place: it leaves memory as soon as that is durable, does nothing before, and is due at
+    /// this time.
+    pub(crate) put_off: Option<i64>,
     /// When something last happened to it.
     pub(crate) touched: i64,
     /// It will be looked at when it has rested for a while.

@@ -1,6 +1,5 @@
 //! Brings back what is due, in the order in which it is due.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use bowline_store::{ExecNo, OpenExecution, Status};
 use tokio::sync::mpsc;
 use tokio::sync::watch::Receiver;
 
+use crate::backlog::Placed;
 use crate::driver::{Message, Recover};
 use crate::engine::EngineError;
 use crate::env::Env;
@@ -18,9 +18,7 @@ const BATCH: usize = 64;
 /// A long wait is cut into pieces of this length, so that a system clock that was set is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// What could not be brought back is due again after so many milliseconds.
-const AGAIN: i64 = 1000;
-/// How long one waits for a place before the next has its turn.
-const FOR_A_PLACE: Duration = Duration::from_millis(100);
+pub(crate) const AGAIN: i64 = 1000;
 /// What cannot be read is tried again after this.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -71,9 +69,8 @@ async fn wake_due(env: &Arc<Env>, now: i64) -> Result<Option<Duration>, EngineEr
 /// Brings executions back that are due by `now`, in this order. Those that somebody has are left to them; those that
 /// cannot be brought back now are due again a little later.
 pub(crate) async fn bring_back(env: &Arc<Env>, execs: Vec<ExecNo>, now: i64) -> Result<(), EngineError> {
-    let mut full = HashSet::new();
     for exec in execs {
-        match bring_one(env, exec, now, &mut full).await {
+        match bring_one(env, exec, now).await {
             Ok(true) => {}
             Ok(false) => env.wakes.again(env.options.clock.now().saturating_add(AGAIN), exec),
             Err(error @ EngineError::Stopped(_)) => return Err(error),
@@ -86,8 +83,9 @@ pub(crate) async fn bring_back(env: &Arc<Env>, execs: Vec<ExecNo>, now: i64) -> 
     Ok(())
 }
 
-/// Brings one back; false where somebody is about to do something with it, or no place is free.
-async fn bring_one(env: &Arc<Env>, exec: ExecNo, now: i64, full: &mut HashSet<String>) -> Result<bool, EngineError> {
+/// Brings one back; false where somebody is about to do something with it. Without a free place it goes to the backlog, and the
+/// next has its turn.
+async fn bring_one(env: &Arc<Env>, exec: ExecNo, now: i64) -> Result<bool, EngineError> {
     let driver = env.pick();
     let Some(claim) = env.owners.claim(exec, driver) else {
         return Ok(env.owners.find(exec) != Whereabouts::Arriving);
@@ -96,18 +94,12 @@ async fn bring_one(env: &Arc<Env>, exec: ExecNo, now: i64, full: &mut HashSet<St
     let Some(open) = open.filter(|open| is_due(open, now)) else {
         return Ok(true);
     };
-    // Of an organization without a place the next one need not wait for one too: others have their turn.
-    if open.row.parent.is_none() && full.contains(&open.row.organization) {
-        return Ok(false);
-    }
-    // A parent that has a place may wait for a child that is due later than this one: it must not wait for ever.
-    let permit = match env.place_for(&open, Some(FOR_A_PLACE)).await {
-        Ok(permit) => permit,
-        Err(EngineError::Busy(_)) => {
-            full.insert(open.row.organization);
-            return Ok(false);
+    let permit = match env.place_for_now(&open)? {
+        Placed::Is(permit) => permit,
+        Placed::None => {
+            env.put_off(&open.row);
+            return Ok(true);
         }
-        Err(error) => return Err(error),
     };
     let loaded = match env.definition_of(&open.row.organization, &open.row.definition).await? {
         Ok(loaded) => loaded,
@@ -130,7 +122,7 @@ async fn bring_one(env: &Arc<Env>, exec: ExecNo, now: i64, full: &mut HashSet<St
     Ok(true)
 }
 
-fn is_due(open: &OpenExecution, now: i64) -> bool {
+pub(crate) fn is_due(open: &OpenExecution, now: i64) -> bool {
     match open.row.status {
         Status::Running => true,
         Status::Waiting => open.row.wake_at.is_some_and(|at| at <= now),

@@ -159,7 +159,7 @@ impl Figures {
         self.0.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
     }
 
-    /// How many of the places in memory the executions of an organization take up now; their children take up none.
+    /// How many of the places in memory the executions of an organization take up now, without children.
     pub fn places(&self, organization: &str, taken: usize) {
         if self.0.organizations.has_room(organization.to_owned()) {
             let labels = Organization {
@@ -280,7 +280,7 @@ impl Inner {
         );
         executions.register(
             "places",
-            "Places in memory that an organization takes up; children take up none",
+            "Places in memory that an organization takes up, without children",
             self.places.clone(),
         );
         let bowline = registry.sub_registry_with_prefix("bowline");

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::lifecycle::Place;
 use super::{Driver, Recover};
+use crate::backlog::Placed;
 use crate::blobs::{is_absent, refers_to_payloads};
 use crate::engine::EngineError;
 use crate::env::Stored;
@@ -61,8 +62,12 @@ impl Driver {
                     return self.io.env.spawn_bring_back(open.row.exec);
                 }
                 Ok(Stored::Open(open, loaded, claim)) => {
+                    let Ok(Placed::Is(permit)) = self.io.env.child_place_now(&child.organization) else {
+                        drop(claim);
+                        return self.io.env.put_off(&open.row);
+                    };
                     let (report, _) = mpsc::unbounded_channel();
-                    let recover = Recover::new(*open, None, loaded, None, claim, report);
+                    let recover = Recover::new(*open, None, loaded, permit, claim, report);
                     return self.recover(recover);
                 }
                 Ok(Stored::Ended(outcome)) if is_absent(&outcome) => {
@@ -96,19 +101,25 @@ impl Driver {
             .child_program(&child.organization, &child.definition, &child.workflow)
         {
             Ok((definition, program)) => {
+                // Its start is durable with what its parent recorded of it, whether there is a place for it or not.
+                let (permit, put_off) = match self.io.env.child_place_now(&child.organization) {
+                    Ok(Placed::Is(permit)) => (permit, false),
+                    Ok(Placed::None) | Err(_) => (None, true),
+                };
                 let place = self.io.gathered.acks.len();
                 let of = Place {
                     id: child.id,
                     organization: child.organization,
                     parent: Some(child.parent_id),
                 };
-                let running = self.fresh(
+                let mut running = self.fresh(
                     of,
                     definition,
                     &program,
                     child.input,
                     Beginning {
                         trace: child.trace,
+                        put_off,
                         ..Beginning::default()
                     },
                 );
@@ -118,6 +129,7 @@ impl Driver {
                 {
                     ack.with_previous = true;
                 }
+                running.1.permit = permit;
                 self.admit(running);
             }
             Err(error) => {

@@ -63,6 +63,7 @@ impl Driver {
         input: Payload,
         beginning: Beginning,
     ) -> (ExecNo, Running) {
+        let put_off = beginning.put_off;
         let Place {
             id,
             organization,
@@ -110,6 +111,7 @@ impl Driver {
         };
         let mut running = running(of, workflow, definition, execution, 0);
         running.marks.defines = defines;
+        running.put_off = put_off.then_some(now);
         running.paused = self.io.env.is_paused(&running.organization, &running.workflow);
         self.io.record(exec, &mut running, batch, now, first);
         (exec, running)
@@ -299,7 +301,7 @@ impl Driver {
             return self.leave_memory(exec);
         }
         let paused = running.paused;
-        running.paused = paused && !begins;
+        running.paused = (paused || running.put_off.is_some()) && !begins;
         self.io.perform(exec, running, effects, false);
         running.paused = paused;
         // What kept it from resting may have been cancelled just now.
@@ -332,7 +334,12 @@ impl Driver {
             wake_at: Some(at),
         }) = running.parked
         {
-            self.io.env.wakes.add(at, exec);
+            if running.put_off.is_some() {
+                let organization = Arc::clone(&running.organization);
+                self.io.env.put_off_one(organization, running.parent.is_some(), exec);
+            } else {
+                self.io.env.wakes.add(at, exec);
+            }
         }
     }
 
@@ -444,6 +451,7 @@ fn running(of: Place, workflow: Path, definition: Arc<Definition>, execution: Ex
         ended: Vec::new(),
         marks: Marks::default(),
         parked: None,
+        put_off: None,
         touched: 0,
         resting: false,
         condensed: Arc::default(),

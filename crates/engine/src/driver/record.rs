@@ -21,9 +21,9 @@ impl Io {
             .partition(|effect| matches!(effect, Effect::StartChild { .. }));
         // Before whatever else waits, so that it stands right behind this record.
         for child in children.into_iter().rev() {
-            // One that is waited for is still open when a paused execution goes on.
+            // One that is waited for is still open when an execution goes on that was paused or put off.
             let waits = matches!(child, Effect::StartChild { detached: false, .. });
-            if !(running.paused && waits) {
+            if !((running.paused || running.put_off.is_some()) && waits) {
                 self.child(exec, running, child, running.marks.resumed);
             }
         }
@@ -171,6 +171,12 @@ impl Io {
             });
         }
         let beyond = self.env.park_beyond_ms()?;
+        if running.put_off.is_some() {
+            return Some(Parked {
+                status: Status::Waiting,
+                wake_at: running.put_off,
+            });
+        }
         if !running.attempts.is_empty() || (!rested && running.seq > LONG) {
             return None;
         }

@@ -6,4 +6,5 @@ mod callbacks;
 mod keys;
 mod long;
 mod operating;
+mod places;
 mod world;

@@ -144,6 +144,23 @@ impl World {
                 ctx.emit("tell", "paid", Some(key), json("100")).await
             }),
             "parent" => Box::pin(async move { ctx.child("child", "valuation", json("K-child"), false).await }),
+            // So many generations of four, of which the last hangs.
+            "family" => Box::pin(async move {
+                let generations: u64 = input.parse().unwrap();
+                if generations == 0 {
+                    return ctx.step(world.gated("work")).await;
+                }
+                let children = (0..4).map(|number| {
+                    let (ctx, input) = (ctx.clone(), json(&(generations - 1)));
+                    async move { ctx.child(&format!("child[{number}]"), "family", input, false).await }
+                });
+                let branches =
+                    children.map(|child| -> bowline_core::Branch<'_, Result<Payload, StepError>> { Box::pin(child) });
+                for child in bowline_core::join_all(branches).await {
+                    child?;
+                }
+                Ok(Payload::null())
+            }),
             "timer" => Box::pin(async move {
                 let ms: u64 = input.parse().unwrap();
                 ctx.sleep("pause", Duration::from_millis(ms)).await?;
