@@ -116,8 +116,24 @@ pub fn is_something_else(source: &Source) -> bool {
     is_mocks || !root.entries().iter().any(|entry| is_of_workflow(&entry.key))
 }
 
+/// What a workflow's text says about itself at first sight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// Its name.
+    pub name: String,
+    /// The names of the workflows that it starts, each once.
+    pub children: Vec<String>,
+    /// How many steps it has, nested ones too.
+    pub steps: usize,
+}
+
 /// The name of a workflow and those of the workflows that it starts, as far as its text can be read at all.
 pub fn name_and_children(source: &Source) -> Option<(String, Vec<String>)> {
+    outline(source).map(|outline| (outline.name, outline.children))
+}
+
+/// What a workflow's text says about itself, as far as it can be read at all. Checks nothing.
+pub fn outline(source: &Source) -> Option<Outline> {
     let root = parse(&source.text, 0).ok()?;
     let is_map = matches!(root.kind, Kind::Map(_));
     let own = root
@@ -125,21 +141,31 @@ pub fn name_and_children(source: &Source) -> Option<(String, Vec<String>)> {
         .or_else(|| root.get("id"))
         .and_then(|entry| entry.value.text());
     let name = own.map_or_else(|| source.stem(), str::to_owned);
-    let mut children = Vec::new();
-    collect(&root, true, &mut children);
-    (is_map && !root.entries().is_empty()).then_some((name, children))
+    let mut outline = Outline {
+        name,
+        children: Vec::new(),
+        steps: 0,
+    };
+    collect(&root, true, &mut outline);
+    outline.children.sort_unstable();
+    outline.children.dedup();
+    (is_map && !root.entries().is_empty()).then_some(outline)
 }
 
-/// Every `workflow: name` of a step. Configurations, inputs and the like hold data and are left out.
-fn collect(node: &Node, is_root: bool, children: &mut Vec<String>) {
+/// Every step, and every `workflow: name` of one. Configurations, inputs and the like hold data and are left out.
+fn collect(node: &Node, is_root: bool, outline: &mut Outline) {
     for item in node.items() {
-        collect(item, false, children);
+        collect(item, false, outline);
+    }
+    let is_of_step = |key: &str| crate::lower::STEP_KEYS.contains(&key);
+    if !is_root && node.entries().iter().any(|entry| is_of_step(&entry.key)) {
+        outline.steps += 1;
     }
     for entry in node.entries() {
         match (&*entry.key, entry.value.text()) {
-            ("workflow", Some(name)) if !is_root => children.push(name.to_owned()),
+            ("workflow", Some(name)) if !is_root => outline.children.push(name.to_owned()),
             ("config" | "input" | "output" | "set" | "return" | "connections", _) => {}
-            _ => collect(&entry.value, false, children),
+            _ => collect(&entry.value, false, outline),
         }
     }
 }

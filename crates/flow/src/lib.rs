@@ -33,7 +33,9 @@ use bowline_connector::Registry;
 pub use bundle::Bundle;
 pub use codes::explain;
 pub use diff::{Difference, diff};
-pub use folder::{is_something_else, is_workflow_file, name_and_children, workflow_files_in, workflows_in};
+pub use folder::{
+    Outline, is_something_else, is_workflow_file, name_and_children, outline, workflow_files_in, workflows_in,
+};
 pub use lower::{LoadOptions, load};
 pub use plan::Plan;
 pub use problem::{Problem, Problems};

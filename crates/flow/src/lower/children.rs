@@ -1,6 +1,6 @@
 //! Child workflows: they exist, and they do not start each other without end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::codes;
 use crate::cursor::Cursor;
@@ -64,22 +64,22 @@ impl Lowering<'_> {
 
 /// The names from `from` to `to`, both included, if `from` leads to `to`.
 fn way_back<'w>(from: &'w str, to: &'w str, workflows: &'w BTreeMap<String, Vec<String>>) -> Option<Vec<&'w str>> {
-    let mut seen = BTreeSet::from([from]);
-    let mut ways = vec![vec![from]];
-    while !ways.is_empty() {
-        let mut longer = Vec::new();
-        for way in ways {
-            let last = way.last().copied()?;
-            if last == to {
-                return Some(way);
-            }
-            for next in workflows.get(last).into_iter().flatten() {
-                if next == to || seen.insert(next) {
-                    longer.push(way.iter().copied().chain([next.as_str()]).collect());
-                }
+    // Each with the one that it was first reached from.
+    let mut came: BTreeMap<&'w str, &'w str> = BTreeMap::new();
+    let mut waiting: VecDeque<&'w str> = VecDeque::from([from]);
+    while let Some(last) = waiting.pop_front() {
+        if last == to {
+            let back = std::iter::successors(Some(last), |name| came.get(name).copied());
+            let mut way: Vec<&str> = back.collect();
+            way.reverse();
+            return Some(way);
+        }
+        for next in workflows.get(last).into_iter().flatten() {
+            if next != from && !came.contains_key(next.as_str()) {
+                came.insert(next, last);
+                waiting.push_back(next);
             }
         }
-        ways = longer;
     }
     None
 }

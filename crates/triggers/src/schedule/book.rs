@@ -1,8 +1,8 @@
 //! All schedules: those that triggers of workflows are, and those that were made through the API. What people do with
 //! them is here; what they do by themselves is in [`keeper`](super::keeper).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bowline_engine::Clock;
@@ -10,24 +10,22 @@ use bowline_host::{HostError, Page};
 use bowline_store::{EntryRange, EntryWrite, key_parts};
 use bytes::Bytes;
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::calendar::{self, Calendar};
 use super::config::{Overlap, ScheduleConfig};
 use super::fired::FiredCount;
-use super::keeper::{Keeper, Select};
+use super::keeper::{Keeper, aside};
 use super::ledger::{self, Fate, Fire, FireView};
+use super::live::{Live, REST, held};
 use super::row::{self, Owner, Paused, Row};
-use super::told::{invalid, is_trigger, not_found, told};
+use super::told::{invalid, is_trigger, not_found, told, too_much};
 use super::view::{ScheduleSpec, ScheduleView};
 use crate::place::{Place, Trouble};
 
-/// The clock may be set at any time, and a sleeping task does not notice: it looks this often.
-const LOOK: Duration = Duration::from_secs(10);
-
-/// How long a schedule that failed rests; twice as long each time.
-const REST: Duration = Duration::from_secs(1);
+/// How many steps through calendars a list has for all next times in it.
+const LIST: usize = 2_000_000;
 
 /// The longest rest.
 const LONG_REST: Duration = Duration::from_secs(60);
@@ -44,22 +42,6 @@ struct Inner {
     live: Mutex<BTreeMap<(String, String), Arc<Live>>>,
     /// Those of schedules that no trigger runs.
     tasks: Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// What this process knows of a schedule.
-pub(crate) struct Live {
-    keeper: Keeper,
-    /// Held by whoever changes the row.
-    one: tokio::sync::Mutex<()>,
-    /// Something has changed.
-    poke: Notify,
-    select: Mutex<Option<Select>>,
-    problem: Mutex<Option<String>>,
-    stop: CancellationToken,
-}
-
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Schedules {
@@ -79,12 +61,24 @@ impl Schedules {
     /// Where the store cannot be read.
     pub async fn list(&self, organization: &str) -> Result<Vec<ScheduleView>, HostError> {
         let rows = self.rows(Some(organization)).await.map_err(told)?;
+        let rows = rows.into_iter().map(|((_, name), row)| (name, row)).collect();
+        self.views(organization, rows).await
+    }
+
+    /// Rows as people see them. What is next takes a while to find.
+    async fn views(&self, organization: &str, rows: Vec<(String, Row)>) -> Result<Vec<ScheduleView>, HostError> {
         let now = self.0.clock.now();
-        let view = |((_, name), row): ((String, String), Row)| {
+        let with_problem = rows.into_iter().map(|(name, row)| {
             let problem = self.problem(organization, &name);
-            ScheduleView::of(&name, row, now, problem)
+            (name, row, problem)
+        });
+        let rows: Vec<_> = with_problem.collect();
+        let views = move || {
+            let mut left = LIST;
+            let view = |(name, row, problem): (String, Row, _)| ScheduleView::of(&name, row, now, problem, &mut left);
+            rows.into_iter().map(view).collect()
         };
-        Ok(rows.into_iter().map(view).collect())
+        aside(views).await.map_err(told)
     }
 
     /// One schedule.
@@ -93,12 +87,8 @@ impl Schedules {
     /// `schedule.not-found`.
     pub async fn get(&self, organization: &str, name: &str) -> Result<ScheduleView, HostError> {
         let (row, _) = self.stored(organization, name).await?;
-        Ok(ScheduleView::of(
-            name,
-            row,
-            self.0.clock.now(),
-            self.problem(organization, name),
-        ))
+        let views = self.views(organization, vec![(name.to_owned(), row)]).await?;
+        views.into_iter().next().ok_or_else(|| not_found(name))
     }
 
     /// Makes a schedule, or changes one that was made so. What is due by now keeps to what it was before. True where it
@@ -112,7 +102,9 @@ impl Schedules {
                 "the name is empty, longer than 200 bytes, or has a slash or control characters".to_owned(),
             ]));
         }
-        Calendar::read(&spec.config).map_err(invalid)?;
+        let config = spec.config.clone();
+        let checked = aside(move || Calendar::check(&config)).await.map_err(told)?;
+        checked.map_err(|all| invalid(all.into_iter().map(|mistake| mistake.message).collect()))?;
         if !self.0.place.startable(organization, &spec.workflow).await {
             return Err(invalid(vec![format!(
                 "no workflow named `{}` is deployed",
@@ -129,7 +121,7 @@ impl Schedules {
             let now = self.0.clock.now();
             match live.keeper.load().await.map_err(told)? {
                 Some((row, _)) if row.owner != Owner::Api && !row.gone => return Err(is_trigger(&row)),
-                Some((row, _)) if row.owner == Owner::Api => {
+                Some((row, _)) if row.owner == Owner::Api && !row.gone => {
                     settle(&live).await.map_err(told)?;
                     let change = |row: &mut Row| {
                         if row.config != spec.config {
@@ -163,7 +155,8 @@ impl Schedules {
         Ok(is_new)
     }
 
-    /// Deletes a schedule that was made through the API, or one whose trigger is gone, with its ledger. Executions stay.
+    /// Deletes a schedule that was made through the API: it starts nothing any more, what waits is dropped, and its ledger
+    /// stays, as that of a trigger that is gone does. Where it is gone already, the ledger goes too. Executions stay.
     ///
     /// # Errors
     /// `schedule.not-found`, `schedule.is-trigger`.
@@ -174,6 +167,14 @@ impl Schedules {
         }
         let live = self.live(organization, name);
         let _one = live.one.lock().await;
+        let (row, bytes) = self.stored(organization, name).await?;
+        if !row.gone {
+            let deleted = live.keeper.leave(row, bytes, "the schedule was deleted").await;
+            deleted.map_err(told)?;
+            live.stop.cancel();
+            held(&self.0.live).remove(&(organization.to_owned(), name.to_owned()));
+            return Ok(());
+        }
         // The row first: a ledger without one is nobody's, and a schedule with half a ledger would be somebody's.
         let row = EntryWrite::Remove {
             space: row::SPACE.into(),
@@ -270,7 +271,8 @@ impl Schedules {
     /// have no execution: 1,000 at most. By default one after the other.
     ///
     /// # Errors
-    /// `schedule.not-found`; `schedule.refused` where the range has more.
+    /// `schedule.not-found`; `schedule.refused` where the range has more; `schedule.too-much` where so much is excluded
+    /// that they take too long to find.
     pub async fn backfill(
         &self,
         organization: &str,
@@ -280,11 +282,15 @@ impl Schedules {
     ) -> Result<Vec<FireView>, HostError> {
         let live = self.existing(organization, name).await?;
         let select = held(&live.select).clone();
+        let dues = live.keeper.dues(range).await.map_err(told)?;
+        if !dues.is_all {
+            return Err(too_much(dues.due.len()));
+        }
         let fires = {
             let _one = live.one.lock().await;
             let overlap = overlap.unwrap_or(Overlap::BufferAll);
             live.keeper
-                .backfill(range, overlap, select.as_ref())
+                .backfill(dues, overlap, select.as_ref())
                 .await
                 .map_err(told)?
         };
@@ -352,11 +358,46 @@ impl Schedules {
         if is_all {
             return Ok(due.into_iter().map(calendar::text).collect());
         }
-        let message = format!(
-            "so much is excluded that only {} of {count} due times were found in the time that a preview has",
-            due.len()
-        );
-        Err(HostError::invalid("schedule.too-much", message).hint("ask for fewer, or make `exclude` coarser"))
+        Err(too_much(due.len()))
+    }
+
+    /// What a backfill of a range would make due, at most `most` times, and whether there are more.
+    ///
+    /// # Errors
+    /// `schedule.not-found`; `schedule.too-much` as [`Schedules::backfill`].
+    pub async fn dues(
+        &self,
+        organization: &str,
+        name: &str,
+        (from, until): (i64, i64),
+        most: usize,
+    ) -> Result<(Vec<String>, bool), HostError> {
+        let (row, _) = self.stored(organization, name).await?;
+        let calendar = Calendar::read(&row.config).map_err(invalid)?;
+        let until = until.min(self.0.clock.now());
+        // The first moment may be due itself.
+        let walk = move || calendar.times(from.saturating_sub(1), until, most.saturating_add(1));
+        let (due, is_all) = aside(walk).await.map_err(told)?;
+        if !is_all {
+            return Err(too_much(due.len()));
+        }
+        let more = due.len() > most;
+        Ok((due.into_iter().take(most).map(calendar::text).collect(), more))
+    }
+
+    /// Checks what a schedule is to be, as [`Schedules::put`] does: when it is due in words, and the next `count` times.
+    /// May take a moment, so not on a thread of the runtime.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, as sentences.
+    pub fn check(config: &ScheduleConfig, from: i64, count: usize) -> Result<(String, Vec<String>), Vec<String>> {
+        let checked = Calendar::check(config);
+        let calendar = checked.map_err(|all| all.into_iter().map(|mistake| mistake.message).collect::<Vec<_>>())?;
+        let (due, is_all) = calendar.preview(from, count);
+        if !is_all {
+            return Err(vec![calendar::GivenUp.to_string()]);
+        }
+        Ok((calendar.describe(), due.into_iter().map(calendar::text).collect()))
     }
 
     /// What became of due times since this process began, of all organizations.
@@ -378,7 +419,7 @@ impl Schedules {
     pub(crate) async fn run_all_own(&self) -> Result<(), Trouble> {
         for ((organization, name), row) in self.rows(None).await? {
             let key = (organization, name);
-            if row.owner == Owner::Api && !held(&self.0.live).contains_key(&key) {
+            if row.owner == Owner::Api && !row.gone && !held(&self.0.live).contains_key(&key) {
                 let live = self.live(&key.0, &key.1);
                 self.run_own(live);
             }
@@ -479,86 +520,13 @@ impl Schedules {
     async fn existing(&self, organization: &str, name: &str) -> Result<Arc<Live>, HostError> {
         let (row, _) = self.stored(organization, name).await?;
         if row.gone {
-            return Err(not_found(name).hint("the workflow does not have this trigger any more"));
+            let why = match row.owner {
+                Owner::Api => "it was deleted; its ledger is still there",
+                Owner::Workflow { .. } => "the workflow does not have this trigger any more",
+            };
+            return Err(not_found(name).hint(why));
         }
         Ok(self.live(organization, name))
-    }
-}
-
-impl Live {
-    pub(crate) fn keeper(&self) -> &Keeper {
-        &self.keeper
-    }
-
-    pub(crate) fn one(&self) -> &tokio::sync::Mutex<()> {
-        &self.one
-    }
-
-    pub(crate) fn choose(&self, select: Select) {
-        *held(&self.select) = Some(select);
-    }
-
-    pub(crate) fn report(&self, problem: Option<String>) {
-        let mut now = held(&self.problem);
-        if let Some(problem) = problem.as_ref().filter(|problem| now.as_ref() != Some(*problem)) {
-            let Keeper { organization, name, .. } = &self.keeper;
-            tracing::warn!(organization, schedule = name, problem, "a schedule has a problem");
-        }
-        *now = problem;
-    }
-
-    /// Does what is due, when it is due, until it is told to stop or the schedule is not there any more.
-    pub(crate) async fn work(&self, stop: &CancellationToken) -> Result<(), Trouble> {
-        let mut ends: JoinSet<String> = JoinSet::new();
-        let mut followed = BTreeSet::new();
-        let mut again = BTreeSet::new();
-        while !stop.is_cancelled() {
-            let select = held(&self.select).clone();
-            let turn = {
-                let _one = self.one.lock().await;
-                self.keeper.turn(select.as_ref()).await?
-            };
-            self.report(None);
-            if turn.gone {
-                return Ok(());
-            }
-            for id in turn.running {
-                if followed.insert(id.clone()) {
-                    let (place, organization) = (Arc::clone(&self.keeper.place), self.keeper.organization.clone());
-                    // One whose end cannot be waited for must not keep this busy.
-                    let rest = if again.remove(&id) { REST } else { Duration::ZERO };
-                    ends.spawn(async move {
-                        tokio::time::sleep(rest).await;
-                        place.wait(&organization, &id).await;
-                        id
-                    });
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = self.poke.notified() => {}
-                () = self.until(turn.next) => {}
-                Some(ended) = ends.join_next() => if let Ok(id) = ended {
-                    followed.remove(&id);
-                    again.insert(id);
-                },
-            }
-        }
-        Ok(())
-    }
-
-    async fn until(&self, at: Option<i64>) {
-        let Some(at) = at else {
-            return std::future::pending().await;
-        };
-        loop {
-            let left = at.saturating_sub(self.keeper.clock.now());
-            let Ok(left) = u64::try_from(left) else { return };
-            if left == 0 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await;
-        }
     }
 }
 

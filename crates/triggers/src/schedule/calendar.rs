@@ -11,9 +11,28 @@ use sha2::{Digest, Sha256};
 use super::config::{OneOrMany, ScheduleConfig};
 use super::cron::ZonedCron;
 
-/// How many times in a row may be left out by `exclude`, whole minutes, hours and days counting as one, before the
-/// schedule counts as never due.
-const EXCLUDED_IN_A_ROW: usize = 1_000_000;
+/// How much is walked for one answer, however many times are in it: a look at one expression is one step. Less than a
+/// second's work.
+pub(crate) const WALK: usize = 1_000_000;
+
+/// A schedule is taken when its first times are found in so many steps.
+const TAKEN: usize = 100_000;
+
+/// So many of them.
+const FIRST: usize = 5;
+
+/// How many expressions a schedule may have.
+const EXPRESSIONS: usize = 100;
+
+/// A walk was given up: so much is left out by `exclude` that the next time was not found in the steps that it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GivenUp;
+
+impl std::fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("so much is left out by `exclude` that its next due times were not found in the time for looking")
+    }
+}
 
 /// When a schedule is due.
 #[derive(Clone, Debug)]
@@ -36,12 +55,30 @@ impl Calendar {
     /// # Errors
     /// Everything that is wrong with it, as sentences.
     pub fn read(config: &ScheduleConfig) -> Result<Self, Vec<String>> {
-        Self::check(config).map_err(|all| all.into_iter().map(|mistake| mistake.message).collect())
+        Self::parts(config).map_err(|all| all.into_iter().map(|mistake| mistake.message).collect())
     }
 
-    /// As [`Calendar::read`], with the fields that are wrong.
+    /// As [`Calendar::read`], for one that is made or changed: with the fields that are wrong, and refused where its next
+    /// times take too long to find. May take a moment, so not on a thread of the runtime.
     pub(super) fn check(config: &ScheduleConfig) -> Result<Self, Vec<Mistake>> {
+        let calendar = Self::parts(config)?;
+        let (_, is_all) = calendar.walk(written().as_millisecond(), i64::MAX, FIRST, &mut { TAKEN });
+        if is_all {
+            return Ok(calendar);
+        }
+        let message = "so much is left out that the next due times take too long to find; write what is left over as \
+                       `cron`, or leave out whole minutes, hours and days";
+        Err(vec![Mistake::new("exclude", message)])
+    }
+
+    fn parts(config: &ScheduleConfig) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
+        let expressions = config.cron.as_ref().map_or(0, |cron| cron.all().len()) + config.exclude.len();
+        if expressions > EXPRESSIONS {
+            let message =
+                format!("`cron` and `exclude` have {expressions} expressions; at most {EXPRESSIONS} are taken");
+            return Err(vec![Mistake::new("cron", message)]);
+        }
         let zone = TimeZone::get(&config.timezone).unwrap_or_else(|_| {
             let message = format!(
                 "`timezone: {}` is not a time zone; write its IANA name, such as Europe/Oslo",
@@ -94,12 +131,10 @@ impl Calendar {
             wrong("limit", "`limit` is at least 1");
         }
         if mistakes.is_empty() {
-            // The day on which this was written: what is before it is nobody's future.
-            let then = Timestamp::from_second(1_790_000_000).unwrap_or_default();
             let never = cron
                 .iter()
                 .zip(cron_texts)
-                .filter(|(cron, _)| cron.next(then).is_none());
+                .filter(|(cron, _)| cron.next(written()).is_none());
             mistakes.extend(
                 never.map(|(_, text)| {
                     Mistake::new("cron", format!("`cron: {text}` is never due: there is no such day"))
@@ -121,53 +156,68 @@ impl Calendar {
         })
     }
 
-    /// The first time after `after` at which the schedule is due. `None`: never again.
-    #[must_use]
-    pub fn next(&self, after: i64) -> Option<i64> {
-        self.next_within(after, &mut { EXCLUDED_IN_A_ROW })
-    }
-
-    /// As [`Calendar::next`], with what is left of the times that may be left out.
-    fn next_within(&self, after: i64, left: &mut usize) -> Option<i64> {
+    /// The first time after `after` at which the schedule is due, found in at most `left` steps, which grow less by those
+    /// that it takes. `None`: never again.
+    pub(crate) fn next_within(&self, after: i64, left: &mut usize) -> Result<Option<i64>, GivenUp> {
         let mut after = self.start.map_or(after, |start| after.max(start - 1));
+        let cost = (self.crons.len() + self.exclude.len()).max(1);
         while *left > 0 {
-            let due = self.any_next(after)?;
-            if self.end.is_some_and(|end| due > end) {
-                return None;
-            }
+            *left = left.saturating_sub(cost);
+            let Some(due) = self
+                .any_next(after)
+                .filter(|due| self.end.is_none_or(|end| *due <= end))
+            else {
+                return Ok(None);
+            };
             match self.excluded_until(due) {
-                None => return Some(due),
+                None => return Ok(Some(due)),
                 Some(until) => after = until,
             }
-            *left -= 1;
         }
-        None
+        Err(GivenUp)
+    }
+
+    /// The times after `after`, up to and with `until`, at most `limit`, found in at most `left` steps; and whether that
+    /// is all there is to say: false where the walk was given up.
+    pub(crate) fn walk(&self, after: i64, until: i64, limit: usize, left: &mut usize) -> (Vec<i64>, bool) {
+        let mut due = Vec::new();
+        let mut last = after;
+        while due.len() < limit {
+            match self.next_within(last, left) {
+                Ok(Some(next)) if next <= until => {
+                    due.push(next);
+                    last = next;
+                }
+                Ok(_) => break,
+                Err(GivenUp) => return (due, false),
+            }
+        }
+        (due, true)
+    }
+
+    /// The times after `after`, up to and with `until`, at most `limit`, and whether that is all there is to say: false
+    /// where the search was given up. As much work as for one time, however many there are; still, not on a thread of
+    /// the runtime.
+    #[must_use]
+    pub fn times(&self, after: i64, until: i64, limit: usize) -> (Vec<i64>, bool) {
+        self.walk(after, until, limit, &mut { WALK })
     }
 
     /// The next times, at most `count`, and whether that is all there is to say: false where the search was given up. As
     /// much work as for one time, however many there are.
     #[must_use]
     pub fn preview(&self, after: i64, count: usize) -> (Vec<i64>, bool) {
-        let mut left = EXCLUDED_IN_A_ROW;
-        let mut due = Vec::new();
-        let mut last = after;
-        while due.len() < count
-            && let Some(next) = self.next_within(last, &mut left)
-        {
-            due.push(next);
-            last = next;
-        }
-        let is_all = due.len() == count || left > 0;
-        (due, is_all)
+        self.times(after, i64::MAX, count)
     }
 
-    /// The times after `after`, up to and with `until`, at most `limit`.
-    #[must_use]
-    pub fn between(&self, after: i64, until: i64, limit: usize) -> Vec<i64> {
-        std::iter::successors(self.next(after), |due| self.next(*due))
-            .take_while(|due| *due <= until)
-            .take(limit)
-            .collect()
+    #[cfg(test)]
+    pub(crate) fn next(&self, after: i64) -> Option<i64> {
+        self.next_within(after, &mut { WALK }).unwrap_or(None)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn between(&self, after: i64, until: i64, limit: usize) -> Vec<i64> {
+        self.walk(after, until, limit, &mut { usize::MAX }).0
     }
 
     /// By how many milliseconds the start for `due` is put off: the same whenever it is asked, and spread evenly over
@@ -227,6 +277,11 @@ impl Calendar {
         let until = self.exclude.iter().filter_map(|cron| cron.named_until(at)).max()?;
         Some(until.as_millisecond().max(due))
     }
+}
+
+/// The day on which this was written: what is before it is nobody's future.
+fn written() -> Timestamp {
+    Timestamp::from_second(1_790_000_000).unwrap_or_default()
 }
 
 /// A time as people and JSON have it.
@@ -343,6 +398,21 @@ mod tests {
         let (due, is_all) = rare.preview(ms("2026-11-20T00:00:00Z"), 1000);
         assert!(!is_all && due.len() < 1000, "{}", due.len());
         assert_eq!(rare.preview(0, 2).0.len(), 2);
+        // One like that is refused when it is made, and one that is left out as a whole, but not those above.
+        let made = |config: Value| Calendar::check(&ScheduleConfig::read(&config).unwrap()).map(drop);
+        let refused = made(json!({
+            "cron": "* * * * * *", "exclude": ["0-58 * * * * *", "59 0-58 * * * *", "59 59 0-22 * * *"]
+        }));
+        assert!(refused.unwrap_err()[0].message.contains("too long to find"));
+        assert!(made(json!({"every": "1h", "exclude": ["* * * * *"]})).is_err());
+        assert!(made(json!({"cron": vec!["0 7 * * *"; 101]})).is_err());
+        for taken in [
+            json!({"every": "1s", "exclude": ["* 0-22 * * *", "30-59 * * * * *"]}),
+            json!({"cron": "* * * * *", "exclude": ["0-58 * * * *", "59 0-22 * * *"]}),
+            json!({"cron": "0 0 29 2 *"}),
+        ] {
+            assert_eq!(made(taken), Ok(()));
+        }
         // Everything is left out.
         assert_eq!(
             calendar(json!({"every": "1h", "exclude": ["* * * * *"], "end": "2030-01-01T00:00:00Z"})).next(0),

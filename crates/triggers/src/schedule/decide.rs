@@ -1,6 +1,6 @@
 //! What a schedule does next: a function of its row, its calendar and the time, and nothing else.
 
-use super::calendar::{self, Calendar};
+use super::calendar::{self, Calendar, WALK};
 use super::config::Overlap;
 use super::ledger::{By, Fate, Fire};
 use super::row::{Row, Waiting};
@@ -9,10 +9,13 @@ use super::row::{Row, Waiting};
 const ONE_BY_ONE: usize = 1000;
 
 /// A line of the ledger stands for at most so many times: counting them takes a moment each.
-const CONDENSED: usize = 100_000;
+const CONDENSED: u64 = 100_000;
 
 /// How many starts may wait for an end.
 const BUFFER: usize = 1000;
+
+/// Why nothing was started while nobody had the schedule.
+const OUT_OF_USE: &str = "the workflow was not in use, or did not have this trigger";
 
 /// How often a paused schedule notes what it lets pass.
 const PAUSED_LOOK: i64 = 60_000;
@@ -22,6 +25,8 @@ const PAUSED_LOOK: i64 = 60_000;
 pub(crate) enum Todo {
     /// Nothing before this time. `None`: nothing until somebody changes something.
     Rest(Option<i64>),
+    /// Nothing: so much is left out that its next time was not found.
+    GivenUp,
     /// Writes these fires together with this row.
     Record { row: Box<Row>, fires: Vec<Fire> },
     /// Starts an execution together with this row, to which it is to be added, and these fires of others.
@@ -32,7 +37,8 @@ pub(crate) enum Todo {
     },
 }
 
-/// Says what is next. `seed` is what jitter is derived from: the same as long as the schedule has its name.
+/// Says what is next. `seed` is what jitter is derived from: the same as long as the schedule has its name. It may have to
+/// walk for a while, so not on a thread of the runtime.
 pub(crate) fn decide(row: &Row, calendar: &Calendar, seed: &str, now: i64) -> Todo {
     if row.gone {
         return Todo::Rest(None);
@@ -43,8 +49,10 @@ pub(crate) fn decide(row: &Row, calendar: &Calendar, seed: &str, now: i64) -> To
     if row.is_used_up() {
         return Todo::Rest(None);
     }
-    let Some(due) = calendar.next(row.through) else {
-        return Todo::Rest(None);
+    let due = match calendar.next_within(row.through, &mut { WALK }) {
+        Ok(Some(due)) => due,
+        Ok(None) => return Todo::Rest(None),
+        Err(calendar::GivenUp) => return Todo::GivenUp,
     };
     if row.paused.is_some() {
         if due > now {
@@ -72,6 +80,23 @@ pub(crate) fn decide(row: &Row, calendar: &Calendar, seed: &str, now: i64) -> To
         };
         fire(row, waiting, now)
     }
+}
+
+/// What was due up to now while nobody had the schedule: it is dropped. In one line without a count, if it is wanted so.
+pub(crate) fn away(row: &Row, calendar: &Calendar, now: i64, one_line: bool) -> Todo {
+    let first = match calendar.next_within(row.through, &mut { WALK }) {
+        Ok(Some(due)) if due <= now && !row.is_used_up() => due,
+        Err(calendar::GivenUp) => return Todo::GivenUp,
+        Ok(_) => return Todo::Rest(None),
+    };
+    if !one_line {
+        return passed(row, calendar, Fate::Dropped, now, |due| due <= now);
+    }
+    let mut row = row.clone();
+    row.through = now;
+    let mut line = Fire::new(first, Fate::Dropped, By::Clock, now).because(OUT_OF_USE);
+    line.until = Some(now);
+    record(row, vec![line])
 }
 
 /// What a time that is due now comes to: by the clock, by hand, or by a backfill.
@@ -156,28 +181,32 @@ fn from_buffer(row: &Row, now: i64) -> Option<Todo> {
 
 /// Notes times that pass by, one by one, or as a range where they are many.
 fn passed(row: &Row, calendar: &Calendar, fate: Fate, now: i64, passes: impl Fn(i64) -> bool) -> Todo {
-    let dues =
-        || std::iter::successors(calendar.next(row.through), |due| calendar.next(*due)).take_while(|due| passes(*due));
-    let few: Vec<i64> = dues().take(ONE_BY_ONE + 1).collect();
+    // Where the walk ends early, the next turn goes on from there.
+    let (mut left, mut last, mut count) = (WALK, row.through, 0);
+    let mut few = Vec::new();
+    while count < CONDENSED
+        && let Ok(Some(due)) = calendar.next_within(last, &mut left)
+        && passes(due)
+    {
+        if few.len() <= ONE_BY_ONE {
+            few.push(due);
+        }
+        last = due;
+        count += 1;
+    }
     let mut row = row.clone();
+    row.through = last;
     let reason = match (fate, &row.paused) {
+        _ if row.gone => OUT_OF_USE.to_owned(),
         (Fate::Dropped, Some(paused)) if paused.note.is_empty() => "the schedule was paused".to_owned(),
         (Fate::Dropped, Some(paused)) => format!("the schedule was paused: {}", paused.note),
         _ => "it could not be started in time".to_owned(),
     };
     let line = |due: i64| Fire::new(due, fate, By::Clock, now).because(reason.clone());
     if few.len() <= ONE_BY_ONE {
-        row.through = few.last().copied().unwrap_or(row.through);
         return record(row, few.into_iter().map(line).collect());
     }
-    let (mut first, mut last, mut count) = (None, row.through, 0);
-    for due in dues().take(CONDENSED) {
-        first.get_or_insert(due);
-        last = due;
-        count += 1;
-    }
-    row.through = last;
-    let mut range = line(first.unwrap_or(last));
+    let mut range = line(few.first().copied().unwrap_or(last));
     range.until = Some(last);
     range.count = Some(count);
     record(row, vec![range])

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::calendar::{self, Calendar};
+use super::calendar::{self, Calendar, GivenUp};
 use super::config::Overlap;
 use super::decide::{self, Todo};
 use super::fired::Fired;
@@ -22,10 +22,16 @@ use super::row::{self, Last, Owner, Paused, Row, Waiting};
 use crate::place::{Begin, Place, Trouble};
 
 /// How many decisions in a row may find the row changed before somebody hears of it.
-const TRIES: usize = 20;
+pub(super) const TRIES: usize = 20;
 
-/// How many times a backfill makes due at once.
-const BACKFILL: usize = 1000;
+/// How many lines of the ledger count the times that passed while nobody had the schedule, before one stands for the rest.
+const COUNTED: usize = 10;
+
+/// Walking through a calendar takes a while, which others must not wait for.
+pub(crate) async fn aside<T: Send + 'static>(walk: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+    let done = tokio::task::spawn_blocking(walk).await;
+    done.map_err(|error| Trouble::Later(error.to_string()))
+}
 
 /// What becomes of something that a schedule wants to start.
 pub(crate) enum Choice {
@@ -50,6 +56,12 @@ pub(crate) struct Turn {
     pub(crate) running: Vec<String>,
     /// The schedule is not there any more.
     pub(crate) gone: bool,
+    /// Why there is nothing to wait for although there may be.
+    pub(crate) problem: Option<String>,
+}
+
+pub(super) fn changed_all_the_time() -> Trouble {
+    Trouble::Later("it is changed all the time".to_owned())
 }
 
 /// One schedule at work. Its methods change the row; one at a time may run.
@@ -82,10 +94,42 @@ impl Keeper {
         Ok(())
     }
 
+    /// Nobody has it any more: it starts nothing, what waits is dropped, and the ledger stays.
+    pub(crate) async fn leave(&self, mut row: Row, was: Bytes, why: &str) -> Result<(), Trouble> {
+        row.gone = true;
+        let now = self.clock.now();
+        let waiting = std::mem::take(&mut row.buffer).into_iter();
+        let dropped = waiting.map(|mut waiting| {
+            waiting.stored = true;
+            Fire::of(&waiting, Fate::Dropped, now).because(why)
+        });
+        let dropped: Vec<Fire> = dropped.collect();
+        self.save(&row, Some(was), &dropped).await
+    }
+
+    /// Somebody has it again: what was due since it was left is dropped, as nobody started it. The row as it is then.
+    pub(crate) async fn comes_back(&self, mut row: Row, mut bytes: Bytes) -> Result<(Row, Bytes), Trouble> {
+        let calendar = Calendar::read(&row.config).map_err(|all| Trouble::Refused(all.join("; ")))?;
+        let calendar = Arc::new(calendar);
+        let now = self.clock.now();
+        for round in 1.. {
+            let (left, calendar) = (row.clone(), Arc::clone(&calendar));
+            let one_line = round > COUNTED;
+            let Todo::Record { row: next, fires } =
+                aside(move || decide::away(&left, &calendar, now, one_line)).await?
+            else {
+                break;
+            };
+            self.save(&next, Some(bytes), &fires).await?;
+            (row, bytes) = self.load().await?.ok_or(Trouble::Changed)?;
+        }
+        Ok((row, bytes))
+    }
+
     /// Does everything that is due.
     pub(crate) async fn turn(&self, select: Option<&Select>) -> Result<Turn, Trouble> {
         let mut tries = 0;
-        let mut read: Option<(super::ScheduleConfig, Calendar)> = None;
+        let mut read: Option<(super::ScheduleConfig, Arc<Calendar>)> = None;
         loop {
             let Some((row, bytes)) = self.load().await? else {
                 return Ok(Turn {
@@ -95,28 +139,46 @@ impl Keeper {
             };
             if read.as_ref().is_none_or(|(config, _)| *config != row.config) {
                 let calendar = Calendar::read(&row.config).map_err(|all| Trouble::Refused(all.join("; ")))?;
-                read = Some((row.config.clone(), calendar));
+                read = Some((row.config.clone(), Arc::new(calendar)));
             }
             let Some((_, calendar)) = &read else { continue };
-            let done = match self.followed(&row).await? {
-                Some(next) => self.save(&next, Some(bytes), &[]).await,
-                None => match decide::decide(&row, calendar, &self.seed(), self.clock.now()) {
-                    Todo::Rest(next) => {
-                        self.cancel_leaving(&row).await?;
-                        self.forget_old(&row).await?;
-                        let running = row.running.into_iter().map(|running| running.execution).collect();
-                        return Ok(Turn {
-                            next,
-                            running,
-                            gone: false,
-                        });
-                    }
-                    todo => self.perform(todo, &row, bytes, select).await.map(drop),
-                },
+            let done = if let Some(next) = self.followed(&row).await? {
+                self.save(&next, Some(bytes), &[]).await
+            } else {
+                let (calendar, seed, now) = (Arc::clone(calendar), self.seed(), self.clock.now());
+                let decided = aside(move || {
+                    let todo = decide::decide(&row, &calendar, &seed, now);
+                    (row, todo)
+                });
+                let (row, todo) = decided.await?;
+                let (next, problem) = match todo {
+                    Todo::Rest(next) => (next, None),
+                    Todo::GivenUp => (None, Some(GivenUp.to_string())),
+                    todo => match self.perform(todo, &row, bytes, select).await {
+                        Err(Trouble::Changed) if tries < TRIES => {
+                            tries += 1;
+                            continue;
+                        }
+                        Err(Trouble::Changed) => return Err(changed_all_the_time()),
+                        other => {
+                            other?;
+                            continue;
+                        }
+                    },
+                };
+                self.cancel_leaving(&row).await?;
+                self.forget_old(&row).await?;
+                let running = row.running.into_iter().map(|running| running.execution).collect();
+                return Ok(Turn {
+                    next,
+                    running,
+                    gone: false,
+                    problem,
+                });
             };
             match done {
                 Err(Trouble::Changed) if tries < TRIES => tries += 1,
-                Err(Trouble::Changed) => return Err(Trouble::Later("it is changed all the time".to_owned())),
+                Err(Trouble::Changed) => return Err(changed_all_the_time()),
                 other => other?,
             }
         }
@@ -158,99 +220,8 @@ impl Keeper {
         Err(Trouble::Later("it is changed all the time".to_owned()))
     }
 
-    /// Makes times due that are over: those of the range, both ends included, that have no execution. Doing it twice
-    /// starts nothing twice.
-    pub(crate) async fn backfill(
-        &self,
-        (from, until): (i64, i64),
-        overlap: Overlap,
-        select: Option<&Select>,
-    ) -> Result<Vec<Fire>, Trouble> {
-        let (row, _) = self.existing().await?;
-        let calendar = Calendar::read(&row.config).map_err(|all| Trouble::Refused(all.join("; ")))?;
-        let until = until.min(self.clock.now()).min(row.through);
-        let dues = calendar.between(from.saturating_sub(1), until, BACKFILL + 1);
-        if dues.len() > BACKFILL {
-            return Err(Trouble::Refused(format!(
-                "the range has more than {BACKFILL} due times; take a part of it, such as up to {}",
-                calendar::text(dues[BACKFILL - 1])
-            )));
-        }
-        let mut fires = Vec::new();
-        for due in dues {
-            let line = self.line(due).await?;
-            if line
-                .as_ref()
-                .is_some_and(|line| matches!(line.fate, Fate::Started | Fate::Buffered))
-            {
-                continue;
-            }
-            let waiting = Waiting {
-                due,
-                by: By::Backfill,
-                was: line.as_ref().map(|line| line.fate),
-                overlap: Some(overlap),
-                id: None,
-                stored: line.is_some(),
-            };
-            // The line that a range begins with is the range's: it keeps its extent.
-            let range = line.and_then(|line| Some((line.until?, line.count)));
-            fires.push(self.again(waiting, range, select).await?);
-        }
-        Ok(fires)
-    }
-
-    async fn again(
-        &self,
-        waiting: Waiting,
-        range: Option<(i64, Option<u64>)>,
-        select: Option<&Select>,
-    ) -> Result<Fire, Trouble> {
-        if let Some((until, count)) = range {
-            self.shorten(&waiting, until, count).await?;
-        }
-        for _ in 0..TRIES {
-            let (row, bytes) = self.existing().await?;
-            let todo = decide::fire(row.clone(), waiting.clone(), self.clock.now());
-            match self.perform(todo, &row, bytes, select).await {
-                Err(Trouble::Changed) => {}
-                other => return other,
-            }
-        }
-        Err(Trouble::Later("it is changed all the time".to_owned()))
-    }
-
-    /// Takes the first time out of a range, so that it can have a line of its own.
-    async fn shorten(&self, waiting: &Waiting, until: i64, count: Option<u64>) -> Result<(), Trouble> {
-        let Some(mut range) = self.line(waiting.due).await? else {
-            return Ok(());
-        };
-        let mut first = range.clone();
-        (first.until, first.count) = (None, None);
-        let (row, _) = self.existing().await?;
-        let calendar = Calendar::read(&row.config).map_err(|all| Trouble::Refused(all.join("; ")))?;
-        // The next one that has no line: those that were backfilled have.
-        let mut next = calendar.next(waiting.due);
-        let mut left = count.map(|count| count.saturating_sub(1));
-        while let Some(due) = next.filter(|due| *due <= until) {
-            if self.line(due).await?.is_none() {
-                break;
-            }
-            left = left.map(|left| left.saturating_sub(1));
-            next = calendar.next(due);
-        }
-        let mut writes = vec![first.write(&self.organization, &self.name)];
-        if let Some(due) = next.filter(|due| *due <= until) {
-            range.due = due;
-            range.count = left;
-            range.stored = false;
-            writes.push(range.write(&self.organization, &self.name));
-        }
-        self.place.record(writes).await
-    }
-
     /// What the ledger says about a time, by a line of its own.
-    async fn line(&self, due: i64) -> Result<Option<Fire>, Trouble> {
+    pub(super) async fn line(&self, due: i64) -> Result<Option<Fire>, Trouble> {
         let key = ledger::fire_key(&self.organization, &self.name, due);
         let Some(bytes) = self.place.entry(ledger::SPACE, key.clone()).await? else {
             return Ok(None);
@@ -299,14 +270,20 @@ impl Keeper {
     }
 
     /// Carries out a decision; gives the line of the ledger that it is about, which is the last one.
-    async fn perform(&self, todo: Todo, was: &Row, bytes: Bytes, select: Option<&Select>) -> Result<Fire, Trouble> {
+    pub(super) async fn perform(
+        &self,
+        todo: Todo,
+        was: &Row,
+        bytes: Bytes,
+        select: Option<&Select>,
+    ) -> Result<Fire, Trouble> {
         let (row, fires) = match todo {
             Todo::Record { row, fires } => (row, fires),
             Todo::Start { row, fires, waiting } => {
                 return self.start(*row, fires, waiting, was, bytes, select).await;
             }
             // Those who ask have something to do.
-            Todo::Rest(_) => return Err(Trouble::Changed),
+            Todo::Rest(_) | Todo::GivenUp => return Err(Trouble::Changed),
         };
         match self.save(&row, Some(bytes.clone()), &fires).await {
             Err(Trouble::Changed) => self.pass_by(was, &bytes, &fires).await?,

@@ -2,10 +2,12 @@
 //!
 //! - [`calendar`] and `cron`: when a schedule is due, a function of its configuration;
 //! - `decide`: what it does next, a function of its row, its calendar and the time;
-//! - `keeper`: one schedule at work: reads, decides, and writes the decision in the commit of what it does;
+//! - `keeper`: one schedule at work: reads, decides, and writes the decision in the commit of what it does; `backfill`: times
+//!   that are over; `live`: the task that does so;
 //! - `ledger` and `row`: what is stored; `fired`: what is counted;
 //! - `book`: all of them, and what people do with them; `source`: those that are triggers of workflows.
 
+mod backfill;
 mod book;
 pub mod calendar;
 mod config;
@@ -14,6 +16,7 @@ mod decide;
 mod fired;
 mod keeper;
 mod ledger;
+mod live;
 mod row;
 mod source;
 #[cfg(test)]

@@ -9,11 +9,11 @@ use bowline_flow::plan::Selected;
 use tokio_util::sync::CancellationToken;
 
 use super::KIND;
-use super::book::{Live, Schedules};
+use super::book::Schedules;
 use super::calendar::Calendar;
 use super::config::ScheduleConfig;
 use super::keeper::{Choice, Select, Turn};
-use super::ledger::{Fate, Fire};
+use super::live::Live;
 use super::row::{Owner, Row};
 use crate::place::Trouble;
 use crate::source::{Bound, Source};
@@ -67,10 +67,13 @@ impl ScheduleSource {
         };
         let now = self.schedules.clock().now();
         let keeper = live.keeper();
-        let Some((row, bytes)) = keeper.load().await? else {
-            let mut row = Row::new(bound.workflow.clone(), owner, config, now);
-            row.description.clone_from(&bound.trigger.description);
-            return keeper.save(&row, None, &[]).await;
+        let (row, bytes) = match keeper.load().await? {
+            Some((row, bytes)) if row.owner != Owner::Api || !row.gone => (row, bytes),
+            other => {
+                let mut row = Row::new(bound.workflow.clone(), owner, config, now);
+                row.description.clone_from(&bound.trigger.description);
+                return keeper.save(&row, other.map(|(_, bytes)| bytes), &[]).await;
+            }
         };
         if row.owner == Owner::Api {
             return Err(Trouble::Refused(format!(
@@ -81,7 +84,9 @@ impl ScheduleSource {
         if !row.gone && row.owner == owner && row.config == config && row.description == bound.trigger.description {
             return Ok(());
         }
-        let (mut row, bytes) = if row.gone || row.config == config {
+        let (mut row, bytes) = if row.gone {
+            keeper.comes_back(row, bytes).await?
+        } else if row.config == config {
             (row, bytes)
         } else {
             // What was due under the old configuration has its fate under that one.
@@ -131,19 +136,11 @@ impl Source for ScheduleSource {
             }
             let live = self.schedules.live(&name.0, &name.1);
             let _one = live.one().lock().await;
-            let Some((mut row, bytes)) = live.keeper().load().await? else {
+            let Some((row, bytes)) = live.keeper().load().await? else {
                 continue;
             };
-            row.gone = true;
-            let waiting = std::mem::take(&mut row.buffer).into_iter();
-            let now = self.schedules.clock().now();
-            let fires: Vec<Fire> = waiting
-                .map(|mut waiting| {
-                    waiting.stored = true;
-                    Fire::of(&waiting, Fate::Skipped, now).because("the workflow does not have this trigger any more")
-                })
-                .collect();
-            live.keeper().save(&row, Some(bytes), &fires).await?;
+            let why = "the workflow does not have this trigger any more";
+            live.keeper().leave(row, bytes, why).await?;
         }
         self.schedules.run_all_own().await
     }

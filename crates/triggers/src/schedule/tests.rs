@@ -21,6 +21,8 @@ const MONDAY: i64 = 1_795_392_000_000;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 3_600_000;
 
+mod away;
+
 struct World {
     model: Arc<Model>,
     now: Arc<AtomicI64>,
@@ -55,6 +57,13 @@ impl World {
     fn at(&self, ms: i64) -> Turn {
         self.now.store(ms, Ordering::SeqCst);
         Self::block(self.keeper.turn(None)).unwrap()
+    }
+
+    fn backfill(&self, range: (i64, i64), overlap: Overlap) -> Result<Vec<Fire>, Trouble> {
+        Self::block(async {
+            let dues = self.keeper.dues(range).await?;
+            self.keeper.backfill(dues, overlap, None).await
+        })
     }
 
     fn row(&self) -> Row {
@@ -373,7 +382,7 @@ fn a_backfill_starts_what_has_no_execution_once() {
         [(1, "missed"), (2, "missed"), (3, "started"), (4, "skipped")]
     );
     let range = (MONDAY - 2 * MINUTE, MONDAY + 2 * MINUTE);
-    let fires = World::block(world.keeper.backfill(range, Overlap::Allow, None)).unwrap();
+    let fires = world.backfill(range, Overlap::Allow).unwrap();
     assert_eq!(fires.len(), 5);
     assert_eq!(
         world.fates(),
@@ -388,10 +397,7 @@ fn a_backfill_starts_what_has_no_execution_once() {
         ]
     );
     assert_eq!(world.fires()[3].was, Some(Fate::Missed));
-    assert_eq!(
-        World::block(world.keeper.backfill(range, Overlap::Allow, None)).unwrap(),
-        []
-    );
+    assert_eq!(world.backfill(range, Overlap::Allow).unwrap(), []);
     assert_eq!(world.executions().len(), 6);
 }
 
@@ -401,7 +407,7 @@ fn a_backfill_takes_times_out_of_a_range() {
     world.at(MONDAY + 5000 * 1000);
     assert_eq!(world.fires()[0].count, Some(4998));
     let from = MONDAY + 1000;
-    World::block(world.keeper.backfill((from, from + 1000), Overlap::Allow, None)).unwrap();
+    world.backfill((from, from + 1000), Overlap::Allow).unwrap();
     let fires = world.fires();
     assert_eq!(
         (fires[0].fate, fires[0].until, fires[0].was),
@@ -412,11 +418,7 @@ fn a_backfill_takes_times_out_of_a_range() {
         (fires[2].due, fires[2].until, fires[2].count),
         (MONDAY + 3000, Some(MONDAY + 4998 * 1000), Some(4996))
     );
-    let too_many = World::block(
-        world
-            .keeper
-            .backfill((MONDAY, MONDAY + 4000 * 1000), Overlap::Allow, None),
-    );
+    let too_many = world.backfill((MONDAY, MONDAY + 4000 * 1000), Overlap::Allow);
     assert!(matches!(too_many, Err(Trouble::Refused(why)) if why.contains("1000")));
 }
 
@@ -429,7 +431,7 @@ fn the_ledger_forgets() {
     assert_eq!(world.fates().len(), 4);
     // A backfill is young, whatever it is about.
     let range = (MONDAY - HOUR, MONDAY - HOUR);
-    World::block(world.keeper.backfill(range, Overlap::Allow, None)).unwrap();
+    world.backfill(range, Overlap::Allow).unwrap();
     world.at(MONDAY + 6 * HOUR);
     assert_eq!((world.fates()[0], world.fates().len()), ((-60, "started"), 6));
     world.at(MONDAY + 8 * HOUR);
@@ -505,7 +507,7 @@ proptest! {
                 }
                 Happens::Backfill => {
                     let now = world.now.load(Ordering::SeqCst);
-                    let _ = World::block(world.keeper.backfill((now - 3 * HOUR, now), Overlap::BufferAll, None));
+                    let _ = world.backfill((now - 3 * HOUR, now), Overlap::BufferAll);
                 }
             }
             // Whoever comes after a crash begins with what is stored.

@@ -25,6 +25,14 @@ pub(super) fn invalid(all: Vec<String>) -> HostError {
     error.with(all.into_iter().map(problem).collect())
 }
 
+/// The walk through a calendar was given up.
+pub(super) fn too_much(found: usize) -> HostError {
+    let message = format!(
+        "so much is excluded that only {found} due times were found in the time that there is to look for them"
+    );
+    HostError::invalid("schedule.too-much", message).hint("ask for fewer, or make `exclude` coarser")
+}
+
 pub(super) fn not_found(name: &str) -> HostError {
     HostError::not_found("schedule.not-found", format!("there is no schedule `{name}`"))
         .hint("see the list of schedules; one that is a trigger is called `workflow.trigger`")

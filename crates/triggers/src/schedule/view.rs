@@ -4,12 +4,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::calendar::{self, Calendar};
+use super::calendar::{self, Calendar, GivenUp};
 use super::config::ScheduleConfig;
 use super::row::{Owner, Row};
 
 /// How many of the next due times a view has.
 const NEXT: usize = 5;
+
+/// How many steps are walked for them.
+const WALK: usize = 200_000;
 
 /// A schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -48,7 +51,7 @@ pub struct ScheduleView {
     /// How the execution ended that ended last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<LastView>,
-    /// The workflow does not have this trigger any more. The ledger is still there.
+    /// The workflow does not have this trigger any more, or the schedule was deleted. The ledger is still there.
     pub gone: bool,
     /// What is wrong with it at the moment.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,15 +109,22 @@ pub struct ScheduleSpec {
 }
 
 impl ScheduleView {
-    pub(crate) fn of(name: &str, row: Row, now: i64, problem: Option<String>) -> Self {
+    /// Its next times are found in at most `left` steps, which grow less by those that it takes. Not on a thread of the
+    /// runtime.
+    pub(crate) fn of(name: &str, row: Row, now: i64, problem: Option<String>, left: &mut usize) -> Self {
         let calendar = Calendar::read(&row.config).ok();
         let idle = row.paused.is_some() || row.gone || row.is_used_up();
+        let mut own = WALK.min(*left);
+        let begun = own;
         let next = calendar.as_ref().filter(|_| !idle);
-        let next = next.map(|calendar| calendar.between(row.through.max(now), i64::MAX, NEXT));
+        let next = next.map(|calendar| calendar.walk(row.through.max(now), i64::MAX, NEXT, &mut own));
+        *left -= begun - own;
+        let (next, is_all) = next.unwrap_or((Vec::new(), true));
+        let problem = problem.or_else(|| (!is_all).then(|| GivenUp.to_string()));
         Self {
             name: name.to_owned(),
             words: calendar.as_ref().map(Calendar::describe).unwrap_or_default(),
-            next: next.unwrap_or_default().into_iter().map(calendar::text).collect(),
+            next: next.into_iter().map(calendar::text).collect(),
             settled_until: calendar::text(row.through),
             started: row.started,
             waiting: row.buffer.iter().map(|waiting| calendar::text(waiting.due)).collect(),

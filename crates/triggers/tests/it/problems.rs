@@ -76,6 +76,7 @@ async fn what_does_not_work_here_is_told_with_the_workflow_until_it_does() {
     assert_eq!(world.triggers.list("default"), []);
 
     let own = folder.path().join("data/files/acme/in");
+    std::fs::create_dir_all(&own).unwrap();
     world.deploy("acme", &text("UTC", &own.display().to_string())).await;
     until("the end of the problems", async || {
         problems("acme").await.is_empty().then_some(())

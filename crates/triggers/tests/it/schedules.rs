@@ -257,7 +257,36 @@ async fn a_schedule_of_ones_own() {
         .unwrap();
     assert_eq!((next.items[0].clone(), next.next), (first.items[0].clone(), None));
 
+    // What waits when it is deleted is dropped, and the ledger stays.
+    let waits = schedules
+        .run_now("default", "mine", Some(Overlap::BufferAll), None)
+        .await;
+    assert_eq!(waits.unwrap().fate, Fate::Buffered);
     schedules.delete("default", "mine").await.unwrap();
+    assert!(schedules.get("default", "mine").await.unwrap().gone);
+    let ledger = schedules.fires("default", "mine", None, None, 0).await.unwrap().items;
+    assert_eq!(
+        (ledger[0].fate, ledger[0].reason.as_deref()),
+        (Fate::Dropped, Some("the schedule was deleted"))
+    );
+    assert_eq!(
+        code(schedules.run_now("default", "mine", None, None).await.unwrap_err()),
+        not_found(ErrorKind::NotFound)
+    );
+    // One of its name begins anew, behind the old lines.
+    let again = schedules
+        .put("default", "mine", spec(json!({"cron": "0 0 1 1 *"})))
+        .await;
+    assert_eq!(kind(again), Ok(true));
+    assert!(!schedules.get("default", "mine").await.unwrap().gone);
+    let run = schedules.run_now("default", "mine", None, None).await.unwrap();
+    assert_eq!(run.fate, Fate::Started);
+    let now = schedules.fires("default", "mine", None, None, 0).await.unwrap().items;
+    assert_eq!(now[1..], ledger);
+    // Deleted again, the ledger goes too.
+    for _ in 0..2 {
+        schedules.delete("default", "mine").await.unwrap();
+    }
     assert_eq!(
         code(schedules.get("default", "mine").await.unwrap_err()),
         not_found(ErrorKind::NotFound)
