@@ -98,21 +98,28 @@ pub fn command(
     Ok(Some(words))
 }
 
+/// The fields that have to be filled in to approve, by the form of an approval: what the author requires is required of
+/// those who approve, and not of those who reject.
+#[must_use]
+pub fn needed(form: &Value) -> Vec<String> {
+    let approving = form["allOf"].as_array().into_iter().flatten();
+    let needed = approving
+        .filter(|part| part["if"]["properties"]["approved"]["const"] == true)
+        .map(|part| &part["then"]["required"])
+        .chain([&form["required"]]);
+    let names = needed.filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+    names.map(str::to_owned).collect()
+}
+
 /// What has to be filled in to approve, with dots where the values go: as it is, the command is refused.
 fn form(wait: &WaitRow) -> Option<String> {
     let about: Value = serde_json::from_slice(wait.detail.as_deref()?).ok()?;
-    let form = &about["form"];
-    // What the author requires is required of those who approve, and not of those who reject.
-    let approving = form["allOf"].as_array().into_iter().flatten();
-    let needed = approving
-        .map(|part| &part["then"]["required"])
-        .chain([&form["required"]]);
-    let needed = needed.filter_map(Value::as_array).flatten();
     // These have flags of their own.
     let has_flag = |name: &str| matches!(name, "approved" | "by" | "comment");
-    let fields: Vec<String> = needed
-        .filter(|name| name.as_str().is_some_and(|name| !has_flag(name)))
-        .map(|name| format!("{name}: ..."))
+    let fields: Vec<String> = needed(&about["form"])
+        .into_iter()
+        .filter(|name| !has_flag(name))
+        .map(|name| format!("{}: ...", Value::from(name)))
         .collect();
     (!fields.is_empty()).then(|| format!("{{{}}}", fields.join(", ")))
 }
@@ -165,6 +172,21 @@ fn word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_approving_needs_is_what_the_author_requires() {
+        let form = serde_json::json!({
+            "required": ["approved"],
+            "allOf": [
+                { "if": { "properties": { "approved": { "const": true } } }, "then": { "required": ["limit"] } },
+                { "if": { "properties": { "kind": { "const": "other" } } }, "then": { "required": ["why"] } },
+            ],
+        });
+        let mut names = needed(&form);
+        names.sort_unstable();
+        assert_eq!(names, ["approved", "limit"]);
+        assert!(needed(&Value::Null).is_empty());
+    }
 
     #[test]
     fn words_are_quoted_where_a_shell_needs_it() {

@@ -28,6 +28,9 @@ pub const BLOBS: &str = "blobs";
 /// that waited for longer would hold a connection and its body all the time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// For how long a file may be away from the folder of workflows.
+pub const AWAY: Duration = Duration::from_secs(5);
+
 /// How a host is set up.
 #[derive(Clone)]
 pub struct HostOptions {
@@ -35,6 +38,9 @@ pub struct HostOptions {
     pub data: PathBuf,
     /// The folder of workflows, deployed for the organization `default` and watched. None: only what the API deploys.
     pub workflows: Option<PathBuf>,
+    /// For how long a file may be away from that folder before its workflow is taken out of use, so that a checkout or a
+    /// copy that replaces files takes nothing away. Default: [`AWAY`].
+    pub away: Duration,
     /// Connectors, connection types and kinds of triggers.
     pub registry: Arc<Registry>,
     /// Knows the secrets of this process; share it with whatever writes logs.
@@ -61,6 +67,7 @@ impl HostOptions {
         Self {
             data: data.into(),
             workflows: None,
+            away: AWAY,
             registry,
             masker,
             env: BTreeMap::new(),

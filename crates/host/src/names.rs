@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bowline_expression::Template;
 use bowline_flow::Plan;
-use bowline_flow::plan::ConnectionPlan;
+use bowline_flow::plan::{ConnectionPlan, Trigger};
 use serde_json::Value;
 
 /// The names of `env` and `credentials` that the plan needs and that are not there.
@@ -40,6 +40,14 @@ pub fn missing_of(
 ) -> BTreeSet<String> {
     let mut missing = BTreeSet::new();
     look_at(&connection.config, env, credentials, &mut missing);
+    missing
+}
+
+/// The same of one trigger's configuration.
+#[must_use]
+pub fn missing_of_trigger(trigger: &Trigger, env: &BTreeMap<String, String>, credentials: &Value) -> BTreeSet<String> {
+    let mut missing = BTreeSet::new();
+    look_at(&trigger.config, env, credentials, &mut missing);
     missing
 }
 

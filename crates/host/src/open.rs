@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bowline_blobs::Blobs;
 use bowline_core::{BlobStore, TokenKey};
-use bowline_engine::{Engine, Programs};
+use bowline_engine::{Engine, EngineError, Programs, RecoveryReport};
 use bowline_flow::Settings;
-use bowline_store::Store;
+use bowline_store::{DEFAULT_ORGANIZATION, Store};
 use bowline_store_sqlite::SqliteStore;
 use tokio::sync::{Mutex, watch};
 
@@ -18,8 +18,13 @@ use crate::organizations::Organizations;
 use crate::programs::{FlowPrograms, IN_RUST};
 use crate::{BLOBS, DATABASE, Host, HostError, HostOptions, retention};
 
+/// So long an opening waits for what was unfinished to be taken up.
+const MOMENT: Duration = Duration::from_millis(500);
+const NOT_ALL: &str = "not all unfinished executions could be taken up; those that are missing go on at the next start";
+
 impl Host {
-    /// Opens the data folder, takes up what is unfinished in it, deploys the folder of workflows and watches it. Must be
+    /// Opens the data folder, begins to take up what is unfinished in it (what there are no places for in memory goes on later,
+    /// and nobody waits for it), deploys the folder of workflows and watches it. Must be
     /// called on the runtime on which everything is to run.
     ///
     /// # Errors
@@ -95,28 +100,45 @@ impl Host {
             deploying: Mutex::default(),
             stopped: watch::Sender::default(),
         }));
+        // Whoever has deployed may start something at any time.
+        if table
+            .keys()
+            .any(|(organization, _)| **organization != *DEFAULT_ORGANIZATION)
+        {
+            host.0.engine.share_out();
+        }
         host.0.adopt(table)?;
         host.take_up().await?;
         deploy::retain(&host.0, retention_interval);
         if let Some(folder) = options.workflows {
-            deploy::watch(&host, folder).await?;
+            deploy::watch(&host, folder, options.away).await?;
         }
         Ok(host)
     }
 
-    /// Takes up what earlier processes left unfinished.
+    /// Takes up what earlier processes left unfinished. What takes longer than a moment goes on beside everything else: a server
+    /// must answer also where there is much to read.
     async fn take_up(&self) -> Result<(), HostError> {
-        let report = self.0.engine.recover().await?;
-        if report.resumed > 0 {
-            tracing::info!(count = report.resumed, "unfinished executions go on");
-        }
-        for stuck in &report.stuck {
-            if stuck.error.contains(IN_RUST) {
-                tracing::info!(id = stuck.id, workflow = stuck.workflow, "left to its Rust program");
-            } else {
-                tracing::warn!(id = stuck.id, workflow = stuck.workflow, error = %stuck.error, "an execution cannot go on");
+        let host = self.clone();
+        let mut taking_up = tokio::spawn(async move {
+            let report = host.0.engine.recover().await;
+            if let Ok(report) = &report {
+                tell(report);
             }
+            report.map(drop)
+        });
+        if let Ok(ended) = tokio::time::timeout(MOMENT, &mut taking_up).await {
+            return Ok(ended.map_err(|error| HostError::task(&error))??);
         }
+        tracing::info!("unfinished executions are being taken up, while new ones may begin");
+        tokio::spawn(async move {
+            match taking_up.await {
+                // What is left is found at the next start.
+                Ok(Ok(()) | Err(EngineError::Stopped(_))) => {}
+                Ok(Err(error)) => tracing::error!(%error, "{NOT_ALL}"),
+                Err(error) => tracing::error!(%error, "{NOT_ALL}"),
+            }
+        });
         Ok(())
     }
 
@@ -128,5 +150,25 @@ impl Host {
         self.0.deployments.close();
         self.0.engine.stop(grace).await;
         self.0.feed.close();
+    }
+}
+
+/// Says what was found unfinished.
+fn tell(report: &RecoveryReport) {
+    if report.resumed > 0 {
+        tracing::info!(count = report.resumed, "unfinished executions go on");
+    }
+    if report.waiting > 0 {
+        tracing::info!(
+            count = report.waiting,
+            "unfinished executions go on as places in memory come free"
+        );
+    }
+    for stuck in &report.stuck {
+        if stuck.error.contains(IN_RUST) {
+            tracing::info!(id = stuck.id, workflow = stuck.workflow, "left to its Rust program");
+        } else {
+            tracing::warn!(id = stuck.id, workflow = stuck.workflow, error = %stuck.error, "an execution cannot go on");
+        }
     }
 }

@@ -1,27 +1,45 @@
 //! What deploying files would change, before it is done.
 
+use super::build::Outcome;
 use super::look::difference;
-use super::{Broken, build};
+use super::{Broken, build, refuse_large};
+use tokio::sync::OwnedMutexGuard;
+
 use crate::{Candidate, Host, HostError, Problem};
 
 impl Host {
+    /// What these files come to for an organization, one set of files at a time. Whoever keeps it holds what comes with it
+    /// until it is kept.
+    pub(crate) async fn built(
+        &self,
+        organization: &str,
+        files: Vec<(String, String)>,
+    ) -> Result<(Outcome, OwnedMutexGuard<()>), HostError> {
+        let building = self.0.deployments.building(organization).await;
+        let (host, owner) = (self.clone(), organization.to_owned());
+        // The thread goes on where nobody waits for it any more, so it is the thread that lets the next one begin.
+        let work = move || {
+            // Relative paths in workflows lead here, and nowhere else.
+            let folder = host.0.organizations.folder(&owner);
+            let folder = folder.map_err(|error| HostError::internal("deploy.folder", &error))?;
+            let others = host.deployed(&owner);
+            refuse_large(&files, &others)?;
+            Ok((build(&files, &others, &folder, &host.0.registry), building))
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|error| HostError::task(&error))?
+    }
+
     /// What the workflows in these files would be, compared with what runs now. Nothing is kept.
     ///
     /// # Errors
-    /// `workflow.invalid` with every problem; `definition.refused` where this program can no longer read what runs now.
+    /// `workflow.invalid` with every problem; `workflow.too-large`; `definition.refused` where this program can no longer read what runs now.
     pub async fn candidates(
         &self,
         organization: &str,
         files: Vec<(String, String)>,
     ) -> Result<Vec<Candidate>, HostError> {
-        let (host, owner) = (self.clone(), organization.to_owned());
-        let outcome = tokio::task::spawn_blocking(move || {
-            let folder = host.0.organizations.folder(&owner);
-            let folder = folder.map_err(|error| HostError::internal("deploy.folder", &error))?;
-            Ok::<_, HostError>(build(&files, &host.deployed(&owner), &folder, &host.0.registry))
-        })
-        .await
-        .map_err(|error| HostError::task(&error))??;
+        let (outcome, _) = self.built(organization, files).await?;
         let wrong = outcome.broken.into_iter().flat_map(|Broken { problems, .. }| problems);
         let wrong: Vec<Problem> = wrong.collect();
         if !wrong.is_empty() {

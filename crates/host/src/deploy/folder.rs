@@ -1,7 +1,8 @@
 //! The folder of workflows: deployed at the start, and again whenever something in it changes.
 //!
 //! The system tells of changes, and every few seconds the folder is looked through all the same, because not every file
-//! system tells. A file that has problems keeps its last good version; one that is gone takes its workflow out of use.
+//! system tells. A file that has problems keeps its last good version; one that is gone for a while takes its workflow out
+//! of use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use bowline_flow::{SHARED_FILE, Source, is_something_else, is_workflow_file};
 use bowline_store::DEFAULT_ORGANIZATION;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::build::{Broken, Outcome, build};
 use super::{Known, Table};
@@ -31,7 +33,7 @@ const RESCAN: Duration = Duration::from_secs(5);
 type Fingerprint = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 
 /// Deploys the folder, and goes on doing so when it changes, until the host stops.
-pub(crate) async fn watch(host: &Host, folder: PathBuf) -> Result<(), HostError> {
+pub(crate) async fn watch(host: &Host, folder: PathBuf, grace: Duration) -> Result<(), HostError> {
     let shown = folder.display().to_string();
     let folder = tokio::task::spawn_blocking(move || std::fs::canonicalize(folder))
         .await
@@ -60,7 +62,9 @@ pub(crate) async fn watch(host: &Host, folder: PathBuf) -> Result<(), HostError>
         }
     };
     // After the watch has begun, so that no change falls in between.
-    let mut seen = host.0.reload(&folder, None).await?;
+    // Nothing of what is gone by now has run since the start, so nobody waits for it.
+    let mut seen = host.0.reload(&folder, None, &mut Away::new(Duration::ZERO)).await?;
+    let mut away = Away::new(grace);
     let is_empty = host
         .0
         .deployments
@@ -83,12 +87,14 @@ pub(crate) async fn watch(host: &Host, folder: PathBuf) -> Result<(), HostError>
                     Some(()) => settle(&mut told).await,
                     None => is_told = false,
                 },
-                () = tokio::time::sleep(RESCAN) => {}
+                () = tokio::time::sleep(away.next_look()) => {}
             }
-            match again(&weak, &folder, &seen).await {
+            match again(&weak, &folder, &seen, &mut away).await {
                 Some(Ok(now)) => seen = now,
                 Some(Err(error)) => {
                     tracing::warn!(%error, folder = shown, "the folder of workflows cannot be deployed");
+                    // Nobody knows what is in it.
+                    away = Away::new(grace);
                 }
                 None => return,
             }
@@ -109,9 +115,49 @@ async fn settle(told: &mut mpsc::Receiver<()>) {
     let _ = tokio::time::timeout(SETTLE_AT_MOST, settled).await;
 }
 
-async fn again(inner: &Weak<Inner>, folder: &Path, seen: &Fingerprint) -> Option<Result<Fingerprint, HostError>> {
+async fn again(
+    inner: &Weak<Inner>,
+    folder: &Path,
+    seen: &Fingerprint,
+    away: &mut Away,
+) -> Option<Result<Fingerprint, HostError>> {
     let inner = inner.upgrade()?;
-    Some(inner.reload(folder, Some(seen)).await)
+    // What is away is looked at again although nothing has changed.
+    let seen = (!away.is_over()).then_some(seen);
+    Some(inner.reload(folder, seen, away).await)
+}
+
+/// What is not in the folder at the moment, and since when.
+struct Away {
+    grace: Duration,
+    /// By workflow.
+    files: BTreeMap<String, Instant>,
+    /// The folder as a whole, until that was told.
+    all: Option<Instant>,
+}
+
+impl Away {
+    fn new(grace: Duration) -> Self {
+        Self {
+            grace,
+            files: BTreeMap::new(),
+            all: None,
+        }
+    }
+
+    /// Since when something is away.
+    fn first(&self) -> Option<Instant> {
+        self.files.values().copied().chain(self.all).min()
+    }
+
+    fn is_over(&self) -> bool {
+        self.first().is_some_and(|since| since.elapsed() >= self.grace)
+    }
+
+    fn next_look(&self) -> Duration {
+        let left = self.first().map(|since| self.grace.saturating_sub(since.elapsed()));
+        left.map_or(RESCAN, |left| left.min(RESCAN))
+    }
 }
 
 struct Found {
@@ -122,7 +168,12 @@ struct Found {
 
 impl Inner {
     /// Deploys the folder as it is now, if it is not as it was `seen`; how it is now.
-    async fn reload(self: &Arc<Self>, folder: &Path, seen: Option<&Fingerprint>) -> Result<Fingerprint, HostError> {
+    async fn reload(
+        self: &Arc<Self>,
+        folder: &Path,
+        seen: Option<&Fingerprint>,
+        away: &mut Away,
+    ) -> Result<Fingerprint, HostError> {
         let (place, before) = (folder.to_owned(), seen.cloned());
         let found = tokio::task::spawn_blocking(move || {
             let fingerprint = look(&place)?;
@@ -139,18 +190,19 @@ impl Inner {
         let Some(mut found) = found else {
             return Ok(seen.cloned().unwrap_or_default());
         };
-        let _deploying = self.deploying.lock().await;
+        let _building = self.deployments.building(DEFAULT_ORGANIZATION).await;
         let (inner, place) = (Arc::clone(self), folder.to_owned());
         let files = std::mem::take(&mut found.files);
         let mut outcome = tokio::task::spawn_blocking(move || build(&files, &BTreeMap::new(), &place, &inner.registry))
             .await
             .map_err(|error| HostError::task(&error))?;
         outcome.broken.append(&mut found.unreadable);
-        self.take_folder(&found.fingerprint, outcome).await?;
+        let _deploying = self.deploying.lock().await;
+        self.take_folder(&found.fingerprint, outcome, away).await?;
         Ok(found.fingerprint)
     }
 
-    async fn take_folder(&self, files: &Fingerprint, outcome: Outcome) -> Result<(), HostError> {
+    async fn take_folder(&self, files: &Fingerprint, outcome: Outcome, away: &mut Away) -> Result<(), HostError> {
         let organization = DEFAULT_ORGANIZATION;
         let names: BTreeSet<String> = files.keys().map(|path| name_of(path)).collect();
         let files_of: BTreeMap<String, String> = outcome
@@ -219,10 +271,11 @@ impl Inner {
             table.retain(|_, known| !known.versions.is_empty() || !known.problems.is_empty());
         });
         if names.is_empty() {
-            // More likely a folder that is not mounted than one whose workflows were all deleted.
+            self.emptied(away);
             return Ok(());
         }
-        let gone: Vec<String> = self.deployments.read(|table| {
+        away.all = None;
+        let gone: BTreeMap<String, String> = self.deployments.read(|table| {
             table
                 .iter()
                 .filter(|((owner, _), known)| {
@@ -234,14 +287,55 @@ impl Inner {
                             known.folder.as_ref() == Some(&current.hash) && !is_there
                         })
                 })
-                .map(|((_, name), _)| name.to_string())
+                .filter_map(|((_, name), known)| Some((name.to_string(), known.current()?.file.clone())))
                 .collect()
         });
-        for workflow in gone {
-            tracing::info!(workflow, "its file is gone, so it is not started any more");
+        away.files.retain(|workflow, _| gone.contains_key(workflow));
+        for (workflow, file) in gone {
+            let since = *away.files.entry(workflow.clone()).or_insert_with(Instant::now);
+            if since.elapsed() < away.grace {
+                // It may be about to be replaced, and is the folder's until then.
+                self.deployments.change(|table| {
+                    if let Some(known) = table.get_mut(&(organization.into(), workflow.as_str().into())) {
+                        known.in_folder = Some(file.clone());
+                    }
+                });
+                continue;
+            }
+            tracing::warn!(
+                workflow,
+                file,
+                "its file is gone, so it is out of use: nothing starts it any more, until the file is there again"
+            );
             self.withdraw(organization, &workflow, None, Vec::new()).await?;
+            away.files.remove(&workflow);
         }
         Ok(())
+    }
+
+    /// Nothing is in the folder: more likely one that is not mounted than one whose workflows were all deleted. So they stay
+    /// in use, and when it stays empty that is told, and they may be removed like others.
+    fn emptied(&self, away: &mut Away) {
+        away.files.clear();
+        let of_folder = |known: &Known| known.in_folder.is_some();
+        let is_its = self.deployments.read(|table| table.values().any(of_folder));
+        if !is_its {
+            away.all = None;
+            return;
+        }
+        if away.all.get_or_insert_with(Instant::now).elapsed() < away.grace {
+            return;
+        }
+        away.all = None;
+        tracing::warn!(
+            "the folder of workflows is empty; what was deployed from it goes on, as it may not be mounted; remove \
+             workflows that are not to start any more with `bowline workflows remove NAME`"
+        );
+        self.deployments.change(|table| {
+            for known in table.values_mut() {
+                known.in_folder = None;
+            }
+        });
     }
 }
 

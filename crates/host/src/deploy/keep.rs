@@ -72,8 +72,17 @@ impl Inner {
             let known = self.deployments.known(organization, name).unwrap_or_default();
             let hash = &one.definition.hash;
             let same = known.versions.iter().rev().find(|version| version.hash == *hash);
+            let comes_back = same.is_some_and(|same| known.current != Some(same.version));
             let deployment = match same {
-                Some(same) => same.clone(),
+                Some(same) if !comes_back => same.clone(),
+                // The same version, put into use again.
+                Some(same) => Deployment {
+                    at: at.clone(),
+                    by: by.map(ToOwned::to_owned),
+                    source,
+                    file: one.file.clone(),
+                    ..same.clone()
+                },
                 None => Deployment {
                     workflow: name.clone(),
                     version: known.versions.last().map_or(1, |last| last.version + 1),
@@ -84,11 +93,15 @@ impl Inner {
                     file: one.file.clone(),
                 },
             };
-            if same.is_none() {
-                change.definitions.push(one.definition.clone());
+            if same.is_none() || comes_back {
                 let number = format!("{:020}", deployment.version);
                 let entry = entry(&[organization, name, &number], &deployment)?;
-                change.entries.push(EntryWrite::Add(entry));
+                if comes_back {
+                    change.entries.push(EntryWrite::Put(entry));
+                } else {
+                    change.definitions.push(one.definition.clone());
+                    change.entries.push(EntryWrite::Add(entry));
+                }
             }
             // The newest is current by itself; an older one that comes again is named, and so is the newest after that.
             let newest = same.is_none()
@@ -149,8 +162,10 @@ impl Inner {
                 known.file = None;
                 known.withdrawn = None;
                 known.current = Some(deployment.version);
-                if known.version(deployment.version).is_none() {
-                    known.versions.push(deployment);
+                let stored = known.versions.iter_mut();
+                match stored.into_iter().find(|one| one.version == deployment.version) {
+                    Some(one) => *one = deployment,
+                    None => known.versions.push(deployment),
                 }
                 known.folder = match change.source {
                     DeploymentSource::Folder => Some(active.definition.hash.clone()),

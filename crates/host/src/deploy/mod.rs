@@ -8,23 +8,27 @@ mod build;
 mod candidate;
 mod folder;
 mod keep;
+mod limits;
 mod look;
 mod retain;
+mod standing;
 mod trigger_problems;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bowline_flow::{Plan, Settings};
 use bowline_store::Definition;
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::{Deployment, Problem};
 
 pub(crate) use build::{Broken, Built, build};
 pub(crate) use folder::watch;
 pub(crate) use keep::load;
+pub(crate) use limits::refuse_large;
 pub(crate) use retain::retain;
+pub use standing::Standing;
 pub(crate) use trigger_problems::TriggerProblems;
 
 /// The space of entries that holds deployments.
@@ -114,9 +118,21 @@ pub(crate) struct Deployments {
     senders: RwLock<Senders>,
     /// Grows whenever something here changes, problems included.
     revision: watch::Sender<u64>,
+    /// By organization: held while files of it are checked, which may take a while that others do not wait for.
+    building: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Deployments {
+    /// To be held by whoever makes definitions of an organization's files, until they are kept: one at a time. Taken before
+    /// `deploying`, and only let go of when the work has ended.
+    pub(crate) async fn building(&self, organization: &str) -> OwnedMutexGuard<()> {
+        let mutex = {
+            let mut building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(building.entry(organization.to_owned()).or_default())
+        };
+        mutex.lock_owned().await
+    }
+
     /// What is known of a workflow.
     pub(crate) fn known(&self, organization: &str, workflow: &str) -> Option<Known> {
         self.read(|table| table.get(&(organization.into(), workflow.into())).cloned())

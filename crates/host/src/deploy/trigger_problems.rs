@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::{Host, Problem};
+use bowline_store::DEFAULT_ORGANIZATION;
+
+use crate::{Host, Problem, names, organizations};
 
 /// An organization and its workflow.
 type OfWorkflow = (Arc<str>, Arc<str>);
@@ -55,6 +57,7 @@ impl Host {
     ///
     /// `source` tells apart those who speak of one workflow, such as `webhooks` or `trigger:nightly`.
     pub fn note_trigger_problems(&self, organization: &str, workflow: &str, source: &str, problems: Vec<Problem>) {
+        let problems = self.hinted(organization, workflow, problems);
         let changed = self.0.trigger_problems.change(|notes| {
             let by = notes.entry((organization.into(), workflow.into())).or_default();
             by.insert(source.into(), problems);
@@ -67,6 +70,11 @@ impl Host {
     /// As [`Host::note_trigger_problems`], for all workflows at once: what `source` said of any that is not in `all` is
     /// forgotten. For those who look at everything anew whenever something changes.
     pub fn set_trigger_problems(&self, source: &str, all: Vec<(OfWorkflow, Vec<Problem>)>) {
+        let all = all.into_iter().map(|(workflow, problems)| {
+            let problems = self.hinted(&workflow.0, &workflow.1, problems);
+            (workflow, problems)
+        });
+        let all: Vec<_> = all.collect();
         let changed = self.0.trigger_problems.change(|notes| {
             for by in notes.values_mut() {
                 by.remove(source);
@@ -79,5 +87,28 @@ impl Host {
         if changed {
             self.0.deployments.touch();
         }
+    }
+
+    /// With how an organization is given what a trigger lacks: its variables have other names outside.
+    fn hinted(&self, organization: &str, workflow: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
+        let is_of_trigger = |problem: &Problem| problem.hint.is_none() && !problem.path.is_empty();
+        if organization == DEFAULT_ORGANIZATION || !problems.iter().any(is_of_trigger) {
+            return problems;
+        }
+        let Some(active) = self.0.deployments.current(organization, workflow) else {
+            return problems;
+        };
+        let settings = &active.settings;
+        for problem in problems.iter_mut().filter(|problem| is_of_trigger(problem)) {
+            let mut triggers = active.plan.triggers.iter();
+            let Some(trigger) = triggers.find(|trigger| trigger.location.path == problem.path) else {
+                continue;
+            };
+            let missing = names::missing_of_trigger(trigger, &settings.env, &settings.credentials);
+            if !missing.is_empty() {
+                problem.hint = Some(organizations::lacks(organization, &missing));
+            }
+        }
+        problems
     }
 }

@@ -59,9 +59,11 @@ impl Host {
     /// Starts a new execution that does an ended one again from where it failed, or from a step.
     ///
     /// # Errors
-    /// `execution.not-found`; `execution.not-resumable` where it has not ended or has no such step.
+    /// `execution.not-found`; `execution.not-resumable` where it has not ended or has no such step; `workflow.withdrawn`
+    /// where its workflow is out of use.
     pub async fn retry(&self, organization: &str, id: &str, retry: Retry) -> Result<Started, HostError> {
-        self.row(organization, id).await?;
+        let row = self.row(organization, id).await?;
+        self.refuse_withdrawn(organization, &row.workflow)?;
         let retry = bowline_engine::Retry {
             id: retry.id,
             from: retry.from,
@@ -80,6 +82,7 @@ impl Host {
     /// As [`Host::retry`]; `input.invalid` where the input does not fit the version that it runs.
     pub async fn rerun(&self, organization: &str, id: &str, rerun: Rerun) -> Result<Started, HostError> {
         let row = self.row(organization, id).await?;
+        self.refuse_withdrawn(organization, &row.workflow)?;
         if let Some(input) = &rerun.input {
             self.check_input_of(&row, input).await?;
         }
@@ -103,6 +106,14 @@ impl Host {
             patience: Some(PATIENCE),
         };
         self.again(id, retry).await
+    }
+
+    /// What is out of use is not started, and so not again either.
+    fn refuse_withdrawn(&self, organization: &str, workflow: &str) -> Result<(), HostError> {
+        if self.is_withdrawn(organization, workflow) {
+            return Err(self.not_startable(organization, workflow));
+        }
+        Ok(())
     }
 
     async fn again(&self, id: &str, retry: bowline_engine::Retry) -> Result<Started, HostError> {

@@ -64,6 +64,23 @@ impl Host {
         self.deliver(organization, address, answer).await
     }
 
+    /// The execution that waits at this address now, and the path of its wait; of several that wait for one reference the
+    /// one that has waited longest.
+    ///
+    /// # Errors
+    /// As [`Host::deliver`].
+    pub async fn awaiting(
+        &self,
+        organization: &str,
+        address: &CallbackAddress,
+    ) -> Result<Option<(String, String)>, HostError> {
+        let Some(wait) = self.wait_at(organization, address).await? else {
+            return Ok(None);
+        };
+        let row = self.read(move |store| store.execution_by_no(wait.exec)).await?;
+        Ok(row.map(|row| (row.id, wait.path)))
+    }
+
     /// The open wait that an address leads to.
     async fn wait_at(&self, organization: &str, address: &CallbackAddress) -> Result<Option<WaitRow>, HostError> {
         let address = self.own(organization, address).await?;
@@ -86,13 +103,13 @@ impl Host {
                 self.wait_of(open, exec, move |wait| wait.path == path).await
             }
             CallbackAddress::Key { name, key, .. } => {
-                let filter = WaitFilter {
-                    name: Some(name),
-                    key: Some(key),
-                    limit: 1,
-                    ..open
-                };
-                Ok(self.read(move |store| store.waits(&filter)).await?.pop())
+                let organization = organization.to_owned();
+                self.read(move |store| {
+                    // As the engine looks: open ones first, and the oldest of them.
+                    let waits = store.waits_by_key(&organization, WaitKind::Callback, &name, &key)?;
+                    Ok(waits.into_iter().next().filter(|wait| wait.state == WaitState::Open))
+                })
+                .await
             }
             CallbackAddress::Kept(id) => {
                 let kept = self.own_kept(organization, id).await?;

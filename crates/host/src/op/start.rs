@@ -88,7 +88,7 @@ impl Host {
         Err(HostError::invalid("input.invalid", message).with(problems))
     }
 
-    fn is_withdrawn(&self, organization: &str, workflow: &str) -> bool {
+    pub(crate) fn is_withdrawn(&self, organization: &str, workflow: &str) -> bool {
         let known = self.0.deployments.known(organization, workflow);
         known.is_some_and(|known| known.withdrawn.is_some())
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use bowline_flow::{SHARED_FILE, Source, is_workflow_file};
 use bowline_store::EntryWrite;
 
-use crate::deploy::{Broken, build};
+use crate::deploy::Broken;
 use crate::{Deploy, Deployed, DeploymentSource, ErrorKind, Host, HostError, Problem, WorkflowSummary};
 
 /// Files that are deployed together at most.
@@ -18,20 +18,13 @@ impl Host {
     /// Deploys files: all of them, or none where one has problems. The same content again is the same version.
     ///
     /// # Errors
-    /// `workflow.invalid` with every problem; `deploy.files` where what is given are no workflows; `workflow.changed`
+    /// `workflow.invalid` with every problem; `deploy.files` where what is given are no workflows; `workflow.too-large`
+    /// where they are more than one deployment may be; `workflow.changed`
     /// where the current version is not the expected one; `workflow.from-folder` where one of them is the folder's.
     pub async fn deploy(&self, organization: &str, deploy: Deploy) -> Result<Deployed, HostError> {
         refuse_files(&deploy.files)?;
-        let _deploying = self.0.deploying.lock().await;
-        let (host, owner, files) = (self.clone(), organization.to_owned(), deploy.files.clone());
-        let outcome = tokio::task::spawn_blocking(move || {
-            // Relative paths in workflows lead here, and nowhere else.
-            let folder = host.0.organizations.folder(&owner);
-            let folder = folder.map_err(|error| HostError::internal("deploy.folder", &error))?;
-            Ok::<_, HostError>(build(&files, &host.deployed(&owner), &folder, &host.0.registry))
-        })
-        .await
-        .map_err(|error| HostError::task(&error))??;
+        // No other organization waits for what takes time here.
+        let (outcome, _building) = self.built(organization, deploy.files).await?;
         let problems: Vec<Problem> = outcome
             .broken
             .into_iter()
@@ -44,6 +37,12 @@ impl Host {
             };
             return Err(HostError::invalid("workflow.invalid", message).with(problems));
         }
+        // Who only looks changes nothing that has to be numbered.
+        let _deploying = if deploy.dry_run {
+            None
+        } else {
+            Some(self.0.deploying.lock().await)
+        };
         for built in &outcome.built {
             refuse_name(&built.plan.name)?;
             self.refuse_of_folder(organization, &built.plan.name, "deployed", "change the file")?;
@@ -76,8 +75,8 @@ impl Host {
     /// executions and versions stay.
     ///
     /// # Errors
-    /// `workflow.not-found`; `workflow.withdrawn` where it is out of use; `workflow.from-folder` where its file is in
-    /// the folder of workflows.
+    /// `workflow.not-found`; `workflow.withdrawn` where somebody took it out of use before; `workflow.from-folder` where
+    /// its file is in the folder of workflows.
     pub async fn withdraw(&self, organization: &str, name: &str, by: Option<&str>) -> Result<(), HostError> {
         self.withdraw_with(organization, name, by, Vec::new()).await
     }
@@ -96,7 +95,12 @@ impl Host {
         let _deploying = self.0.deploying.lock().await;
         self.refuse_of_folder(organization, name, "removed", "remove the file")?;
         let known = self.0.deployments.known(organization, name);
-        if known.is_none_or(|known| known.current.is_none()) {
+        // One whose file is gone keeps what it has from outside, until somebody says that it is not to come back.
+        let is_there = known.is_some_and(|known| {
+            let is_file_gone = known.withdrawn.is_some_and(|withdrawn| withdrawn.by.is_none());
+            known.current.is_some() || is_file_gone
+        });
+        if !is_there {
             return Err(self.not_startable(organization, name));
         }
         // Without anybody it would be its file that is gone.

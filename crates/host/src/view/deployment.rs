@@ -26,9 +26,9 @@ pub struct Deployment {
     pub version: u32,
     /// Hash of the definition: its content, and the files that it refers to.
     pub hash: String,
-    /// When it came first.
+    /// When it was put into use last.
     pub at: String,
-    /// Who brought it, where that is known.
+    /// Who put it into use, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Where from.

@@ -1,4 +1,4 @@
-use bowline_host::{Deploy, DeploymentSource, ErrorKind, Start};
+use bowline_host::{Deploy, DeploymentSource, ErrorKind, Rerun, Retry, Start};
 use serde_json::json;
 
 use crate::world::{THEM, US, World, files};
@@ -172,6 +172,11 @@ async fn a_workflow_that_is_withdrawn_starts_no_more_until_it_comes_again() {
     let error = world.host.start(US, Start::new("pay", json!({}))).await.unwrap_err();
     assert_eq!((error.kind, error.code), (ErrorKind::Gone, "workflow.withdrawn"));
     assert!(error.message.contains("ann removed it at 20"), "{error}");
+    // Nor is what it did done again.
+    let error = world.host.rerun(US, &id, Rerun::default()).await.unwrap_err();
+    assert_eq!((error.kind, error.code), (ErrorKind::Gone, "workflow.withdrawn"));
+    let error = world.host.retry(US, &id, Retry::default()).await.unwrap_err();
+    assert_eq!((error.kind, error.code), (ErrorKind::Gone, "workflow.withdrawn"));
     let mut named = Start::new("pay", json!({}));
     named.version = Some(1);
     assert_eq!(
@@ -194,6 +199,46 @@ async fn a_workflow_that_is_withdrawn_starts_no_more_until_it_comes_again() {
     assert_eq!(world.deploy("pay", ONE).await, 1);
     assert_eq!(world.host.active(None).borrow().len(), 1);
     assert_eq!(world.host.workflows(US).await.unwrap()[0].withdrawn_at, None);
+    world.host.rerun(US, &id, Rerun::default()).await.unwrap();
+    // When it was put into use is told anew, and stays so.
+    let at = shown.deployment.at;
+    let world = world.restart().await;
+    let shown = world.host.workflow(US, "pay", None).await.unwrap();
+    assert!(shown.deployment.at > at && shown.versions.len() == 1, "{at} {shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_has_a_size_and_nobody_else_waits_for_it() {
+    let world = World::new().await;
+    let step = "  - { id: a, type: do, config: {} }\n";
+    let large = format!("name: large\nsteps:\n{}", step.repeat(5_001));
+    let error = world
+        .host
+        .deploy(US, files(&[("large.yaml", &large)]))
+        .await
+        .unwrap_err();
+    assert_eq!((error.kind, error.code), (ErrorKind::Invalid, "workflow.too-large"));
+    assert!(error.message.contains("large.yaml has 5001 steps"), "{error}");
+
+    // As much as one may be, which takes a while to check.
+    let steps: Vec<String> = (0..4_000)
+        .map(|n| format!("  - {{ id: s{n}, type: do, config: {{}} }}\n"))
+        .collect();
+    let steps = steps.concat();
+    let text = format!("name: slow\nsteps:\n{steps}");
+    let host = world.host.clone();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let slow = tokio::spawn(async move {
+        let mut deploy = std::pin::pin!(host.deploy(THEM, files(&[("slow.yaml", &text)])));
+        // It has begun when it has been polled once.
+        let first = std::future::poll_fn(|context| std::task::Poll::Ready(deploy.as_mut().poll(context))).await;
+        assert!(first.is_pending() && tell.send(()).is_ok());
+        deploy.await
+    });
+    told.await.unwrap();
+    world.deploy("pay", ONE).await;
+    assert!(!slow.is_finished(), "the other one waited for it");
+    slow.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -154,6 +154,47 @@ async fn a_file_that_is_gone_takes_its_workflow_out_of_use() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_away_for_a_moment_takes_nothing_out_of_use() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("flows");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("pay.yaml"), workflow(1)).unwrap();
+    let mut options = crate::world::options(home.path());
+    options.workflows = Some(folder.clone());
+    options.away = Duration::from_secs(3600);
+    let host = Host::open(options).await.unwrap();
+    std::fs::remove_file(folder.join("pay.yaml")).unwrap();
+    // The folder is looked at twice, so what the first look found is done.
+    for name in ["b", "c"] {
+        let file = folder.join(format!("{name}.yaml"));
+        std::fs::write(file, format!("name: {name}\nsteps: [ {{ wait: 1s }} ]\n")).unwrap();
+        let runs = || host.active(None).borrow().iter().any(|one| *one.workflow == *name);
+        until(host.changes(), async || runs()).await;
+    }
+    assert_eq!(version(&host).await, Some(1));
+    assert_eq!(host.active(None).borrow().len(), 3);
+    let besides = files(&[("pay.yaml", &workflow(7))]);
+    let error = host.deploy(DEFAULT_ORGANIZATION, besides).await.unwrap_err();
+    assert_eq!(error.code, "workflow.from-folder", "it is still the folder's");
+    // Under another name it is the same workflow.
+    std::fs::write(folder.join("payment.yaml"), workflow(2)).unwrap();
+    until(host.changes(), async || version(&host).await == Some(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_emptied_folder_had_can_be_removed() {
+    let world = World::with_folder(&[("pay.yaml", &workflow(1))]).await;
+    let file = world.home.path().join("flows/pay.yaml");
+    std::fs::remove_file(&file).unwrap();
+    let host = &world.host;
+    let removed = async || host.withdraw(DEFAULT_ORGANIZATION, "pay", Some("ann")).await.is_ok();
+    until(host.changes(), removed).await;
+    assert_eq!(version(host).await, None);
+    std::fs::write(&file, workflow(1)).unwrap();
+    until(host.changes(), async || version(host).await == Some(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mistakes_in_the_shared_file_are_told_with_its_name() {
     let world = World::with_folder(&[
         ("pay.yaml", &workflow(1)),

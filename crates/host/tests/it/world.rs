@@ -108,6 +108,7 @@ pub(crate) fn options(home: &Path) -> HostOptions {
             ("TOKEN".to_owned(), SECRET.to_owned()),
             ("BOWLINE_ORG_ACME__TOKEN".to_owned(), SECRET.to_owned()),
         ]),
+        away: Duration::from_millis(100),
         ..HostOptions::new(home.join("data"), registry(), Masker::default())
     }
 }
