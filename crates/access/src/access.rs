@@ -198,14 +198,15 @@ impl Access {
             return Ok(true);
         }
         let found = self.store.entries(&any_key()).map_err(AccessError::unavailable)?;
-        if !found.is_empty() {
-            self.key_was_made();
-        }
+        self.has_keys.fetch_or(!found.is_empty(), Ordering::AcqRel);
         Ok(!found.is_empty())
     }
 
     pub(crate) fn key_was_made(&self) {
-        self.has_keys.store(true, Ordering::Release);
+        let is_first = !self.has_keys.swap(true, Ordering::AcqRel);
+        if is_first && self.tokens.is_none() {
+            tracing::info!("there is an API key now: from here on everybody has to present one");
+        }
     }
 
     pub(crate) async fn by_key(&self, text: &str) -> Result<Caller, Denied> {

@@ -35,7 +35,8 @@ pub struct AuditEntry {
     pub organization: String,
     /// Who: the name of a key, or the subject of a token.
     pub who: String,
-    /// How that one proved it: `key`, `jwt`, `session`, `loopback`, or `cli`; `nothing` where credentials were refused.
+    /// How that one proved it: `key`, `jwt`, `session`, `loopback`, or `cli`; `token` for the address of an approval;
+    /// `nothing` where credentials were refused.
     pub by: String,
     /// The id of the API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]

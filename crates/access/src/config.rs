@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Role;
 
+/// The audit log is kept so long at least.
+const SHORTEST_AUDIT: Duration = Duration::from_hours(1);
+
 /// Who is let in. API keys need no configuration; they are made with `bowline keys create`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -21,12 +24,27 @@ pub struct Config {
     /// How long a session of the inspector lasts. Default: 12 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<Millis>,
-    /// How long the audit log is kept. Default: a year.
+    /// How long the audit log is kept; an hour at least. Default: a year.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_audit: Option<Millis>,
 }
 
 impl Config {
+    /// What would not do, by the names of settings, such as `jwt.issuer`. The file with an issuer's keys is read.
+    #[must_use]
+    pub fn check(&self) -> Vec<(&'static str, String)> {
+        let mut wrong = self.jwt.as_ref().map(crate::jwt::mistakes).unwrap_or_default();
+        if self.session().is_zero() {
+            let why = "a session of no time lets nobody in; expected more than 0";
+            wrong.push(("session", why.to_owned()));
+        }
+        if self.keep_audit() < SHORTEST_AUDIT {
+            let why = "the audit log would be gone before anybody can read it; expected an hour or more, such as 365d";
+            wrong.push(("keepAudit", why.to_owned()));
+        }
+        wrong
+    }
+
     /// [`Config::session`] with its default.
     #[must_use]
     pub fn session(&self) -> Duration {
@@ -188,6 +206,27 @@ mod tests {
         assert_eq!((jwt.role, jwt.organization), (None, None));
         assert_eq!(jwt.algorithms.len(), 3);
         assert_eq!(read("{}").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn all_that_would_not_do_is_told() {
+        let text = r#"{"jwt": {"issuer": " ", "audience": [], "algorithms": [], "jwksFile": "/nowhere/jwks.json"},
+            "session": 0, "keepAudit": "1ms"}"#;
+        let wrong = read(text).unwrap().check();
+        let names: Vec<_> = wrong.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            names,
+            [
+                "jwt.issuer",
+                "jwt.audience",
+                "jwt.algorithms",
+                "jwt.jwksFile",
+                "session",
+                "keepAudit"
+            ]
+        );
+        assert!(wrong[3].1.contains("/nowhere/jwks.json: "), "{wrong:?}");
+        assert!(Config::default().check().is_empty());
     }
 
     #[test]

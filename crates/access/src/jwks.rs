@@ -1,7 +1,7 @@
 //! The public keys of a token issuer: fetched or read, kept for a while, and looked for again when a token names one that
 //! is not known.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -65,8 +65,8 @@ pub(crate) struct Jwks {
 pub(crate) enum NoKey {
     /// The issuer has none that this token could be signed with.
     Unknown,
-    /// The issuer's keys cannot be had.
-    Unavailable(String),
+    /// The issuer's keys cannot be had; the log says why.
+    Unavailable,
 }
 
 impl Jwks {
@@ -95,28 +95,23 @@ impl Jwks {
 
     /// The key with this id that may be used with this algorithm. Without an id: the only one that may.
     pub(crate) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, NoKey> {
-        let mut why = None;
         let (known, is_old) = self.known();
         if is_old {
             // While somebody else fetches, what is known does, if anything is.
-            why = self.refresh(known.is_none()).await.err();
+            self.refresh(known.is_none()).await;
         }
         if let Some(found) = self.known().0.and_then(|keys| choose(&keys, id, algorithm)) {
             return Ok(found);
         }
         if !is_old {
-            why = self.refresh(true).await.err();
+            self.refresh(true).await;
             if let Some(found) = self.known().0.and_then(|keys| choose(&keys, id, algorithm)) {
                 return Ok(found);
             }
         }
-        match (self.known().0, why) {
-            (None, why) => {
-                Err(NoKey::Unavailable(why.unwrap_or_else(|| {
-                    "the issuer's keys could not be had a moment ago".into()
-                })))
-            }
-            (Some(_), _) => Err(NoKey::Unknown),
+        match self.known().0 {
+            None => Err(NoKey::Unavailable),
+            Some(_) => Err(NoKey::Unknown),
         }
     }
 
@@ -131,21 +126,21 @@ impl Jwks {
     }
 
     /// Fetches, unless that was tried a moment ago. With `wait`, what another one fetches is waited for.
-    async fn refresh(&self, wait: bool) -> Result<(), String> {
+    async fn refresh(&self, wait: bool) {
         let mut tried = match self.tried.try_lock() {
             Ok(tried) => tried,
             Err(_) if wait => self.tried.lock().await,
-            Err(_) => return Ok(()),
+            Err(_) => return,
         };
         if tried.is_some_and(|at| at.elapsed() < self.pause) {
-            return Ok(());
+            return;
         }
         *tried = Some(Instant::now());
         let keys = match self.fetch().await.and_then(|text| read(&text)) {
             Ok(keys) => keys,
             Err(why) => {
                 tracing::warn!(why, "the keys of the token issuer cannot be had");
-                return Err(why);
+                return;
             }
         };
         let fetched = Fetched {
@@ -153,7 +148,6 @@ impl Jwks {
             at: Instant::now(),
         };
         *self.fetched.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
-        Ok(())
     }
 
     async fn fetch(&self) -> Result<Vec<u8>, String> {
@@ -187,6 +181,16 @@ impl Jwks {
             }
         }
     }
+}
+
+/// Whether keys could be read from a file now.
+pub(crate) fn look(path: &Path) -> Result<(), String> {
+    let about = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = std::fs::read(path).map_err(|error| about(&error))?;
+    if text.len() > LARGEST {
+        return Err(about(&format_args!("this has more than {LARGEST} bytes")));
+    }
+    read(&text).map(drop).map_err(|why| about(&why))
 }
 
 /// An error with what it came of, and without the address, which is told before it.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::config::Jwt;
-use crate::jwks::{Jwks, NoKey, Source};
+use crate::jwks::{self, Jwks, NoKey, Source};
 use crate::{Caller, Denied, Kind, Role, Scope};
 
 /// The longest token that is looked at, in bytes.
@@ -29,30 +29,23 @@ impl Tokens {
     /// What is wrong with the configuration.
     pub(crate) fn new(config: Jwt) -> Result<Self, String> {
         let source = match (&config.jwks_url, &config.jwks_file) {
-            (Some(url), None) => Source::Url(address(url)?),
+            (Some(url), None) => Source::Url(address(url).map_err(|why| format!("jwt.jwksUrl: {why}"))?),
             (None, Some(file)) => Source::File(file.clone()),
-            _ => return Err("jwt: name one of `jwksUrl` and `jwksFile`, the public keys of the issuer".into()),
+            _ => return Err(format!("jwt: {ONE_SOURCE}")),
         };
         let keys = Jwks::new(source)?;
         Self::with(config, keys)
     }
 
     pub(crate) fn with(config: Jwt, keys: Jwks) -> Result<Self, String> {
-        let blank = |text: &String| text.trim().is_empty();
-        if blank(&config.issuer) {
-            return Err("jwt.issuer is empty; write what the claim `iss` of the issuer's tokens is".into());
-        }
-        if config.audience.all().is_empty() || config.audience.all().iter().any(blank) {
-            return Err("jwt.audience is empty; write what the claim `aud` of tokens for this server is".into());
+        if let Some((name, why)) = claims(&config).into_iter().next() {
+            return Err(format!("{name}: {why}"));
         }
         let algorithms: Vec<Algorithm> = config
             .algorithms
             .iter()
             .map(|algorithm| Algorithm::from(*algorithm))
             .collect();
-        if algorithms.is_empty() {
-            return Err("jwt.algorithms is empty; name at least one, such as RS256".into());
-        }
         Ok(Self {
             config,
             algorithms,
@@ -78,7 +71,11 @@ impl Tokens {
         let key = match self.keys.find(header.kid.as_deref(), header.alg).await {
             Ok(key) => key,
             Err(NoKey::Unknown) => return Err(refused("the issuer has no such key")),
-            Err(NoKey::Unavailable(why)) => return Err(Denied::Unavailable(why)),
+            // Why is in the log, and nothing for whoever sends a token: it may name files and addresses.
+            Err(NoKey::Unavailable) => {
+                let why = "the public keys of the token issuer cannot be had";
+                return Err(Denied::Unavailable(why.to_owned()));
+            }
         };
         let claims = decode::<Map<String, Value>>(token, &key.verifier, &self.validation(header.alg))
             .map_err(|error| Denied::Token(told(error.kind())))?
@@ -152,9 +149,50 @@ impl Tokens {
     }
 }
 
+/// What is wrong with a configuration: the names of settings, and why they would not do.
+pub(crate) fn mistakes(config: &Jwt) -> Vec<(&'static str, String)> {
+    let mut wrong = claims(config);
+    match (&config.jwks_url, &config.jwks_file) {
+        (Some(url), None) => wrong.extend(address(url).err().map(|why| ("jwt.jwksUrl", why))),
+        (None, Some(file)) => wrong.extend(jwks::look(file).err().map(|why| ("jwt.jwksFile", why))),
+        _ => wrong.push(("jwt", ONE_SOURCE.to_owned())),
+    }
+    wrong
+}
+
+/// Where keys come from has to be said, once.
+const ONE_SOURCE: &str = "name one of `jwksUrl` and `jwksFile`, the public keys of the issuer";
+
+/// What is wrong with what tokens have to say.
+fn claims(config: &Jwt) -> Vec<(&'static str, String)> {
+    let blank = |text: &String| text.trim().is_empty();
+    let audience = config.audience.all();
+    [
+        (
+            "jwt.issuer",
+            blank(&config.issuer),
+            "this is empty; write what the claim `iss` of the issuer's tokens is",
+        ),
+        (
+            "jwt.audience",
+            audience.is_empty() || audience.iter().any(blank),
+            "this is empty; write what the claim `aud` of tokens for this server is",
+        ),
+        (
+            "jwt.algorithms",
+            config.algorithms.is_empty(),
+            "this is empty; name at least one, such as RS256",
+        ),
+    ]
+    .into_iter()
+    .filter(|(_, is_wrong, _)| *is_wrong)
+    .map(|(name, _, why)| (name, why.to_owned()))
+    .collect()
+}
+
 /// Keys are fetched over HTTPS, or from this machine.
 fn address(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("jwt.jwksUrl `{text}` is not a URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
     let is_here = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -165,7 +203,7 @@ fn address(text: &str) -> Result<Url, String> {
         "https" => Ok(url),
         "http" if is_here => Ok(url),
         _ => Err(format!(
-            "jwt.jwksUrl `{text}` is not HTTPS: whoever can change what is sent could make tokens; write an https:// URL"
+            "`{text}` is not HTTPS: whoever can change what is sent could make tokens; write an https:// URL"
         )),
     }
 }
