@@ -41,6 +41,10 @@ pub(crate) const CODES: &[(&str, &str)] = &[
     ("callback.bad-token", "No callback has this token."),
     ("callback.late", "The execution no longer waits for this."),
     (
+        "callback.no-code",
+        "The failure that is reported has no code: an object needs `code`, or `error` as a text.",
+    ),
+    (
         "callback.not-awaited",
         "Nobody waits for this, and signs of life are not kept.",
     ),
@@ -233,6 +237,10 @@ pub(crate) const CODES: &[(&str, &str)] = &[
         "The version can no longer be read, so it cannot be drawn.",
     ),
     ("workflow.not-found", "There is no such workflow here."),
+    (
+        "workflow.too-large",
+        "The files are more than one deployment may be: too many steps, or too much text. Deploy fewer at once.",
+    ),
     ("workflow.version-not-found", "The workflow has no such version."),
     (
         "workflow.withdrawn",

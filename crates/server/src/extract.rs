@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
+use crate::config::nearest;
 use crate::problem::{Problem, Wrong};
 
 /// Query parameters.
@@ -108,7 +109,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = pointer(error.path());
-        let message = error.inner().to_string();
+        let message = meant(error.inner().to_string());
         let detail = if pointer.is_empty() {
             format!("the body is wrong: {message}")
         } else {
@@ -120,6 +121,19 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         .end()
         .map_err(|error| Problem::invalid(format!("the body has more than one JSON value: {error}")))?;
     Ok(value)
+}
+
+/// A message about a field that nobody knows, with the one that may be meant.
+fn meant(message: String) -> String {
+    let Some(rest) = message.strip_prefix("unknown field ") else {
+        return message;
+    };
+    let mut names = rest.split('`').skip(1).step_by(2);
+    let wrong = names.next().unwrap_or_default();
+    match nearest(wrong, names) {
+        Some(near) => format!("unknown field `{wrong}`; did you mean `{near}`?"),
+        None => message,
+    }
 }
 
 /// A place in a body as a JSON pointer, as far as it is known.
@@ -174,6 +188,15 @@ mod tests {
         list: Vec<u8>,
         #[serde(default)]
         map: BTreeMap<String, bool>,
+    }
+
+    #[test]
+    fn a_field_that_is_misspelt_is_told_with_the_right_one() {
+        let told = |body: &str| parse::<Body>(body.as_bytes()).unwrap_err().detail.clone();
+        let near = told(r#"{"lsit": []}"#);
+        assert!(near.ends_with("unknown field `lsit`; did you mean `list`?"), "{near}");
+        let far = told(r#"{"something": []}"#);
+        assert!(far.contains("expected `list` or `map`"), "{far}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod outside;
 pub mod problem;
 pub mod route;
 pub mod shaped;
+mod shares;
 pub mod sse;
 pub mod state;
 pub mod stop;
@@ -133,6 +134,7 @@ impl Server {
     pub async fn run(self) {
         let app = self.app;
         guard::tidy(&app);
+        shares::look(&app);
         #[cfg(unix)]
         let door = self.door.map(|door| {
             let url = app.config.public_url.clone();

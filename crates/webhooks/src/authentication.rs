@@ -9,7 +9,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use crate::delivery::Hidden;
 use crate::mac;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Received;
@@ -142,28 +141,11 @@ impl Authentication {
         }
     }
 
-    /// Whether a kept request can be verified again: what proves the sender is a signature, and no credential, which
-    /// is not kept.
-    pub fn can_be_repeated(&self) -> bool {
-        matches!(self, Self::Signature(_) | Self::None {})
-    }
-
     /// How long a signature of now counts, on both sides of its time; nothing where none has a time.
     pub(crate) fn counts_for(&self) -> Duration {
         match self {
             Self::Signature(signature) if signature.signs_time() => 2 * signature.tolerance(),
             _ => Duration::ZERO,
-        }
-    }
-
-    /// What of a request is a credential, beside the headers that always are.
-    pub fn hidden(&self) -> Hidden<'_> {
-        match self {
-            Self::ApiKey { credentials } => match credentials.key_location {
-                KeyLocation::Header => Hidden::Header(&credentials.key_name),
-                KeyLocation::Query => Hidden::Parameter(&credentials.key_name),
-            },
-            _ => Hidden::Nothing,
         }
     }
 

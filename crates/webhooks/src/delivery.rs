@@ -70,6 +70,15 @@ pub struct Delivery {
     /// What the request that plays it again is known by, so that the same request does it once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_key: Option<String>,
+    /// The refused delivery that was played again to make this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_as: Option<String>,
+    /// Whether its sender was verified when it came, by more than an endpoint that takes requests of anybody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verified: bool,
+    /// What is kept of the credential that it came with, where it was refused: see [`Seal`](crate::Seal).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
     /// What became of it.
     pub fate: Fate,
 }
@@ -304,6 +313,9 @@ mod tests {
             proof: None,
             replay_of: None,
             replay_key: None,
+            refused_as: None,
+            verified: false,
+            credential: None,
             fate: Fate::Filtered,
         }
     }

@@ -12,6 +12,7 @@
 
 mod authentication;
 pub mod body;
+mod carrier;
 mod config;
 mod delivery;
 mod endpoint;
@@ -24,6 +25,7 @@ mod table;
 mod window;
 
 pub use authentication::{ApiKey, Authentication, BasicCredentials, BearerCredentials, KeyLocation};
+pub use carrier::{Carrier, Seal};
 pub use config::{
     CallbackConfig, Challenge, Config, DEFAULT_BODY_BYTES, DEFAULT_KEEP, DEFAULT_WAIT, KIND, Methods, Respond,
     TOKEN_PREFIX, Validation, check_callback_path, check_path,

@@ -48,7 +48,7 @@ pub(super) fn add(api: &mut Api) {
             .description("It ends when its compensations have run.")
             .optional_body::<Reason>(reason)
             .answers::<Changed>(200, "It is asked to stop; `changed` is false where it has ended")
-            .problems(&[400, 404, 415]),
+            .problems(&[400, 404, 415, 503]),
         cancel_,
     );
     let pause = post(
@@ -105,7 +105,7 @@ pub(super) fn add(api: &mut Api) {
             )
             .body::<Signal>(json!({ "name": "priceChanged", "data": { "price": 12 } }))
             .answers::<Changed>(200, "It is recorded; `changed` is false where it was before")
-            .problems(&[400, 404, 410, 415, 422]),
+            .problems(&[400, 404, 410, 415, 422, 503]),
         signal_,
     );
     let query = Operation::new(
@@ -144,7 +144,7 @@ fn again(operation: Operation) -> Operation {
         )
         .answers::<Started>(200, "The same key made it before")
         .answers::<Started>(201, "A new execution has begun")
-        .problems(&[400, 404, 409, 415, 422, 503])
+        .problems(&[400, 404, 409, 410, 415, 422, 503])
 }
 
 async fn cancel_(
@@ -191,7 +191,7 @@ async fn retry_(
 ) -> Result<Response, Problem> {
     let mut retry = body.unwrap_or_default();
     let new = NewId::of(&caller, &headers, ("retry", &id), retry.id.take())?;
-    note.say("execution", new.id.as_str());
+    new.say(&note);
     retry.id = Some(new.id.clone());
     retry.with = vec![note.write()?];
     begun(new, app.host.retry(&caller.organization, &id, retry).await)
@@ -207,7 +207,7 @@ async fn rerun_(
 ) -> Result<Response, Problem> {
     let mut rerun = body.unwrap_or_default();
     let new = NewId::of(&caller, &headers, ("rerun", &id), rerun.id.take())?;
-    note.say("execution", new.id.as_str());
+    new.say(&note);
     rerun.id = Some(new.id.clone());
     rerun.with = vec![note.write()?];
     begun(new, app.host.rerun(&caller.organization, &id, rerun).await)
@@ -218,9 +218,20 @@ struct NewId {
     id: String,
     /// It follows from the request's `Idempotency-Key`: one that is there already is the answer.
     is_of_key: bool,
+    /// The caller wants this one.
+    is_chosen: bool,
 }
 
 impl NewId {
+    /// The line of the audit log names it: in any case where the caller has chosen it, otherwise if it is made.
+    fn say(&self, note: &Note) {
+        if self.is_chosen {
+            note.say("execution", self.id.as_str());
+        } else {
+            note.say_made("execution", self.id.as_str());
+        }
+    }
+
     fn of(
         caller: &Caller,
         headers: &HeaderMap,
@@ -228,6 +239,7 @@ impl NewId {
         chosen: Option<String>,
     ) -> Result<Self, Problem> {
         let key = idempotency::key(headers)?;
+        let is_chosen = chosen.is_some();
         let new = match (key, chosen) {
             (Some(_), Some(_)) => {
                 return Err(Problem::invalid(
@@ -241,6 +253,7 @@ impl NewId {
         Ok(Self {
             id: new,
             is_of_key: key.is_some(),
+            is_chosen,
         })
     }
 }

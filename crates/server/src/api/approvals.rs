@@ -77,7 +77,7 @@ pub(super) fn add(api: &mut Api) {
             )
             .body::<Decided>(json!({ "approved": true, "comment": "looks right" }))
             .answers::<Delivered>(200, "It is recorded, or was before")
-            .problems(&[400, 404, 409, 410, 415, 422]),
+            .problems(&[400, 404, 409, 410, 415, 422, 503]),
         decide_,
     );
 }

@@ -162,7 +162,7 @@ pub(super) fn add(api: &mut Api) {
             .optional_body::<To>(json!({ "execution": "0192f3c4-0000-7000-8000-000000000000", "path": "valuation" }))
             .answers::<Delivered>(200, "The execution has recorded it")
             .answers::<Delivered>(202, "It is still kept")
-            .problems(&[400, 404, 409, 410, 415, 422]),
+            .problems(&[400, 404, 409, 410, 415, 422, 503]),
         deliver_kept_,
     );
     let drop = operation(

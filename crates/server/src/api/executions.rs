@@ -319,11 +319,15 @@ async fn start_(
 ) -> Result<Response, Problem> {
     let wish = wished(&app, query.wait.as_deref())?;
     note.say("workflow", body.workflow.as_str());
-    let id = match &body.id {
-        Some(chosen) => Host::chosen_id(&caller.organization, chosen)?,
-        None => uuid::Uuid::now_v7().to_string(),
+    let id = if let Some(chosen) = &body.id {
+        let id = Host::chosen_id(&caller.organization, chosen)?;
+        note.say("execution", id.as_str());
+        id
+    } else {
+        let id = uuid::Uuid::now_v7().to_string();
+        note.say_made("execution", id.as_str());
+        id
     };
-    note.say("execution", id.as_str());
     let start = Start {
         workflow: body.workflow,
         version: body.version,

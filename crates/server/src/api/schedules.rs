@@ -123,16 +123,13 @@ pub(super) fn add(api: &mut Api) {
             .problems(&[400, 409, 415, 422]),
         put_,
     );
-    let delete = operation(
-        Method::DELETE,
-        one,
-        "deleteSchedule",
-        make,
-        "Delete a schedule and its ledger",
-    );
+    let delete = operation(Method::DELETE, one, "deleteSchedule", make, "Delete a schedule");
     api.add(
         delete
-            .description("Executions that it started stay. One that is a trigger is deleted in its workflow.")
+            .description(
+                "It starts nothing any more, and what waits is dropped. Executions that it started stay, and so does its \
+                 ledger (`gone`), until it is deleted again. One that is a trigger is deleted in its workflow.",
+            )
             .answers_with(204, "It is gone", "")
             .problems(&[404, 409]),
         delete_,

@@ -86,7 +86,9 @@ pub(super) fn add(api: &mut Api) {
         )
         .description(
             "One that was taken starts another execution of the workflow as it is now. One that was refused is verified \
-             again, as of the moment when it came, and leaves the list of the refused when it is taken.",
+             again, as of the moment when it came: by its signature, or by what is kept of its credential, unless it had been \
+             verified then. When it is taken it leaves the list of the refused; its id goes on to lead to it (`replayedAs`), \
+             and playing it once more is answered with what it led to.",
         )
         .header(
             idempotency::HEADER,
@@ -94,7 +96,7 @@ pub(super) fn add(api: &mut Api) {
         )
         .optional_body::<Replay>(json!({ "unverified": false }))
         .answers::<Replayed>(201, "What it led to")
-        .problems(&[400, 403, 404, 415, 422, 503]),
+        .problems(&[400, 403, 404, 409, 415, 422, 503]),
         replay_,
     );
 }

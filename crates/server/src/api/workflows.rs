@@ -104,7 +104,9 @@ pub(super) fn add(api: &mut Api) {
     );
     api.add(
         post.description(
-            "All files or none. The same content again is the same version. A workflow that is a file of the server's \
+            "All files or none. The same content again is the same version. One deployment has at most 500 files, 8 MiB \
+             of text, 5,000 steps in a workflow and 20,000 in all, and 32 MiB where each workflow is counted with all \
+             that it starts; more is refused with `workflow.too-large`. A workflow that is a file of the server's \
              folder is changed there and refused here. With `If-Match` the only workflow among \
              the files is deployed if its current version is the one with this `ETag`.",
         )
@@ -146,7 +148,8 @@ pub(super) fn add(api: &mut Api) {
     api.add(
         remove
             .description(
-                "Nothing starts it any more, neither its triggers nor anybody else, until it is deployed again. \
+                "Nothing starts it any more, neither its triggers nor anybody else, nor does a retry or a rerun, until it \
+                 is deployed again. \
                  Executions under way go on; executions, versions and their sources stay. A workflow of the server's \
                  folder is removed there.",
             )
@@ -240,6 +243,8 @@ async fn deploy_(
         }
         problem
     })?;
+    // Whoever asks for the workflow now is told what keeps its webhooks from working.
+    app.outside.follow();
     let is_new = !deployed.dry_run && deployed.unchanged.len() < deployed.deployments.len();
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let tag = match deployed.deployments.as_slice() {
@@ -298,6 +303,7 @@ async fn remove_(
     let with = vec![note.write()?];
     let by = Some(caller.name.as_str());
     app.host.withdraw_with(&caller.organization, &name, by, with).await?;
+    app.outside.follow();
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -26,6 +26,7 @@ pub(super) fn check(loaded: &mut Loaded) -> Vec<ConfigProblem> {
         ("events.heartbeat", config.events.heartbeat),
         ("connections.headerTimeout", config.connections.header_timeout),
         ("connections.stallTimeout", config.connections.stall_timeout),
+        ("limits.bodyTimeout", config.limits.body_timeout),
     ] {
         let Millis(time) = time;
         if time.is_zero() {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bowline_flow::SharedFile;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::problem::{ConfigError, ConfigProblem, Origin};
 use super::settings::{Setting, read, settings};
-use super::words::{nearest, refused};
+use super::words::{nearest, refused, refused_items};
 use super::{Config, PREFIX, check};
 
 /// What the configuration is made of. Later ones go over earlier ones, value by value.
@@ -266,13 +267,12 @@ impl Reading {
         };
         let part = at.strip_prefix(name).unwrap_or_default();
         match value {
-            // The item that is wrong.
             Value::Array(items) => {
-                let index = part
-                    .strip_prefix('[')
-                    .and_then(|part| part.strip_suffix(']')?.parse::<usize>().ok());
-                let item = index.and_then(|index| items.get(index)).unwrap_or(value);
-                refused(item, setting)
+                let wrong: Vec<&Value> = items.iter().filter(|item| !is_item(name, item)).collect();
+                match wrong.as_slice() {
+                    [] => refused(value, setting),
+                    wrong => refused_items(wrong, setting),
+                }
             }
             Value::Object(_) if !part.is_empty() && !setting.is_secret() => format!("{}: {error}", &part[1..]),
             value => refused(value, setting),
@@ -289,12 +289,21 @@ impl Reading {
             };
             let at = error.path().to_string();
             let (origin, place) = standing(&self.origins, file, &at);
+            let message = error.into_inner().to_string();
+            let lacks = missing(&message).map(|field| format!("{at}.{field}"));
             self.problems.push(ConfigProblem {
                 setting: at.clone(),
                 origin,
                 place,
-                message: error.into_inner().to_string(),
+                message,
             });
+            // Something stands in for it, so that what else is wrong is told as well.
+            if let Some(name) =
+                lacks.filter(|name| self.whole.pointer(&format!("/{}", name.replace('.', "/"))).is_none())
+            {
+                put(&mut self.whole, &name, STAND_IN.into());
+                continue;
+            }
             let section = at.split('.').next().unwrap_or_default();
             let removed = self.whole.as_object_mut().and_then(|whole| whole.remove(section));
             if removed.is_none() {
@@ -302,6 +311,21 @@ impl Reading {
             }
         }
     }
+}
+
+/// What stands for a value that is missing. Nobody is given a configuration with it: it has a problem.
+const STAND_IN: &str = "-";
+
+/// Whether a list with this alone can be the value of a setting.
+fn is_item(setting: &str, item: &Value) -> bool {
+    let mut alone = Value::Object(Map::new());
+    put(&mut alone, setting, Value::Array(vec![item.clone()]));
+    Config::deserialize(alone).is_ok()
+}
+
+/// The field that a mapping lacks, by what serde says.
+fn missing(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.split('`').next()
 }
 
 /// Settings that are paths: in a file they begin at the file's folder.

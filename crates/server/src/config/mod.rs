@@ -26,6 +26,7 @@ pub use check::keys_needed;
 pub use merge::{Loaded, Sources};
 pub use problem::{ConfigError, ConfigProblem, Origin};
 pub use settings::{Setting, settings};
+pub(crate) use words::nearest;
 
 /// What the names of variables begin with: `BOWLINE_SERVER_LISTEN`, `BOWLINE_SERVER_EVENTS_HEARTBEAT`.
 pub const PREFIX: &str = "BOWLINE_SERVER_";
@@ -94,10 +95,12 @@ pub struct Connections {
     pub per_address: Option<usize>,
     /// So many bytes may the bodies of webhooks and callbacks have in memory together while they come in and are taken;
     /// beyond it those of more than 16 KiB are refused with 503.
+    #[schemars(range(min = 1))]
     pub body_bytes: u64,
     /// How long a request may take to send its headers. A connection without a request is closed after this too.
     pub header_timeout: Millis,
     /// So many bytes of request line and headers; more are refused with 431.
+    #[schemars(range(min = 8192))]
     pub header_bytes: usize,
     /// So many headers; more are refused with 431.
     #[schemars(range(min = 1))]
@@ -115,6 +118,7 @@ pub struct Events {
     /// What clients are told to wait before they connect again.
     pub retry: Millis,
     /// So many streams at once; more are refused with 503.
+    #[schemars(range(min = 1))]
     pub max: usize,
 }
 

@@ -97,7 +97,7 @@ server:
   connections: { max: 0, headers: lots }
   events: { heartbeat: 0 }
   logs: { format: jsn }
-  limits: { proxies: [10.0.0.0/8, 10.0.0.0/99] }
+  limits: { proxies: [10.0.0.0/8, 10.0.0.0/99, here] }
   traces: { endpoint: nope, sample: 3, headers: hunter2 }
   access: { jwt: { issuer: a, algorithms: [none] } }
   max: 3
@@ -113,7 +113,7 @@ sever: {}
         "connections.headers: `lots` cannot stand here; expected a whole number, 1 or more",
         "b.yaml:7:24: events.heartbeat: nothing can be done in no time",
         "logs.format: `jsn` cannot stand here; expected one of: text, json",
-        "limits.proxies: `10.0.0.0/99` cannot stand here; expected a list of addresses and networks",
+        "limits.proxies: `10.0.0.0/99`, `here` cannot stand here; expected a list of addresses and networks",
         "traces.endpoint: \"nope\" is not the address of an OTLP receiver",
         "traces.sample: `3` cannot stand here; expected a number from 0",
         "traces.headers: this cannot stand here; expected a mapping",
@@ -134,7 +134,7 @@ fn variables_that_are_wrong_are_named() {
         (file("server: []\n"), ["b.yaml:1:9", "mapping"]),
         (
             env("BOWLINE_SERVER_EVENTS_MAX", "-1"),
-            ["BOWLINE_SERVER_EVENTS_MAX: events.max: `-1`", "0 or more"],
+            ["BOWLINE_SERVER_EVENTS_MAX: events.max: `-1`", "1 or more"],
         ),
         (
             env("BOWLINE_SERVER_EVENT_MAX", "1"),

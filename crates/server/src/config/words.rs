@@ -22,7 +22,7 @@ fn of_schema(schema: &Value) -> String {
     let bound = |word: &str| schema.get(word).filter(|bound| bound.is_number());
     // Durations are the only settings that are a number or a text.
     if takes("integer") && takes("string") {
-        "a duration, such as 500ms, 30s or 5m".to_owned()
+        "a duration, such as 500ms, 30s or 5m, and 100 years at most".to_owned()
     } else if takes("integer") || takes("number") {
         let what = if takes("integer") { "a whole number" } else { "a number" };
         match (bound("minimum").map(number), bound("maximum").map(number)) {
@@ -75,21 +75,30 @@ fn choices(schema: &Value) -> Option<Vec<String>> {
     all.map(|all| all.concat()).filter(|all| !all.is_empty())
 }
 
+/// Items of a list that cannot stand in it.
+pub(super) fn refused_items(items: &[&Value], setting: &Setting) -> String {
+    let all: Vec<String> = items.iter().map(|item| named(item, setting)).collect();
+    format!("{} cannot stand here; expected {}", all.join(", "), expected(setting))
+}
+
 /// A value that cannot stand where it stands. What may be secret is not repeated.
 pub(super) fn refused(value: &Value, setting: &Setting) -> String {
-    let what = match value {
+    refused_items(&[value], setting)
+}
+
+fn named(value: &Value, setting: &Setting) -> String {
+    match value {
         _ if setting.is_secret() => "this".to_owned(),
         Value::String(text) => format!("`{}`", text.chars().take(60).collect::<String>()),
         Value::Null => "an empty value".to_owned(),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a mapping".to_owned(),
         other => format!("`{}`", number(other)),
-    };
-    format!("{what} cannot stand here; expected {}", expected(setting))
+    }
 }
 
 /// The name that is most like one that does not exist, if a third of it at most is different.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|other| (strsim::damerau_levenshtein(name, other), other))

@@ -38,6 +38,10 @@ pub struct Note {
 struct Told {
     detail: Mutex<Map<String, Value>>,
     taken: AtomicBool,
+    /// Nothing is changed.
+    look: AtomicBool,
+    /// What is said only where it is done.
+    made: Mutex<Map<String, Value>>,
 }
 
 impl Note {
@@ -56,6 +60,22 @@ impl Note {
         detail.insert(name.to_owned(), what.into());
     }
 
+    /// As [`Note::say`], of what is there only if it is done, such as the id of a new execution: a refusal does not name it.
+    pub fn say_made(&self, name: &str, what: impl Into<Value>) {
+        let mut made = self.told.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.insert(name.to_owned(), what.into());
+    }
+
+    /// Says that this only looks, as a check before a change does: it is no line.
+    pub fn only_looks(&self) {
+        self.told.look.store(true, Ordering::Release);
+    }
+
+    /// Whether nothing is changed.
+    pub(super) fn is_look(&self) -> bool {
+        self.told.look.load(Ordering::Acquire)
+    }
+
     /// The write that keeps the line, for the commit of what is done.
     ///
     /// # Errors
@@ -68,12 +88,27 @@ impl Note {
     /// The line, for operations that write it together with what they do. They have to succeed or to fail as a whole.
     pub fn line(&self) -> AuditEntry {
         self.told.taken.store(true, Ordering::Release);
-        self.about()
+        self.about_done()
     }
 
     /// Whether somebody else writes it.
     pub(super) fn is_taken(&self) -> bool {
         self.told.taken.load(Ordering::Acquire)
+    }
+
+    /// The line with what was said, and what was made.
+    pub(super) fn about_done(&self) -> AuditEntry {
+        let made = self.told.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = self.about();
+        if !made.is_empty() {
+            let mut detail = match line.detail {
+                Value::Object(detail) => detail,
+                _ => Map::new(),
+            };
+            detail.extend(made.clone());
+            line.detail = Value::Object(detail);
+        }
+        line
     }
 
     /// The line with what was said.

@@ -19,8 +19,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
     /// The largest body of a request to the API or the inspector, in bytes. Larger ones are refused with 413.
+    #[schemars(range(min = 1))]
     pub api_body: usize,
     /// The largest body of a webhook or a callback, in bytes. Larger ones are refused with 413.
+    #[schemars(range(min = 1))]
     pub webhook_body: usize,
     /// How long a body may take to arrive, whatever its size. One that takes longer than this and what `bodyRate` allows
     /// is cut, with 408.
@@ -30,16 +32,19 @@ pub struct Limits {
     /// Requests of one caller (an API key, a token's subject, or this machine) a second, over all its connections; more
     /// are refused with 429. 0 means no limit.
     pub caller_rate: u32,
-    /// So many requests of one caller may come at once before `callerRate` counts.
+    /// So many requests of one caller may come at once before `callerRate` counts. 0 means as many as
+    /// `callerRate`.
     pub caller_burst: u32,
     /// Requests from one address a second, whoever sends them; more are refused with 429. 0 means no limit.
     pub address_rate: u32,
-    /// So many requests from one address may come at once before `addressRate` counts.
+    /// So many requests from one address may come at once before `addressRate` counts. 0 means as many as
+    /// `addressRate`.
     pub address_burst: u32,
     /// Wrong credentials from one address a second; after more than that wrong ones from it are refused with 429 for a
     /// while, in place of 401. 0 means no limit.
     pub failure_rate: u32,
-    /// So many wrong credentials from one address may come at once before `failureRate` counts.
+    /// So many wrong credentials from one address may come at once before `failureRate` counts. 0 means as many as
+    /// `failureRate`.
     pub failure_burst: u32,
     /// Addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed.
     #[schemars(with = "Vec<String>")]

@@ -35,7 +35,7 @@ pub use limits::Limits;
 pub use rule::{Guarded, Role, Routes, Rule, Rules, Scope};
 pub use session::FormToken;
 
-use self::audit::{Refusals, finish};
+use self::audit::{CallerAction, Refusals, finish};
 use self::body::{Fate, Pace, Paced};
 use self::limits::Rates;
 use self::origin::Client;
@@ -59,7 +59,10 @@ pub struct State {
     /// Keys, tokens, organizations, the audit log.
     pub access: Access,
     rates: Rates,
-    refusals: Refusals,
+    /// Wrong credentials, by address.
+    refusals: Refusals<IpAddr>,
+    /// Changes that callers may not make.
+    forbidden: Refusals<CallerAction>,
     /// What forms carry that need no session.
     forms: String,
 }
@@ -87,6 +90,7 @@ impl State {
             access,
             rates: Rates::new(&config.limits),
             refusals: Refusals::default(),
+            forbidden: Refusals::default(),
             forms: bowline_access::random_text().map_err(|error| ServeError::Config(error.to_string()))?,
         })
     }
@@ -120,15 +124,30 @@ pub fn may_listen(app: &App, address: IpAddr) -> Result<bool, ServeError> {
 pub fn tidy(app: &App) {
     let app = app.clone();
     tokio::spawn(async move {
-        let (access, refusals) = (&app.guard.access, &app.guard.refusals);
+        let State {
+            access,
+            refusals,
+            forbidden,
+            ..
+        } = &app.guard;
+        let mut is_over = false;
         loop {
             if let Err(error) = access.forget_old_audit().await {
                 tracing::warn!(%error, "old lines of the audit log could not be forgotten");
             }
             for _ in 0..TIDY_EVERY {
                 tokio::select! {
-                    () = tokio::time::sleep(WRITE_EVERY) => refusals.write(access, false).await,
-                    () = app.stop.stopped() => return refusals.write(access, true).await,
+                    () = tokio::time::sleep(WRITE_EVERY) => {}
+                    () = app.stop.stopped() => is_over = true,
+                }
+                refusals
+                    .write(access, ("credentials.refused", "other addresses"), is_over)
+                    .await;
+                forbidden
+                    .write(access, ("changes.refused", "other callers"), is_over)
+                    .await;
+                if is_over {
+                    return;
                 }
             }
         }
@@ -242,7 +261,8 @@ async fn admit(app: &App, mut request: Request) -> Result<(Admitted, Request), P
         if let Err(denied) = may(&caller, role, scope) {
             let problem = refused(&denied).hint(how_to(&caller, role, scope));
             if is_change {
-                finish(&line, Outcome::Refused, &problem.clone().into_response()).await;
+                let answer = problem.clone().into_response();
+                app.guard.forbidden.note_change(&line, &answer).await;
             }
             return Err(problem);
         }
@@ -434,7 +454,7 @@ async fn settle(app: &App, admitted: Admitted, mut response: Response) -> Respon
             Outcome::Done
         };
         // What was done has the line in its own commit already, if the handler saw to that.
-        if outcome != Outcome::Done || !note.is_taken() {
+        if !note.is_look() && (outcome != Outcome::Done || !note.is_taken()) {
             finish(&note, outcome, &response).await;
         }
     }

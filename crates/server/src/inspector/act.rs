@@ -3,8 +3,9 @@
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::response::Response;
-use bowline_host::{Decision, Delivered, HostError, Rerun, Resume, Retry, Signal, Started, Waiting};
-use serde_json::Value;
+use bowline_host::{Approval, Decision, Delivered, HostError, Rerun, Resume, Retry, Signal, Started, Waiting};
+use bowline_inspector::Notice;
+use bowline_inspector::pages::approvals;
 
 use super::answer::{self, encoded};
 use super::form::Sent;
@@ -101,7 +102,7 @@ async fn resume(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> R
 
 async fn retry(State(app): State<App>, Path(id): Path<String>, note: Note, sent: Sent) -> Result<Response, Problem> {
     let new = sent.id(&format!("retry/{id}"));
-    note.say("execution", new.as_str());
+    note.say_made("execution", new.as_str());
     let retry = Retry {
         id: Some(new.clone()),
         with: vec![note.write()?],
@@ -115,7 +116,7 @@ async fn retry(State(app): State<App>, Path(id): Path<String>, note: Note, sent:
 
 async fn rerun(State(app): State<App>, Path(id): Path<String>, note: Note, sent: Sent) -> Result<Response, Problem> {
     let new = sent.id(&format!("rerun/{id}"));
-    note.say("execution", new.as_str());
+    note.say_made("execution", new.as_str());
     let rerun = Rerun {
         id: Some(new.clone()),
         with: vec![note.write()?],
@@ -156,8 +157,13 @@ async fn approve(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> 
         }
     };
     let path = sent.some("path");
-    let form = match form_of(&app, &sent, &id, path.as_deref()).await? {
-        Some(schema) => sent.fields(&schema)?,
+    let asked = asked(&app, &sent, &id, path.as_deref()).await?;
+    let schema = asked.as_ref().and_then(|asked| asked.form.as_ref());
+    let form = match schema.filter(|_| sent.text("how") == "fields") {
+        Some(schema) => match sent.fields(schema) {
+            Ok(form) => form,
+            Err(problem) => return wrong(&sent, asked.as_ref(), problem),
+        },
         None => serde_json::Map::new(),
     };
     let decision = Decision {
@@ -166,10 +172,11 @@ async fn approve(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> 
         comment: sent.some("comment"),
         form,
     };
-    let delivered = app
-        .host
-        .approve(sent.visitor.organization(), &id, path.as_deref(), decision)
-        .await?;
+    let organization = sent.visitor.organization();
+    let delivered = match app.host.approve(organization, &id, path.as_deref(), decision).await {
+        Err(error) if error.code == "approval.form" => return wrong(&sent, asked.as_ref(), error.into()),
+        delivered => delivered?,
+    };
     let done = match delivered {
         Delivered::Accepted { .. } if approved => "approved",
         Delivered::Accepted { .. } => "rejected",
@@ -181,22 +188,36 @@ async fn approve(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> 
     page_of(&id, done)
 }
 
-/// The form of an approval that is open, where it has one. One that is not open any more is told by whoever takes the
-/// answer.
-async fn form_of(app: &App, sent: &Sent, id: &str, path: Option<&str>) -> Result<Option<Value>, Problem> {
-    if sent.text("how") != "fields" {
-        return Ok(None);
-    }
-    let waiting = Waiting {
+/// The form once more, with what is wrong with it and what was written.
+fn wrong(sent: &Sent, asked: Option<&Approval>, problem: Problem) -> Result<Response, Problem> {
+    let Some(asked) = asked else { return Err(problem) };
+    let mut frame = sent.visitor.frame();
+    frame.notice = Some(Notice::Bad {
+        message: "The answer was not taken: it does not fit the form.".to_owned(),
+        hint: None,
+        problems: problem.problems.iter().map(answer::line).collect(),
+    });
+    let page = approvals::again(&frame, asked, sent.text("back"), sent.all());
+    Ok(answer::with_status(problem.status, page))
+}
+
+/// The approval that is answered. One that is not open any more is told by whoever takes the answer.
+async fn asked(app: &App, sent: &Sent, id: &str, path: Option<&str>) -> Result<Option<Approval>, Problem> {
+    let mut waiting = Waiting {
         execution: Some(id.to_owned()),
         ..Waiting::default()
     };
-    let open = app.host.approvals(sent.visitor.organization(), &waiting).await?;
-    let asked = open
-        .items
-        .into_iter()
-        .find(|one| path.is_none_or(|path| path == one.path));
-    Ok(asked.and_then(|approval| approval.form))
+    loop {
+        let open = app.host.approvals(sent.visitor.organization(), &waiting).await?;
+        let found = open
+            .items
+            .into_iter()
+            .find(|one| path.is_none_or(|path| path == one.path));
+        waiting.cursor = open.next;
+        if found.is_some() || waiting.cursor.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 /// What became of an answer, as a code.

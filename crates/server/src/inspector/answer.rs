@@ -128,7 +128,8 @@ fn wants_page(headers: &HeaderMap) -> bool {
         .is_some_and(|accept| accept.contains("text/html"))
 }
 
-fn line(problem: &serde_json::Value) -> String {
+/// One of the things that are wrong, with its place.
+pub(super) fn line(problem: &serde_json::Value) -> String {
     let text = |name: &str| {
         problem
             .get(name)

@@ -70,6 +70,7 @@ async fn deploy_(State(app): State<App>, note: Note, sent: Sent) -> Result<Respo
     let result = if sent.text("action") == "deploy" && is_looked_at {
         keep(&app, &sent, &draft, &note).await
     } else {
+        note.only_looks();
         look(&app, &sent, &draft).await
     };
     let frame = sent.visitor.frame();

@@ -1,6 +1,7 @@
 //! Logging in and out.
 
 use axum::extract::{Query, Request, State};
+use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use bowline_inspector::pages;
@@ -67,7 +68,10 @@ async fn begin(State(app): State<App>, request: Request) -> Result<Response, Pro
 
 async fn end(State(app): State<App>, headers: HeaderMap, _sent: Sent) -> Result<Response, Problem> {
     let cookie = session::end(&app, &headers).await?;
-    answer::redirect_with("/ui/login", cookie)
+    let mut response = answer::redirect_with("/ui/login", cookie)?;
+    // Whoever logs in next on this browser begins in their own organization.
+    response.headers_mut().append(SET_COOKIE, session::go(&app, None)?);
+    Ok(response)
 }
 
 /// An address on this server, whatever was asked for: a path of ours, and no host.

@@ -47,6 +47,12 @@ fn same_organization(fields: &BTreeMap<String, String>, here: &str) -> Result<()
     }
 }
 
+/// What was written, as one text. The session's token is no part of it.
+fn written(fields: &BTreeMap<String, String>) -> String {
+    let all: Vec<_> = fields.iter().filter(|(name, _)| *name != "form-token").collect();
+    serde_json::json!(all).to_string()
+}
+
 /// The fields of a form.
 pub(super) async fn read(request: Request, app: &App) -> Result<BTreeMap<String, String>, Problem> {
     let read = Form::<BTreeMap<String, String>>::from_request(request, app).await;
@@ -67,6 +73,11 @@ impl Sent {
             .map_or_else(String::new, |text| text.replace("\r\n", "\n"))
     }
 
+    /// All fields as they were sent.
+    pub(super) fn all(&self) -> &BTreeMap<String, String> {
+        &self.fields
+    }
+
     /// The text of a field; none where it is empty.
     pub(super) fn some(&self, name: &str) -> Option<String> {
         Some(self.text(name)).filter(|text| !text.is_empty()).map(str::to_owned)
@@ -84,10 +95,10 @@ impl Sent {
         })
     }
 
-    /// The id of what this form makes, by `what` it does: the same one, however often the form is sent.
+    /// The id of what this form makes, by `what` it does: the same one, however often the form is sent with the same fields.
     pub(super) fn id(&self, what: &str) -> String {
         match self.some("once") {
-            Some(once) => idempotency::id(self.visitor.organization(), what, &once),
+            Some(_) => idempotency::id(self.visitor.organization(), what, &written(&self.fields)),
             None => uuid::Uuid::now_v7().to_string(),
         }
     }
@@ -117,6 +128,16 @@ impl Sent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_makes_a_form_another_one() {
+        let of = |n: &str, token: &str| {
+            let pairs = [("once", "a"), ("field:n", n), ("form-token", token)];
+            written(&pairs.map(|(name, text)| (name.to_owned(), text.to_owned())).into())
+        };
+        assert_eq!(of("1", "x"), of("1", "y"));
+        assert_ne!(of("1", "x"), of("2", "x"));
+    }
 
     #[test]
     fn a_form_of_another_organization_is_refused() {

@@ -44,17 +44,34 @@ pub(super) async fn execution(
     Ok(sse::response(&app.config.events, ticks))
 }
 
-/// Whenever another version of a workflow runs.
+/// Whenever another version of a workflow runs, or something else is shown with the workflows, such as what is wrong with
+/// their triggers.
 pub(super) async fn workflows(State(app): State<App>, visitor: Visitor) -> Result<Response, Problem> {
     let open = app.streams.open(&app.config.events, &app.stop)?;
-    let active = app.host.active(Some(visitor.organization()));
-    let state = (active, app.stop.clone(), open);
-    let ticks = stream::unfold(state, |(mut active, stop, open)| async move {
-        let more = tokio::select! {
-            more = active.changed() => more.is_ok(),
-            () = stop.stopped() => false,
-        };
-        more.then(|| (Ok(changed()), (active, stop, open)))
+    let organization = visitor.organization().to_owned();
+    let (active, changes) = (app.host.active(Some(&organization)), app.host.changes());
+    let shown = app.host.workflows(&organization).await?;
+    let state = (app.clone(), organization, active, changes, shown, open);
+    let ticks = stream::unfold(state, |state| async move {
+        let (app, organization, mut active, mut changes, mut shown, open) = state;
+        loop {
+            let more = tokio::select! {
+                more = active.changed() => more.is_ok(),
+                more = changes.changed() => more.is_ok(),
+                () = app.stop.stopped() => false,
+            };
+            if !more {
+                return None;
+            }
+            // Most of what changes is another organization's.
+            let Ok(now) = app.host.workflows(&organization).await else {
+                continue;
+            };
+            if now != shown {
+                shown = now;
+                return Some((Ok(changed()), (app, organization, active, changes, shown, open)));
+            }
+        }
     });
     Ok(sse::response(&app.config.events, ticks))
 }

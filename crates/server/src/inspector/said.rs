@@ -1,10 +1,14 @@
 //! What a page says after something was done: by a code in its address, so that no address can put words into a page.
 
-const SAID: [(&str, &str); 28] = [
+const SAID: [(&str, &str); 29] = [
     ("started", "The execution has started."),
     (
         "existing",
         "That key was used before: this is the execution that it started then.",
+    ),
+    (
+        "sent-again",
+        "This form was sent before: this is the execution that it started then.",
     ),
     ("cancelled", "The execution has been asked to stop."),
     ("paused", "It stands still now."),

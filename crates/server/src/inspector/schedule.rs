@@ -6,8 +6,7 @@ use axum::response::Response;
 use bowline_connector::Millis;
 use bowline_host::HostError;
 use bowline_inspector::pages::schedule::{self, Checked, Draft};
-use bowline_triggers::schedule::calendar::{self, Calendar};
-use bowline_triggers::schedule::{OneOrMany, ScheduleSpec, ScheduleView};
+use bowline_triggers::schedule::{OneOrMany, ScheduleSpec, ScheduleView, Schedules};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -16,7 +15,7 @@ use super::form::Sent;
 use super::schedules::word;
 use super::visitor::Visitor;
 use crate::App;
-use crate::guard::{Role, Routes, Rule, Scope};
+use crate::guard::{Note, Role, Routes, Rule, Scope};
 use crate::problem::Problem;
 
 /// So many of the next times are shown.
@@ -81,8 +80,11 @@ async fn shown(app: &App, visitor: &Visitor, draft: &Draft, checked: &Checked) -
     Ok(answer::with_status(status, page))
 }
 
-async fn put(State(app): State<App>, sent: Sent) -> Result<Response, Problem> {
+async fn put(State(app): State<App>, note: Note, sent: Sent) -> Result<Response, Problem> {
     let draft = draft(&sent);
+    if sent.text("action") != "keep" {
+        note.only_looks();
+    }
     let checked = match spec(&sent) {
         Err(wrong) => wrong,
         Ok(spec) if sent.text("action") == "keep" => match keep(&app, &sent, &draft, spec).await {
@@ -109,7 +111,8 @@ async fn put(State(app): State<App>, sent: Sent) -> Result<Response, Problem> {
 async fn keep(app: &App, sent: &Sent, draft: &Draft, spec: ScheduleSpec) -> Result<bool, HostError> {
     let (all, organization) = (app.triggers.schedules(), sent.visitor.organization());
     // Who makes one does not mean to change one that is there.
-    if !draft.is_change && all.get(organization, &draft.name).await.is_ok() {
+    let known = all.get(organization, &draft.name).await;
+    if !draft.is_change && known.is_ok_and(|known| !known.gone) {
         let why = format!(
             "there is a schedule named `{}` already; choose another name",
             draft.name
@@ -124,19 +127,12 @@ async fn keep(app: &App, sent: &Sent, draft: &Draft, spec: ScheduleSpec) -> Resu
 }
 
 fn look(spec: &ScheduleSpec, now: i64) -> Checked {
-    match Calendar::read(&spec.config) {
+    match Schedules::check(&spec.config, now, NEXT) {
         Err(problems) => Checked::Wrong {
             message: "The schedule cannot be used.".to_owned(),
             problems,
         },
-        Ok(calendar) => Checked::Good {
-            words: calendar.describe(),
-            next: calendar
-                .between(now, i64::MAX, NEXT)
-                .into_iter()
-                .map(calendar::text)
-                .collect(),
-        },
+        Ok((words, next)) => Checked::Good { words, next },
     }
 }
 

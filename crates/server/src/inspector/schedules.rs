@@ -5,7 +5,6 @@ use axum::http::Method;
 use axum::response::Response;
 use bowline_connector::Millis;
 use bowline_inspector::pages::schedules::{self, Fire, Schedule};
-use bowline_triggers::schedule::calendar::{self, Calendar};
 use bowline_triggers::schedule::{FireView, ScheduleConfig, ScheduleView};
 use serde::Deserialize;
 
@@ -14,7 +13,7 @@ use super::executions::moment;
 use super::form::Sent;
 use super::visitor::Visitor;
 use crate::App;
-use crate::guard::{Role, Routes, Rule, Scope};
+use crate::guard::{Note, Role, Routes, Rule, Scope};
 use crate::problem::Problem;
 
 /// So many times are started by one backfill at most.
@@ -96,7 +95,7 @@ fn schedule(view: ScheduleView) -> Schedule {
         is_of_file: view.trigger.is_some() && !view.gone,
         paused: is_paused,
         note: view.paused.map(|paused| paused.note).unwrap_or_default(),
-        over: view.gone || (!is_paused && view.next.is_empty()),
+        over: view.gone || (!is_paused && view.next.is_empty() && view.problem.is_none()),
         next: view.next,
         overlap: word(&view.config.overlap),
         rules,
@@ -195,10 +194,16 @@ async fn unpause(State(app): State<App>, Path(name): Path<String>, sent: Sent) -
     back(&name, "unpaused")
 }
 
-async fn backfill(State(app): State<App>, Path(name): Path<String>, sent: Sent) -> Result<Response, Problem> {
+async fn backfill(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    note: Note,
+    sent: Sent,
+) -> Result<Response, Problem> {
     let range = moment("from", sent.text("from"))?.zip(moment("until", sent.text("until"))?);
     let range = range.ok_or_else(|| Problem::invalid("say from when, and until when"))?;
     if sent.text("confirmed") != "yes" {
+        note.only_looks();
         return ask(&app, &name, &sent, range).await;
     }
     app.triggers
@@ -211,17 +216,7 @@ async fn backfill(State(app): State<App>, Path(name): Path<String>, sent: Sent) 
 /// Shows which times a backfill would start.
 async fn ask(app: &App, name: &str, sent: &Sent, (from, until): (i64, i64)) -> Result<Response, Problem> {
     let all = app.triggers.schedules();
-    let view = all.get(sent.visitor.organization(), name).await?;
-    let until = until.min(all.now());
-    // A rare expression takes a while to walk. The first moment may be due itself.
-    let due = tokio::task::spawn_blocking(move || {
-        let calendar = Calendar::read(&view.config).ok();
-        calendar.map(|calendar| calendar.between(from.saturating_sub(1), until, MOST + 1))
-    });
-    let due = due.await.map_err(|error| Problem::internal(&error))?;
-    let due = due.unwrap_or_default();
-    let more = due.len() > MOST;
-    let times: Vec<_> = due.into_iter().take(MOST).map(calendar::text).collect();
+    let (times, more) = all.dues(sent.visitor.organization(), name, (from, until), MOST).await?;
     let range = (sent.text("from"), sent.text("until"));
     let page = schedules::confirm(&sent.visitor.frame(), name, range, &times, more);
     Ok(answer::page(page))

@@ -19,6 +19,9 @@ use crate::problem::Problem;
 /// Deliveries of a page.
 const PAGE: usize = 50;
 
+/// So many of each endpoint are read for the page of all of them, at least; with few endpoints more.
+const FEW: usize = 5;
+
 pub(super) fn routes() -> Routes {
     let look = Rule::of(Role::Viewer, Scope::Webhooks);
     let act = Rule::of(Role::Operator, Scope::Webhooks);
@@ -50,9 +53,10 @@ async fn list(State(app): State<App>, visitor: Visitor, Query(form): Query<Form>
     let inbox = &app.outside;
     let (found, next) = if form.endpoint.is_empty() {
         let mut found = Vec::new();
+        let of_each = (2 * PAGE / endpoints.len().max(1)).clamp(FEW, PAGE);
         for endpoint in &endpoints {
             let page = inbox
-                .deliveries(organization, &endpoint.id, outcome, None, PAGE)
+                .deliveries(organization, &endpoint.id, outcome, None, of_each)
                 .await?;
             found.extend(page.items);
         }

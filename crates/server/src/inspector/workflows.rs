@@ -92,7 +92,7 @@ async fn start(State(app): State<App>, Path(name): Path<String>, note: Note, sen
     };
     let new = sent.id(&format!("start/{name}"));
     note.say("workflow", name.as_str());
-    note.say("execution", new.as_str());
+    note.say_made("execution", new.as_str());
     let mut start = Start::new(name, input);
     start.with = vec![note.write()?];
     start.version = version;
@@ -100,7 +100,12 @@ async fn start(State(app): State<App>, Path(name): Path<String>, note: Note, sen
     start.id = Some(new.clone());
     match app.host.start(organization, start).await {
         Ok(started) if started.created => page_of(&started.id, "started"),
-        started => page_of(&begun(new, started)?, "existing"),
+        // Another execution than the form's own is one that somebody's key has.
+        started => {
+            let id = begun(new.clone(), started)?;
+            let done = if id == new { "sent-again" } else { "existing" };
+            page_of(&id, done)
+        }
     }
 }
 

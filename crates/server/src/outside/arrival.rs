@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bowline_webhooks::{
-    Delivery, Fate, Hidden, INLINE_BODY, KeptBody, Reason, Received, Refusal, kept_headers, kept_url, too_large,
+    Carrier, Delivery, Fate, INLINE_BODY, KeptBody, Reason, Received, Refusal, kept_headers, kept_url, too_large,
 };
 use uuid::Uuid;
 
@@ -20,18 +20,19 @@ pub(super) struct Arrival {
     /// What will be kept of it.
     pub(super) delivery: Delivery,
     address: Address,
+    carrier: Carrier,
     /// How many bytes its body may have, where it has more: then it is not here.
     exceeded: Option<u64>,
 }
 
 /// What an endpoint takes, and by what it knows who sends.
-#[derive(Clone, Copy)]
 pub(super) struct Terms<'a> {
     /// Most bytes of a body.
     pub(super) limit: u64,
     /// The name of the authentication.
     pub(super) authentication: &'a str,
-    pub(super) hidden: Hidden<'a>,
+    /// Where a request carries what proves its sender.
+    pub(super) carrier: Carrier,
 }
 
 impl Arrival {
@@ -62,14 +63,15 @@ impl Arrival {
             Err(NoBody::NoRoom) => return Err(answer::no_room().into_response()),
             Err(NoBody::Broken) => return Err(answer::broken().into_response()),
         };
+        let hidden = terms.carrier.hidden();
         let delivery = Delivery {
             id: Uuid::now_v7().to_string(),
             at: address.at,
             method: incoming.method.to_string(),
-            url: kept_url(&address.url, terms.hidden),
+            url: kept_url(&address.url, hidden),
             path: address.path.clone(),
             params,
-            headers: kept_headers(&incoming.headers, terms.hidden),
+            headers: kept_headers(&incoming.headers, hidden),
             size: incoming.body.len() as u64,
             body: KeptBody::Dropped,
             from: address.from.clone(),
@@ -78,12 +80,16 @@ impl Arrival {
             proof: None,
             replay_of: None,
             replay_key: None,
+            refused_as: None,
+            verified: false,
+            credential: None,
             fate: Fate::Filtered,
         };
         Ok(Self {
             incoming,
             delivery,
             address,
+            carrier: terms.carrier,
             exceeded,
         })
     }
@@ -108,9 +114,15 @@ impl Arrival {
 
     /// Counts, logs and keeps a request that is refused, its body only where it is small; and the answer to it.
     pub(super) async fn refuse(self, inner: &Inner, organization: &str, endpoint: &str, refusal: Refusal) -> Response {
+        // Of what was not verified the credential is remembered, so that it can be when the endpoint is mended.
+        let credential = match (self.delivery.verified, self.received()) {
+            (false, Ok(received)) => inner.seal.of(&self.carrier, &received, &self.delivery.id),
+            _ => None,
+        };
         let Self {
             incoming, mut delivery, ..
         } = self;
+        delivery.credential = credential;
         inner.count(organization, endpoint, refusal.reason.name());
         tracing::info!(
             %organization, %endpoint, delivery = %delivery.id, reason = refusal.reason.name(),
@@ -132,12 +144,12 @@ impl Arrival {
     }
 }
 
-/// Takes a request for an endpoint whose configuration cannot be had: it is kept as a refused one, so that it can be
-/// played when the endpoint is mended.
+/// Takes a request for an endpoint whose configuration cannot be had, or whose workflow is out of use: it is kept as a
+/// refused one, so that it can be played when that is mended.
 pub(super) async fn take_unconfigured(
     inner: &Inner,
     (organization, endpoint): (&str, &str),
-    hidden: Hidden<'_>,
+    carrier: Carrier,
     params: BTreeMap<String, String>,
     address: Address,
     request: Request,
@@ -145,7 +157,7 @@ pub(super) async fn take_unconfigured(
     let terms = Terms {
         limit: bowline_webhooks::DEFAULT_BODY_BYTES,
         authentication: "unknown",
-        hidden,
+        carrier,
     };
     match Arrival::read(inner, terms, params, address, request).await {
         Ok(arrival) => {

@@ -14,8 +14,9 @@ use bowline_webhooks::{CallbackConfig, DEFAULT_BODY_BYTES, Delivery, Refusal, Ve
 use serde_json::{Value, json};
 
 use super::arrival::{self, Arrival, Terms};
-use super::endpoints::{Callback, hidden};
+use super::endpoints::Callback;
 use super::incoming::{self, Address, Incoming, NoBody};
+use super::once::Once;
 use super::{Inner, answer, person, webhook};
 use crate::problem::Problem;
 
@@ -40,7 +41,7 @@ pub(super) async fn take_token(inner: &Arc<Inner>, token: &str, address: Address
         Err(NoBody::Broken) => return answer::broken().into_response(),
     };
     if person::is_form(&incoming) {
-        return person::decide(inner, token, &incoming).await;
+        return person::decide(inner, token, &address, &incoming).await;
     }
     answer_token(inner, token, &address, &incoming)
         .await
@@ -73,13 +74,19 @@ async fn answer_token(inner: &Inner, token: &str, address: &Address, incoming: &
             }
             succeeded(&value)?
         }
-        Some("failed") => Answer::Failed(failure(value)),
+        Some("failed") => Answer::Failed(failure(&value)?),
         Some("heartbeat") => Answer::Heartbeat,
         Some(_) => {
             return Err(Problem::invalid("`status` is none of succeeded, failed and heartbeat"));
         }
     };
+    let decided = match &given {
+        Answer::Succeeded { .. } => waiting.decided(address, &value),
+        Answer::Failed(_) => waiting.decided(address, &json!({ "failed": true })),
+        Answer::Heartbeat => None,
+    };
     let delivered = deliver(inner, token, given).await?;
+    person::audit(inner, decided, &delivered).await;
     inner.count(waiting.organization(), BY_TOKEN, outcome(&delivered));
     told(&delivered)
 }
@@ -108,16 +115,26 @@ pub(super) fn succeeded(value: &Value) -> Result<Answer, Problem> {
     Ok(Answer::Succeeded { output, event: None })
 }
 
-/// The error that a failed answer reports: `code` and `message`, as they are or in an `error`; the whole body is its data.
-fn failure(body: Value) -> StepError {
-    let about = body.get("error").filter(|error| error.is_object()).unwrap_or(&body);
+/// The error that a failed answer reports: `code` (or `error`) and `message`, as they are or in an object `error`; the
+/// whole body is its data.
+fn failure(body: &Value) -> Result<StepError, Problem> {
+    let about = body.get("error").filter(|error| error.is_object()).unwrap_or(body);
     let text = |name: &str| {
         let text = about.get(name).and_then(Value::as_str).map(str::trim);
         text.filter(|text| !text.is_empty()).map(ToOwned::to_owned)
     };
-    let code = text("code").unwrap_or_else(|| "callback.failed".to_owned());
-    let message = text("message").unwrap_or_else(|| "the other side reports a failure".to_owned());
-    StepError::permanent(code, message).with_data(json!({ "callback": body }))
+    let (code, message) = (text("code").or_else(|| text("error")), text("message"));
+    if about.is_object() && code.is_none() {
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "callback.no-code",
+            "the failure has no `code`, nor an `error` that is a text",
+        )
+        .hint(r#"send an object such as {"code": "valuation.refused", "message": "there is no such house"}"#));
+    }
+    let code = code.unwrap_or_else(|| "callback.failed".to_owned());
+    let message = message.unwrap_or_else(|| "the other side reports a failure".to_owned());
+    Ok(StepError::permanent(code, message).with_data(json!({ "callback": body })))
 }
 
 fn unavailable(error: &bowline_core::BlobError) -> Problem {
@@ -175,8 +192,12 @@ fn told(delivered: &Delivered) -> Result<Response, Problem> {
             ));
         }
     };
+    Ok(json_of(status, &body))
+}
+
+fn json_of(status: StatusCode, body: &Value) -> Response {
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
-    Ok((status, headers, body.to_string()).into_response())
+    (status, headers, body.to_string()).into_response()
 }
 
 /// Takes a request at a named endpoint.
@@ -189,14 +210,13 @@ pub(super) async fn take_named(
 ) -> Response {
     let organization = &*callback.active.organization;
     let Ok(config) = &callback.config else {
-        let source = callback.named.config.source();
         let named = (organization, &*callback.id);
-        return arrival::take_unconfigured(inner, named, hidden(&source), params, address, request).await;
+        return arrival::take_unconfigured(inner, named, callback.carrier(), params, address, request).await;
     };
     let terms = Terms {
         limit: config.body_limit(),
         authentication: config.authentication.name(),
-        hidden: config.authentication.hidden(),
+        carrier: config.authentication.carrier(),
     };
     let address = address.called(config.url.as_deref());
     let arrival = match Arrival::read(inner, terms, params, address, request).await {
@@ -204,9 +224,14 @@ pub(super) async fn take_named(
         Err(answer) => return answer,
     };
     match hear(inner, callback, config, &arrival).await {
-        Ok(delivered) => {
+        Ok(Some(delivered)) => {
             inner.count(organization, &callback.id, outcome(&delivered));
             told(&delivered).unwrap_or_else(IntoResponse::into_response)
+        }
+        // It came before, and what became of it then stands.
+        Ok(None) => {
+            inner.count(organization, &callback.id, "duplicate");
+            json_of(StatusCode::OK, &json!({ "outcome": "duplicate" }))
         }
         Err(Unheard::Refused(refusal)) => arrival.refuse(inner, organization, &callback.id, refusal).await,
         Err(Unheard::Failed(problem)) => {
@@ -238,7 +263,7 @@ async fn hear(
     callback: &Callback,
     config: &CallbackConfig,
     arrival: &Arrival,
-) -> Result<Delivered, Unheard> {
+) -> Result<Option<Delivered>, Unheard> {
     let verified = config.authentication.verify(&arrival.received()?)?;
     let (delivery, raw) = (&arrival.delivery, &arrival.incoming.body);
     let content_type = delivery.header("content-type");
@@ -265,7 +290,9 @@ async fn hear(
         name: callback.named.name.clone(),
         key: heard.key,
     };
-    let delivered = inner.host.deliver(organization, &to, given).await;
+    let delivered = Once::new(inner, organization, &callback.id, &verified)
+        .deliver(&to, given)
+        .await;
     delivered.map_err(|error| Unheard::Failed(error.into()))
 }
 

@@ -2,12 +2,13 @@
 
 use bowline_host::{ErrorKind, HostError, Page};
 use bowline_store::{EntryRange, key, key_parts, prefix};
-use bowline_webhooks::{Delivery, Fate, KeptBody, Received, Refusal, Respond, Verified};
+use bowline_webhooks::{Delivery, Fate, KeptBody, Reason, Respond, Verified};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::endpoints::{Listed, Target, Webhook};
+use super::endpoints::{Listed, Target};
+use super::recheck::{still_refused, verified};
 use super::webhook::{self, Taken, Untaken};
 use super::{State, inbox, joined};
 
@@ -15,7 +16,7 @@ use super::{State, inbox, joined};
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointView {
-    /// Its id: `<workflow>:<trigger>`, or `callback:<name>`.
+    /// Its id: `<workflow>:<trigger>`, or `callbacks.<name>`.
     pub id: String,
     /// `webhook` or `callback`.
     pub kind: &'static str,
@@ -87,7 +88,7 @@ pub struct DeliverySummary {
     pub endpoint: String,
     /// When it came.
     pub received_at: String,
-    /// `started`, `filtered` or `refused`.
+    /// `started`, `filtered` or `refused`; `unreadable` where what is kept of it cannot be read, which the log tells.
     pub fate: &'static str,
     /// The execution that it started.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,6 +109,9 @@ pub struct DeliverySummary {
     /// The delivery that was played again to make this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<String>,
+    /// Of one that was refused: the delivery that was made of it when it was played again and taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replayed_as: Option<String>,
 }
 
 /// A delivery, whole. Credentials are masked.
@@ -159,7 +163,7 @@ pub enum KeptBodyView {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Replay {
-    /// Take a refused delivery although it still cannot be verified. Default false.
+    /// Take a refused delivery although it still cannot be verified: on the word of who asks for it. Default false.
     pub unverified: bool,
 }
 
@@ -244,7 +248,7 @@ impl State {
                 "endpoint.not-found",
                 format!("there is no endpoint {endpoint}"),
             )
-            .hint("a webhook is called <workflow>:<trigger>, and a callback endpoint callback:<name>; the list of webhooks has all"));
+            .hint("a webhook is called <workflow>:<trigger>, and a callback endpoint callbacks.<name>; the list of webhooks has all"));
         }
         // Ids begin with their time, so the keys of both have the order in which they came.
         found.sort_unstable_by(|one, other| other.0.cmp(&one.0));
@@ -256,11 +260,11 @@ impl State {
             .and_then(|(key, _)| key_parts(key).nth(2).map(ToOwned::to_owned));
         let items = found
             .iter()
-            .map(|(key, value)| {
-                let delivery = serde_json::from_slice::<Delivery>(value).map_err(|error| unreadable(key, &error))?;
-                Ok(summary_of(endpoint, &delivery))
+            .map(|(key, value)| match serde_json::from_slice::<Delivery>(value) {
+                Ok(delivery) => summary_of(endpoint, &delivery),
+                Err(error) => unreadable(endpoint, key, &error),
             })
-            .collect::<Result<_, HostError>>()?;
+            .collect();
         Ok(Page { items, next })
     }
 
@@ -292,6 +296,15 @@ impl State {
     /// # Errors
     /// `delivery.not-found`.
     pub async fn delivery(&self, organization: &str, endpoint: &str, id: &str) -> Result<DeliveryView, HostError> {
+        if let Some(made) = inbox::played(&self.0.host, organization, endpoint, id).await? {
+            // What was refused is what has been taken since: it is kept once.
+            let delivery = self.find(organization, endpoint, &made.delivery).await?;
+            let mut view = whole(endpoint, delivery, false);
+            id.clone_into(&mut view.summary.id);
+            view.summary.replay_of = None;
+            view.summary.replayed_as = Some(made.delivery);
+            return Ok(view);
+        }
         let delivery = self.find(organization, endpoint, id).await?;
         let is_webhook = self.0.endpoints.current().webhook(organization, endpoint).is_some();
         Ok(whole(endpoint, delivery, is_webhook))
@@ -318,6 +331,9 @@ impl State {
         {
             return Ok(first.into());
         }
+        if let Some(first) = inbox::played(&inner.host, organization, endpoint, id).await? {
+            return Ok(first.into());
+        }
         let old = self.find(organization, endpoint, id).await?;
         let webhook = inner
             .endpoints
@@ -341,9 +357,9 @@ impl State {
             )
         })?;
         let verified = match &old.fate {
-            Fate::Refused { .. } => match verified(&webhook, &old, &raw) {
+            Fate::Refused { .. } => match verified(inner, ready, &old, &raw) {
                 Ok(verified) => verified,
-                Err(_) if replay.unverified => Verified::default(),
+                Err(refusal) if replay.unverified && refusal.reason != Reason::BodyTooLarge => Verified::default(),
                 Err(refusal) => return Err(still_refused(&refusal)),
             },
             _ => Verified {
@@ -356,7 +372,10 @@ impl State {
             id: uuid::Uuid::now_v7().to_string(),
             // One that was refused is taken for the first time now, and its sender's id counts.
             replay_of: (!was_refused).then(|| old.id.clone()),
+            refused_as: was_refused.then(|| old.id.clone()),
             replay_key: key,
+            // What was not verified when it came is so now, or somebody's word is taken for it.
+            credential: None,
             authentication: ready.config.authentication.name().to_owned(),
             ..old.clone()
         };
@@ -378,18 +397,7 @@ impl State {
             Err(Untaken::Failed(error)) => return Err(error),
         };
         inner.count(organization, endpoint, "replayed");
-        if was_refused {
-            self.forget_refused(organization, endpoint, &old.id).await?;
-        }
         Ok(replayed)
-    }
-
-    async fn forget_refused(&self, organization: &str, endpoint: &str, id: &str) -> Result<(), HostError> {
-        let write = bowline_store::EntryWrite::Remove {
-            space: inbox::REFUSED.into(),
-            key: key(&[organization, endpoint, id]),
-        };
-        Ok(self.0.host.engine().record(Vec::new(), vec![write]).await?)
     }
 
     async fn find(&self, organization: &str, endpoint: &str, id: &str) -> Result<Delivery, HostError> {
@@ -398,38 +406,6 @@ impl State {
             HostError::not_found("delivery.not-found", format!("there is no delivery {id} of {endpoint}"))
         })
     }
-}
-
-fn verified(webhook: &Webhook, old: &Delivery, raw: &[u8]) -> Result<Verified, Refusal> {
-    let Ok(endpoint) = &webhook.endpoint else {
-        return Ok(Verified::default());
-    };
-    let headers = old.header_map();
-    let method = old.method.parse().unwrap_or_default();
-    endpoint.verify(&Received {
-        method: &method,
-        url: &old.url,
-        path: &old.path,
-        headers: &headers,
-        body: raw,
-        at: old.at,
-    })
-}
-
-fn still_refused(refusal: &Refusal) -> HostError {
-    let error = HostError::new(
-        ErrorKind::Refused,
-        "delivery.refused",
-        format!(
-            "the delivery is still refused: {} [{}]",
-            refusal.message,
-            refusal.reason.name()
-        ),
-    );
-    if refusal.reason.is_about_the_sender() {
-        return error.hint("mend the endpoint's secret; or take it unverified, if you know that it is genuine");
-    }
-    error.hint("mend the endpoint or the workflow first")
 }
 
 fn view_of(listed: &Listed) -> EndpointView {
@@ -469,16 +445,38 @@ fn view_of(listed: &Listed) -> EndpointView {
             description: None,
             problems,
         },
+        Target::Away(away) => EndpointView {
+            id: away.id().to_owned(),
+            kind: if away.is_callback() { "callback" } else { "webhook" },
+            workflow: (!away.is_callback()).then(|| away.workflow().to_owned()),
+            path: joined(organization, &away.path),
+            methods: names(&away.methods),
+            authentication: None,
+            respond: None,
+            description: None,
+            problems,
+        },
     }
 }
 
-fn unreadable(key: &str, error: &serde_json::Error) -> HostError {
-    tracing::error!(%key, %error, "a delivery in the inbox cannot be read");
-    HostError::new(
-        ErrorKind::Internal,
-        "inbox.unreadable",
-        "a delivery in the inbox cannot be read; the log says which",
-    )
+/// The row of a delivery that cannot be read: the others are to be seen all the same.
+fn unreadable(endpoint: &str, key: &str, error: &serde_json::Error) -> DeliverySummary {
+    let id = key_parts(key).nth(2).unwrap_or_default();
+    tracing::error!(%endpoint, delivery = id, %error, "a delivery in the inbox cannot be read");
+    DeliverySummary {
+        id: id.to_owned(),
+        endpoint: endpoint.to_owned(),
+        received_at: inbox::made_at(id).map(bowline_host::time::rfc3339).unwrap_or_default(),
+        fate: "unreadable",
+        execution: None,
+        reason: None,
+        source_id: None,
+        method: String::new(),
+        size: 0,
+        from: None,
+        replay_of: None,
+        replayed_as: None,
+    }
 }
 
 fn summary_of(endpoint: &str, delivery: &Delivery) -> DeliverySummary {
@@ -499,7 +497,8 @@ fn summary_of(endpoint: &str, delivery: &Delivery) -> DeliverySummary {
         method: delivery.method.clone(),
         size: delivery.size,
         from: delivery.from.clone(),
-        replay_of: delivery.replay_of.clone(),
+        replay_of: delivery.replay_of.clone().or_else(|| delivery.refused_as.clone()),
+        replayed_as: None,
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `inbox-refused` | the same | one that was refused: few, and their bodies small |
 //! | `inbox-source` | organization, endpoint, the sender's id | the [`First`] delivery of that id |
 //! | `inbox-signed` | organization, endpoint, hash of what was signed | the [`First`] delivery that was signed so |
+//! | `inbox-played` | organization, endpoint, a delivery that was refused | the [`First`] delivery that was made of it |
 //! | `inbox-replayed` | organization, endpoint, hash of the request's key | the [`First`] delivery that came of it |
 //!
 //! A delivery is written in the commit of its execution's start. The entries of the sender's id and of what was signed
@@ -23,11 +24,14 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 pub(super) const TAKEN: &str = "inbox";
 pub(super) const REFUSED: &str = "inbox-refused";
 pub(super) const SOURCE: &str = "inbox-source";
 pub(super) const SIGNED: &str = "inbox-signed";
+/// What refused deliveries that were played have become.
+const PLAYED: &str = "inbox-played";
 /// What requests that play a delivery again have led to.
 const REPLAYED: &str = "inbox-replayed";
 
@@ -70,6 +74,12 @@ pub(super) fn taken(organization: &str, endpoint: &str, delivery: &Delivery) -> 
         let place = key(&[organization, endpoint, known]);
         writes.push(EntryWrite::Add(Entry::new(space, place, first.clone())));
     }
+    if let Some(refused) = &delivery.refused_as {
+        writes.push(EntryWrite::Remove {
+            space: REFUSED.into(),
+            key: key(&[organization, endpoint, refused]),
+        });
+    }
     if let KeptBody::Blob(blob) = &delivery.body {
         let place = key(&[blob.id.as_str(), organization, endpoint, &delivery.id]);
         writes.push(EntryWrite::Put(Entry::new(KEPT_BLOBS, place, Bytes::new())));
@@ -84,7 +94,13 @@ fn known_by(delivery: &Delivery) -> impl Iterator<Item = (&'static str, &str)> {
     let id = delivery.source_id.as_deref().filter(|_| is_sent);
     let proof = delivery.proof.as_deref().filter(|_| is_sent);
     let request = delivery.replay_key.as_deref();
-    let all = [(SOURCE, id), (SIGNED, proof), (REPLAYED, request)];
+    // Of all these, what it was made of says most about it.
+    let all = [
+        (PLAYED, delivery.refused_as.as_deref()),
+        (REPLAYED, request),
+        (SOURCE, id),
+        (SIGNED, proof),
+    ];
     all.into_iter().filter_map(|(space, known)| Some((space, known?)))
 }
 
@@ -197,6 +213,18 @@ pub(super) async fn replayed(
     Ok(found.and_then(|value| serde_json::from_slice(&value).ok()))
 }
 
+/// What a refused delivery has become, where it was played again and taken.
+pub(super) async fn played(
+    host: &Host,
+    organization: &str,
+    endpoint: &str,
+    id: &str,
+) -> Result<Option<First>, HostError> {
+    let place = key(&[organization, endpoint, id]);
+    let found = read(host, move |store| store.entry(PLAYED, &place)).await?;
+    Ok(found.and_then(|value| serde_json::from_slice(&value).ok()))
+}
+
 /// A delivery, and whether it was refused.
 pub(super) async fn delivery(
     host: &Host,
@@ -213,6 +241,12 @@ pub(super) async fn delivery(
     })
     .await?;
     Ok(found.and_then(|value| serde_json::from_slice(&value).ok()))
+}
+
+/// When the delivery of this id came, in milliseconds since the Unix epoch; none where it says nothing.
+pub(super) fn made_at(id: &str) -> Option<i64> {
+    let (seconds, nanos) = Uuid::parse_str(id).ok()?.get_timestamp()?.to_unix();
+    i64::try_from(seconds * 1000 + u64::from(nanos / 1_000_000)).ok()
 }
 
 /// The newest refused deliveries of each endpoint.

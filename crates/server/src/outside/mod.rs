@@ -13,8 +13,10 @@ mod endpoints;
 mod inbox;
 mod incoming;
 mod keep;
+mod once;
 mod person;
 mod prune;
+mod recheck;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use axum::extract::{Request, State as Shared};
 use axum::response::{IntoResponse, Response};
 use bowline_core::TokenKey;
 use bowline_host::{DEFAULT_ORGANIZATION, Host};
+use bowline_webhooks::Seal;
 
 pub use self::desk::{
     DeliverySummary, DeliveryView, EndpointProblem, EndpointView, KeptBodyView, Outcome, Replay, Replayed,
@@ -46,6 +49,7 @@ struct Inner {
     public_url: Option<String>,
     endpoints: Endpoints,
     tokens: TokenKey,
+    seal: Seal,
     quarantine: Quarantine,
     counts: Mutex<BTreeMap<Count, u64>>,
     bodies: Budget,
@@ -80,6 +84,7 @@ impl State {
                 .map(|url| url.trim_end_matches('/').to_owned()),
             endpoints: Endpoints::new(host, &claims),
             tokens: TokenKey::new(key),
+            seal: Seal::new(key),
             quarantine: Quarantine::default(),
             counts: Mutex::default(),
             bodies: Budget::new(config.connections.body_bytes),
@@ -88,6 +93,12 @@ impl State {
         prune::spawn(&state.0);
         keep::spawn(&state.0, claims);
         Ok(state)
+    }
+
+    /// Takes up what was deployed, as the next request from outside would: from now on what is wrong with its endpoints is
+    /// told with the workflows.
+    pub fn follow(&self) {
+        self.0.endpoints.current();
     }
 
     /// How many requests had which outcome since the server began.
@@ -153,10 +164,19 @@ async fn lead(inner: &Arc<Inner>, from: Option<IpAddr>, request: Request) -> Res
             let answer = callback::take_named(inner, &endpoint, params, address, request).await;
             counted(answer, NAMED)
         }
+        endpoints::Found::Away(away, params) => {
+            let route = if away.is_callback() { NAMED } else { WEBHOOK };
+            let carrier = away.carrier().clone();
+            let named = (&*away.organization, away.id());
+            let answer = arrival::take_unconfigured(inner, named, carrier, params, address, request).await;
+            counted(answer, route)
+        }
         endpoints::Found::OtherMethods(methods, target) => {
             let (asked, route) = match &target {
                 Target::Webhook(webhook) => (webhook::challenge(inner, webhook, &request), WEBHOOK),
                 Target::Callback(_) => (None, NAMED),
+                Target::Away(away) if away.is_callback() => (None, NAMED),
+                Target::Away(_) => (None, WEBHOOK),
             };
             counted(asked.unwrap_or_else(|| answer::method_not_allowed(&methods)), route)
         }

@@ -11,13 +11,14 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bowline_access::{Audit, AuditEntry};
 use bowline_host::Delivered;
 use bowline_store::{ExecNo, ExecutionRow, WaitRow, WaitState};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::incoming::Incoming;
+use super::incoming::{Address, Incoming};
 use super::{Inner, callback, inbox};
 use crate::problem::Problem;
 
@@ -53,6 +54,27 @@ impl Waiting {
     fn approval(&self) -> Option<Value> {
         let wait = self.wait.as_ref().filter(|wait| wait.state == WaitState::Open)?;
         serde_json::from_slice(wait.detail.as_deref()?).ok()
+    }
+
+    /// The line of the audit log about an answer to an approval: who has the address may decide, and is not known by
+    /// more than that; `by` is what was written. None where nothing is to be approved.
+    pub(super) fn decided(&self, address: &Address, answer: &Value) -> Option<AuditEntry> {
+        self.approval()?;
+        let detail = json!({
+            "execution": self.row.id,
+            "path": self.wait.as_ref().map(|wait| wait.path.as_str()),
+            "approved": answer.get("approved"),
+            "by": answer.get("by"),
+        });
+        let line = AuditEntry {
+            organization: self.row.organization.clone(),
+            by: "token".to_owned(),
+            ..Audit::stranger("approval.decided", "/callbacks/{token}", detail)
+        };
+        Some(match &address.from {
+            Some(from) => line.came_from(from),
+            None => line,
+        })
     }
 
     /// The JSON Schema that an answer has to fit, where there is one.
@@ -117,6 +139,14 @@ pub(super) async fn ask(inner: &Inner, token: &str, query: &str) -> Response {
         Ok(waiting) => waiting,
         Err(problem) => return refused(problem),
     };
+    // Who has just decided may well open the link again, when the execution has ended.
+    if waiting.is_answered() {
+        return page(
+            StatusCode::OK,
+            "This was answered",
+            &html! { p { "The answer is recorded. You need not do anything." } },
+        );
+    }
     if waiting.is_over() {
         return page(
             StatusCode::GONE,
@@ -124,25 +154,18 @@ pub(super) async fn ask(inner: &Inner, token: &str, query: &str) -> Response {
             &html! { p { "It was decided otherwise, or its time is over. You need not do anything." } },
         );
     }
-    if waiting.is_answered() {
-        return page(
-            StatusCode::OK,
-            "This was answered already",
-            &html! { p { "You need not do anything." } },
-        );
-    }
     match waiting.approval() {
         Some(approval) => page(
             StatusCode::OK,
             "Your decision is wanted",
-            &approval_form(&approval, query, &[]),
+            &approval_form(&approval, query, &[], &[]),
         ),
         None => page(StatusCode::OK, "Please confirm", &confirm_form(query)),
     }
 }
 
 /// What the form of this page says.
-pub(super) async fn decide(inner: &Inner, token: &str, incoming: &Incoming) -> Response {
+pub(super) async fn decide(inner: &Inner, token: &str, address: &Address, incoming: &Incoming) -> Response {
     let waiting = match find(inner, token).await {
         Ok(waiting) => waiting,
         Err(problem) => return refused(problem),
@@ -156,17 +179,21 @@ pub(super) async fn decide(inner: &Inner, token: &str, incoming: &Incoming) -> R
                 None => Vec::new(),
             };
             if !problems.is_empty() {
-                let form = approval_form(&approval, "", &problems);
+                let form = approval_form(&approval, "", &problems, &given);
                 return page(StatusCode::UNPROCESSABLE_ENTITY, "Your decision is wanted", &form);
             }
             answer
         }
         None => Value::Object(given.into_iter().map(|(name, value)| (name, value.into())).collect()),
     };
+    let decided = waiting.decided(address, &answer);
     let delivered = match callback::succeeded(&answer) {
         Ok(answer) => callback::deliver(inner, token, answer).await,
         Err(problem) => Err(problem),
     };
+    if let Ok(delivered) = &delivered {
+        audit(inner, decided, delivered).await;
+    }
     match delivered {
         Ok(Delivered::Accepted { .. } | Delivered::Kept { .. }) => page(
             StatusCode::OK,
@@ -184,6 +211,23 @@ pub(super) async fn decide(inner: &Inner, token: &str, incoming: &Incoming) -> R
             &html! { p { "Your answer came too late and changed nothing." } },
         ),
         Err(problem) => refused(problem),
+    }
+}
+
+/// Writes the line about a decision that was taken.
+pub(super) async fn audit(inner: &Inner, decided: Option<AuditEntry>, delivered: &Delivered) {
+    let (Some(line), Delivered::Accepted { .. } | Delivered::Kept { .. }) = (decided, delivered) else {
+        return;
+    };
+    let written = match line.write(jiff::Timestamp::now().as_millisecond()) {
+        Ok(write) => {
+            let done = inner.host.engine().record(Vec::new(), vec![write]).await;
+            done.map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = written {
+        tracing::error!(%error, "a line of the audit log about a decision could not be written");
     }
 }
 
@@ -208,16 +252,14 @@ fn decision(form: &Value, given: &[(String, String)]) -> Value {
     Value::Object(answer)
 }
 
-fn approval_form(approval: &Value, query: &str, problems: &[String]) -> Markup {
+/// The question with its form; `given` is what was written into it before.
+fn approval_form(approval: &Value, query: &str, problems: &[String], given: &[(String, String)]) -> Markup {
     let what = approval["what"].as_str().unwrap_or_default();
     let until = approval["until"].as_i64().map(bowline_host::time::rfc3339);
     let form = &approval["form"];
-    let required: Vec<&str> = form["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let required = bowline_host::answers::needed(form);
+    let is_required = |name: &str| required.iter().any(|one| one == name);
+    let written = |name: &str| given.iter().find(|(own, _)| own == name).map(|(_, text)| text.as_str());
     // A link of a mail can lead to one of the answers; it is asked for all the same.
     let wish = pairs(query.as_bytes()).find_map(|(name, value)| (name == "approved").then(|| value == "true"));
     html! {
@@ -233,21 +275,21 @@ fn approval_form(approval: &Value, query: &str, problems: &[String]) -> Markup {
             input type="hidden" name=(OURS) value="1";
             @for (name, field) in form["properties"].as_object().into_iter().flatten() {
                 @if !matches!(name.as_str(), "approved" | "by" | "comment") {
-                    (input(name, field, required.contains(&name.as_str())))
+                    (input(name, field, is_required(name), written(name)))
                 }
             }
-            (input("by", &json!({ "title": "Your name" }), required.contains(&"by")))
-            label for="comment" { "Comment" }
-            textarea id="comment" name="comment" rows="3" required[required.contains(&"comment")] {}
+            (input("by", &json!({ "title": "Your name" }), is_required("by"), written("by")))
+            label for="comment" { "Comment" @if is_required("comment") { " (needed)" } }
+            textarea id="comment" name="comment" rows="3" required[is_required("comment")] { "\n" (written("comment").unwrap_or_default()) }
             div.buttons {
                 @if wish != Some(false) { button.yes name="approved" value="true" { "Approve" } }
-                @if wish != Some(true) { button.no name="approved" value="false" { "Reject" } }
+                @if wish != Some(true) { button.no name="approved" value="false" formnovalidate { "Reject" } }
             }
         }
     }
 }
 
-fn input(name: &str, field: &Value, required: bool) -> Markup {
+fn input(name: &str, field: &Value, required: bool, written: Option<&str>) -> Markup {
     let title = field["title"].as_str().unwrap_or(name);
     let about = field["description"].as_str();
     let about_id = format!("{name}-about");
@@ -257,18 +299,20 @@ fn input(name: &str, field: &Value, required: bool) -> Markup {
         @if let Some(choices) = field["enum"].as_array() {
             select id=(name) name=(name) required[required] aria-describedby=[about.map(|_| &about_id)] {
                 option value="" {}
-                @for choice in choices.iter().filter_map(Value::as_str) { option value=(choice) { (choice) } }
+                @for choice in choices.iter().filter_map(Value::as_str) {
+                    option value=(choice) selected[written == Some(choice)] { (choice) }
+                }
             }
         } @else if field["type"] == "boolean" {
             select id=(name) name=(name) required[required] aria-describedby=[about.map(|_| &about_id)] {
                 option value="" {}
-                option value="true" { "Yes" }
-                option value="false" { "No" }
+                option value="true" selected[written == Some("true")] { "Yes" }
+                option value="false" selected[written == Some("false")] { "No" }
             }
         } @else {
             @let kind = if matches!(field["type"].as_str(), Some("number" | "integer")) { "number" } else { "text" };
             @let step = (kind == "number").then_some("any");
-            input type=(kind) step=[step] id=(name) name=(name) required[required]
+            input type=(kind) step=[step] id=(name) name=(name) required[required] value=[written]
                 aria-describedby=[about.map(|_| &about_id)];
         }
     }
@@ -366,16 +410,36 @@ mod tests {
     }
 
     #[test]
+    fn what_approving_needs_is_marked_and_what_was_written_stays() {
+        let approval = json!({ "what": "x", "form": {
+            "properties": { "limit": { "type": "number" }, "why": { "type": "string" } },
+            "required": ["approved"],
+            "allOf": [{ "if": { "properties": { "approved": { "const": true } } }, "then": { "required": ["limit"] } }],
+        } });
+        let given = [("limit", "many"), ("comment", "a < b")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let text = approval_form(&approval, "", &["wrong".to_owned()], &given).into_string();
+        for wanted in [
+            "limit (needed)",
+            ">why</label>",
+            "value=\"many\"",
+            "a &lt; b</textarea>",
+            "formnovalidate>Reject",
+        ] {
+            assert!(text.contains(wanted), "{wanted} in {text}");
+        }
+    }
+
+    #[test]
     fn pages_hold_nothing_that_runs() {
         let approval =
             json!({ "what": "<script>x</script>", "form": { "properties": { "a\"b": { "title": "<b>" } } } });
-        let text = approval_form(&approval, "approved=true", &["<i>".to_owned()]).into_string();
+        let text = approval_form(&approval, "approved=true", &["<i>".to_owned()], &[]).into_string();
         assert!(
             !text.contains("<script") && !text.contains("<b>") && !text.contains("<i>"),
             "{text}"
         );
         assert!(text.contains("Approve") && !text.contains("Reject"), "{text}");
-        let both = approval_form(&approval, "", &[]).into_string();
+        let both = approval_form(&approval, "", &[], &[]).into_string();
         assert!(both.contains("Approve") && both.contains("Reject"), "{both}");
         let confirm = confirm_form("a=%22%3E%3Cscript%3E&b").into_string();
         assert!(

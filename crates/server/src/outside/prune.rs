@@ -6,10 +6,9 @@ use std::time::Duration;
 use bowline_host::HostError;
 use bowline_store::{EntryRange, EntryWrite, key, key_parts, prefix};
 use bowline_webhooks::{DEFAULT_KEEP, Delivery};
-use uuid::Uuid;
 
 use super::endpoints::Built;
-use super::{Inner, inbox};
+use super::{Inner, inbox, once};
 
 /// How often.
 const PAUSE: Duration = Duration::from_secs(3600);
@@ -61,6 +60,7 @@ pub(super) async fn prune(inner: &Inner, now: i64) -> Result<usize, HostError> {
             after = Some(key(&[&organization, &endpoint]) + "\u{1}");
         }
     }
+    count += once::prune(inner, now).await?;
     Ok(count)
 }
 
@@ -135,13 +135,13 @@ async fn prune_endpoint(
 
 /// When the delivery of this key came, in milliseconds since the Unix epoch; none where its id says nothing.
 fn made_at(key: &str) -> Option<i64> {
-    let id = Uuid::parse_str(key_parts(key).nth(2)?).ok()?;
-    let (seconds, nanos) = id.get_timestamp()?.to_unix();
-    i64::try_from(seconds * 1000 + u64::from(nanos / 1_000_000)).ok()
+    inbox::made_at(key_parts(key).nth(2)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]

@@ -12,12 +12,12 @@ use bowline_core::StepError;
 use bowline_flow::plan::Selected;
 use bowline_host::{ErrorKind, Host, HostError, Masker, Start};
 use bowline_webhooks::body::{self, BodyError};
-use bowline_webhooks::{Delivery, Endpoint, Fate, Misfit, Reason, Refusal, Respond, Verified, kept_id};
+use bowline_webhooks::{Authentication, Delivery, Endpoint, Fate, Misfit, Reason, Refusal, Respond, Verified, kept_id};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::arrival::{self, Arrival, Terms};
-use super::endpoints::{Webhook, hidden};
+use super::endpoints::Webhook;
 use super::incoming::Address;
 use super::{Inner, answer, inbox};
 use crate::api::executions::trace;
@@ -76,9 +76,8 @@ pub(super) async fn take(
 ) -> Response {
     let organization = &*webhook.active.organization;
     let Ok(endpoint) = &webhook.endpoint else {
-        let source = webhook.trigger.config.source();
         let named = (organization, &*webhook.id);
-        return arrival::take_unconfigured(inner, named, hidden(&source), params, address, request).await;
+        return arrival::take_unconfigured(inner, named, webhook.carrier(), params, address, request).await;
     };
     if let Some(answer) = asked(inner, webhook, endpoint, request.method(), address.query()) {
         return answer;
@@ -87,7 +86,7 @@ pub(super) async fn take(
     let terms = Terms {
         limit: endpoint.config.body_limit(),
         authentication: authentication.name(),
-        hidden: authentication.hidden(),
+        carrier: authentication.carrier(),
     };
     let address = address.called(endpoint.config.url.as_deref());
     let mut arrival = match Arrival::read(inner, terms, params, address, request).await {
@@ -98,6 +97,7 @@ pub(super) async fn take(
     let taken = match verified {
         Ok(verified) => {
             let Arrival { incoming, delivery, .. } = &mut arrival;
+            delivery.verified = !matches!(authentication, Authentication::None {});
             let trace = trace(&incoming.headers);
             start(inner, webhook, endpoint, delivery, &incoming.body, verified, trace).await
         }
@@ -257,7 +257,13 @@ async fn select(
     selected.map_err(|error| {
         tracing::debug!(code = %error.code, endpoint = %webhook.id, "a trigger's expression failed");
         let about = format!("of the trigger {}", webhook.trigger.id);
-        unselectable(&host.masker(&webhook.active.organization), &error, "when, input or key", &about).into()
+        unselectable(
+            &host.masker(&webhook.active.organization),
+            &error,
+            "when, input or key",
+            &about,
+        )
+        .into()
     })
 }
 
@@ -282,7 +288,7 @@ fn unfit(error: HostError) -> Refusal {
         .problems
         .into_iter()
         .map(|problem| Misfit {
-            pointer: problem.path,
+            pointer: problem.pointer,
             message: problem.message,
         })
         .collect();

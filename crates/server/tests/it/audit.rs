@@ -53,6 +53,10 @@ async fn a_line_names_what_it_is_about() {
     );
     assert_eq!(start[1]["detail"], json!({ "workflow": "hello", "execution": id }));
     assert_eq!(start[0]["detail"]["workflow"], "nothing");
+    assert!(
+        start[0]["detail"].get("execution").is_none(),
+        "there never was one: {start:?}"
+    );
     assert_eq!(start[0]["detail"]["code"], "workflow.not-found");
     let rerun = lines(&server, &admin, "rerunExecution").await;
     assert_eq!(rerun[0]["detail"]["execution"], json!(again));
@@ -138,4 +142,21 @@ async fn a_refusal_says_how_to_get_what_is_missing() {
     );
     let start = hint(Method::POST, "/api/v1/executions", &viewer).await;
     assert!(start.ends_with("`bowline keys create NAME --role operator`"), "{start}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_caller_may_not_do_is_one_line_however_often_it_is_tried() {
+    let server = Running::new().await;
+    let admin = key(&server, "default", Role::Admin, None).await.text;
+    let viewer = key(&server, "default", Role::Viewer, None).await.text;
+    for number in 0..20 {
+        let path = format!("/api/v1/executions/{number}{}/cancel", "x".repeat(3_000));
+        let request = server.request(Method::POST, &path);
+        let request = request.header("authorization", format!("Bearer {viewer}"));
+        Answer::of(request).await.is(403);
+    }
+    let refused = lines(&server, &admin, "cancelExecution").await;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(refused[0]["detail"]["code"], "access.forbidden");
+    assert!(refused[0]["target"].as_str().unwrap().len() < 210, "{refused:?}");
 }

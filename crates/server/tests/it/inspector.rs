@@ -190,7 +190,11 @@ async fn a_form_that_is_sent_twice_does_its_work_once() {
     let again = browser.send(&page, "/ui/workflows/hello/start", &fields).await;
     first.is(303);
     let (id, _) = first.to.split_once("?done=started").unwrap();
-    assert_eq!(again.to, format!("{id}?done=existing"));
+    assert_eq!(again.to, format!("{id}?done=sent-again"));
+    // So is one with something else in it.
+    let changed = [("how", "fields"), ("field:name", "bob")];
+    let changed = browser.send(&page, "/ui/workflows/hello/start", &changed).await;
+    assert!(changed.is(303).to.ends_with("?done=started") && !changed.to.starts_with(id));
     // Another page is another form.
     let page = browser.get("/ui/workflows/hello").await;
     let other = browser.send(&page, "/ui/workflows/hello/start", &fields).await;
@@ -248,6 +252,9 @@ async fn a_workflow_is_deployed_as_it_was_looked_at() {
         .await;
     looked.is(200).has("new, as version 1");
     server.get("/api/v1/workflows/made").await.is(404);
+    // Who looked has changed nothing.
+    let audit = server.get("/api/v1/audit?action=deployWorkflows").await;
+    assert_eq!(audit.is(200).body["items"], json!([]));
     let checked = looked.field("checked");
     let deploy = [
         ("text", one.as_str()),
@@ -354,4 +361,45 @@ async fn a_schedule_is_made_once_and_changed_by_its_own_form() {
             .unwrap()
             .is_empty()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_says_what_it_needs_and_keeps_what_was_written() {
+    let server = Running::new().await;
+    let text = "name: asked\nsteps:\n  - id: ask\n    approve:\n      who: [ann]\n      what: Is it worth it?\n      form:\n        \
+                properties: { worth: { type: number }, why: { type: string } }\n        required: [worth]\n";
+    let files = json!({ "files": [{ "name": "asked.yaml", "text": text }] });
+    server.post("/api/v1/workflows", &files).await.is(201);
+    let started = server.post("/api/v1/executions", &json!({ "workflow": "asked" })).await;
+    let id = started.is(201).body["id"].as_str().unwrap().to_owned();
+    let open = format!("/api/v1/approvals?execution={id}");
+    server.until(&open, |body| body["items"][0]["path"].is_string()).await;
+    let mut browser = Browser::new(&server);
+    let page = browser.get("/ui/approvals").await;
+    page.is(200)
+        .has("<span>worth</span>")
+        .has("<span>why (optional)</span>")
+        .has("formnovalidate");
+    let path = server.get(&open).await.body["items"][0]["path"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let form = [
+        ("path", path.as_str()),
+        ("how", "fields"),
+        ("back", "/ui/approvals"),
+        ("decision", "approve"),
+        ("field:why", "a good reason"),
+        ("comment", "typed by hand"),
+    ];
+    let approve = format!("/ui/executions/{id}/approve");
+    let told = browser.send(&page, &approve, &form).await;
+    told.is(422)
+        .has("&quot;worth&quot; is a required property")
+        .has("value=\"a good reason\"")
+        .has("value=\"typed by hand\"");
+    let mut whole = form.to_vec();
+    whole.push(("field:worth", "12.5"));
+    let done = browser.send(&told, &approve, &whole).await;
+    assert_eq!(done.is(303).to, "/ui/approvals?done=approved");
 }

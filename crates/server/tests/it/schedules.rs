@@ -69,6 +69,16 @@ async fn a_schedule_from_its_making_to_its_end() {
 
     let gone = Answer::of(server.request(Method::DELETE, "/api/v1/schedules/nightly")).await;
     gone.is(204);
+    // Its ledger is still there, until it is deleted as well.
+    let left = server.get("/api/v1/schedules/nightly").await;
+    assert_eq!(
+        (&left.is(200).body["gone"], &left.body["next"]),
+        (&json!(true), &json!([]))
+    );
+    let fires = server.get("/api/v1/schedules/nightly/fires").await;
+    assert_eq!(fires.is(200).body["items"].as_array().unwrap().len(), 4);
+    let gone = Answer::of(server.request(Method::DELETE, "/api/v1/schedules/nightly")).await;
+    gone.is(204);
     server
         .get("/api/v1/schedules/nightly")
         .await
@@ -84,6 +94,13 @@ async fn what_is_wrong_is_told() {
     let refused = put(wrong).await;
     refused.is_problem(422, "schedule.invalid");
     assert_eq!(refused.body["problems"].as_array().unwrap().len(), 2);
+    // One that is due once in 86,400 times that are looked at.
+    let mut rare = spec();
+    let exclude = ["0-58 * * * * *", "59 0-58 * * * *", "59 59 0-22 * * *"];
+    rare["config"] = json!({ "cron": "* * * * * *", "exclude": exclude });
+    let refused = put(rare).await;
+    refused.is_problem(422, "schedule.invalid");
+    assert!(refused.text.contains("too long to find"), "{}", refused.text);
     let mut unknown = spec();
     unknown["workflow"] = "nobody".into();
     put(unknown).await.is_problem(422, "schedule.invalid");

@@ -157,3 +157,14 @@ async fn a_workflow_is_removed_and_comes_again() {
     refused.is_problem(409, "workflow.from-folder");
     remove("hello").await.is_problem(409, "workflow.from-folder");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_has_a_size() {
+    let server = Running::new().await;
+    let large = format!("name: large\nsteps:\n{}", "  - set: { a: 1 }\n".repeat(5_001));
+    let large = json!({ "files": [{ "name": "large.yaml", "text": large }] });
+    server
+        .post("/api/v1/workflows", &large)
+        .await
+        .is_problem(422, "workflow.too-large");
+}

@@ -114,6 +114,22 @@ async fn a_failure_is_reported() {
     let error = ended.error.unwrap();
     assert_eq!((&*error.code, &*error.message), ("valuation.no-house", "there is none"));
     assert_eq!(error.data.unwrap()["callback"], body);
+
+    let id = start(&world, "V-31").await;
+    let path = format!("/callbacks/{}?status=failed", token(&world, &id).await);
+    for nothing in [
+        json!({}),
+        json!({ "message": "down" }),
+        json!({ "error": { "why": "down" } }),
+    ] {
+        let refused = Answer::of(world.post(&path).json(&nothing)).await;
+        refused.is_problem(422, "callback.no-code");
+    }
+    let body = json!({ "error": "svc.down", "message": "down" });
+    Answer::of(world.post(&path).json(&body)).await.is(200);
+    let ended = world.host.wait("default", &id, LONG).await.unwrap().unwrap();
+    let error = ended.error.unwrap();
+    assert_eq!((&*error.code, &*error.message), ("svc.down", "down"));
 }
 
 fn named(world: &World, body: &Value) -> reqwest::RequestBuilder {
@@ -174,7 +190,7 @@ async fn a_named_endpoint_refuses_what_is_not_proven() {
     let kept = world.get("/api/v1/callbacks/kept").await;
     assert_eq!(kept.is(200).body["items"], json!([]), "nothing of it was taken");
     let list = world
-        .get("/api/v1/webhooks/callback:valuation/deliveries?outcome=refused")
+        .get("/api/v1/webhooks/callbacks.valuation/deliveries?outcome=refused")
         .await;
     assert_eq!(list.is(200).body["items"].as_array().unwrap().len(), 3, "{}", list.text);
     Answer::of(world.signed("/o/acme/callbacks/valuation", SECRET, &body))
@@ -227,7 +243,7 @@ async fn two_settings_of_one_endpoint_are_told() {
     };
     let problems = || {
         let all = world.app.outside.endpoints("acme").into_iter();
-        let mut found = all.filter(|one| one.id == "callback:valuation");
+        let mut found = all.filter(|one| one.id == "callbacks.valuation");
         found.next().unwrap().problems
     };
     let told = |problems: &[bowline_server::outside::EndpointProblem]| {

@@ -142,9 +142,9 @@ steps:
     let world = World::new(&[("bowline", shared), ("calls", calls)], &[]).await;
     world.deploy("default", "aa", &hook("aa", OPEN)).await;
     unsigned(&world).await.is_problem(503, "webhook.not-configured");
-    assert!(trigger_problems(&world, "aa").await.contains("callback:valuation"));
+    assert!(trigger_problems(&world, "aa").await.contains("callbacks.valuation"));
     // What came meanwhile is kept, and can be seen.
-    let list = world.get("/api/v1/webhooks/callback:valuation/deliveries").await;
+    let list = world.get("/api/v1/webhooks/callbacks.valuation/deliveries").await;
     assert_eq!(
         list.is(200).body["items"][0]["reason"],
         "not-configured",

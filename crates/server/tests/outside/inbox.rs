@@ -236,3 +236,24 @@ async fn old_deliveries_are_forgotten_with_their_ids() {
     tokio::time::timeout(crate::world::LONG, forgotten).await.unwrap();
     assert_ne!(send(&world).await.is(202).execution(), first);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_read_hides_no_other() {
+    let world = World::new(&[("hook", &hook(""))], &[("SECRET", "first-secret")]).await;
+    Answer::of(world.signed("/webhooks/it", "first-secret", r#"{"n":1}"#))
+        .await
+        .is(202);
+    let id = uuid::Uuid::now_v7().to_string();
+    let place = bowline_store::key(&["default", "hook:it", &id]);
+    let broken = bowline_store::Entry::new("inbox", place, "no delivery");
+    let write = bowline_store::EntryWrite::Put(broken);
+    world.host.engine().record(Vec::new(), vec![write]).await.unwrap();
+    let list = world.get(DELIVERIES).await;
+    let items = list.is(200).body["items"].as_array().unwrap();
+    let fates: Vec<_> = items.iter().map(|item| item["fate"].as_str().unwrap()).collect();
+    assert_eq!(fates, ["unreadable", "started"]);
+    assert_eq!(items[0]["id"], id);
+    for page in ["/ui/webhooks", "/ui/webhooks?endpoint=hook:it"] {
+        world.get(page).await.is(200);
+    }
+}

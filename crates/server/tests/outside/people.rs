@@ -91,7 +91,20 @@ async fn an_approval_is_decided_by_its_form_only() {
     );
     let again = send(&[("bowline-form", "1"), ("approved", "false"), ("limit", "1")]).await;
     assert!(!again.text.contains("Thank you"), "{}", again.text);
-    assert!(!world.get(&path).await.text.contains("<form"));
+    // Who has decided and opens the link again is told that, although the execution has ended.
+    let page = world.get(&path).await;
+    assert!(page.is(200).text.contains("This was answered"), "{}", page.text);
+    assert!(!page.text.contains("<form"));
+    let audit = world.get("/api/v1/audit?action=approval.decided").await;
+    let lines = audit.is(200).body["items"].as_array().unwrap();
+    assert_eq!(lines.len(), 1, "{}", audit.text);
+    assert_eq!(
+        (&lines[0]["by"], &lines[0]["from"]),
+        (&json!("token"), &json!("127.0.0.1"))
+    );
+    let detail = json!({ "execution": id, "path": "boss", "approved": true, "by": "Grace" });
+    assert_eq!(lines[0]["detail"], detail);
+    assert!(!audit.text.contains("bw_"), "{}", audit.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,6 +113,12 @@ impl World {
         std::fs::write(path, text.trim_start()).unwrap();
     }
 
+    /// Takes a file out of the folder of workflows.
+    pub(crate) fn remove(&self, name: &str) {
+        let path = self.folder.path().join("workflows").join(format!("{name}.yaml"));
+        std::fs::remove_file(path).unwrap();
+    }
+
     /// The same data folder under another server, perhaps with another variable; an empty one is not there at all.
     pub(crate) async fn restart(mut self, change: &[(&str, &str)]) -> Self {
         self.served.end().await;

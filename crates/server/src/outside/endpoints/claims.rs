@@ -1,14 +1,16 @@
 //! Which endpoint had a path first.
 //!
 //! A path leads to who had it first, for as long as that one declares it, and whether it can be used or not: a secret
-//! that is missing after a restart must not give a signed address to a workflow that takes anything. So who has which
-//! path is kept, as entries of the space `endpoint`: organization, method and path, with an [`Owner`] as the value.
+//! that is missing after a restart, or a file that is gone for a moment, must not give a signed address to a workflow that
+//! takes anything. So who has which path is kept, as entries of the space `endpoint`: organization, method and path, with
+//! an [`Owner`] as the value.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::http::Method;
 use bowline_store::{Entry, EntryRange, EntryWrite, Store, StoreError, key, key_parts};
+use bowline_webhooks::Carrier;
 use serde::{Deserialize, Serialize};
 
 /// The space of entries.
@@ -25,6 +27,16 @@ pub(super) struct Owner {
     pub(super) endpoint: String,
     /// The workflow that declares it; of a callback endpoint, the one whose settings count.
     pub(super) workflow: String,
+    /// Of a callback endpoint: a hash of its settings, by which others that declare the same are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) settings: Option<String>,
+    /// Where its requests carry what proves their sender.
+    #[serde(default = "unknown")]
+    pub(super) carrier: Carrier,
+}
+
+fn unknown() -> Carrier {
+    Carrier::Unknown
 }
 
 /// Who has which path of which organization.
@@ -68,27 +80,29 @@ impl Claims {
         self.0.get(&place(organization, method, path))
     }
 
+    /// All of them: organization, method, path and owner.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Method, &str, &Owner)> {
+        self.0.iter().filter_map(|(key, owner)| {
+            let mut parts = key_parts(key);
+            let organization = parts.next()?;
+            let method = parts.next()?.parse().ok()?;
+            Some((organization, method, parts.next()?, owner))
+        })
+    }
+
     /// What an endpoint has: its methods and paths.
     pub(super) fn of(&self, organization: &str, endpoint: &str) -> Vec<(Method, String)> {
-        self.0
-            .iter()
-            .filter(|(_, owner)| owner.endpoint == endpoint)
-            .filter_map(|(key, _)| {
-                let mut parts = key_parts(key);
-                let is_own = parts.next()? == organization;
-                let method = parts.next()?.parse().ok()?;
-                is_own.then_some((method, parts.next()?.to_owned()))
-            })
+        self.iter()
+            .filter(|(owner_of, _, _, owner)| *owner_of == organization && owner.endpoint == endpoint)
+            .map(|(_, method, path, _)| (method, path.to_owned()))
             .collect()
     }
 
-    /// The workflow whose endpoint has a path.
-    pub(super) fn workflow(&self, organization: &str, endpoint: &str) -> Option<&str> {
-        let owned = self.0.iter().find(|(key, owner)| {
-            let is_own = key_parts(key).next() == Some(organization);
-            is_own && owner.endpoint == endpoint
-        });
-        owned.map(|(_, owner)| owner.workflow.as_str())
+    /// Who has the paths of an endpoint.
+    pub(super) fn owners<'a>(&'a self, organization: &'a str, endpoint: &'a str) -> impl Iterator<Item = &'a Owner> {
+        self.iter()
+            .filter(move |(owner_of, _, _, owner)| *owner_of == organization && owner.endpoint == endpoint)
+            .map(|(_, _, _, owner)| owner)
     }
 
     pub(super) fn put(&mut self, organization: &Arc<str>, method: &Method, path: &str, owner: Owner) {

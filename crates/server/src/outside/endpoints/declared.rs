@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use axum::http::Method;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bowline_flow::plan::{CallbackEndpoint, Location, Trigger};
-use bowline_host::Active;
-use bowline_webhooks::{CallbackConfig, Endpoint, Hidden, Methods, check_callback_path, check_path};
+use bowline_host::{Active, Standing};
+use bowline_webhooks::{CallbackConfig, Carrier, Endpoint, Methods, check_callback_path, check_path};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use super::claims::Claims;
+use super::claims::{Claims, Owner};
 
 /// A webhook of a deployed workflow.
 pub(in crate::outside) struct Webhook {
@@ -29,11 +32,64 @@ pub(in crate::outside) struct Callback {
     /// The workflow whose settings count, of those that share it.
     pub(in crate::outside) active: Active,
     pub(in crate::outside) named: CallbackEndpoint,
-    /// `callback:<name>`.
+    /// `callbacks.<name>`; no webhook has such an id, as theirs have a colon.
     pub(in crate::outside) id: String,
     pub(in crate::outside) path: String,
     pub(in crate::outside) methods: Vec<Method>,
     pub(in crate::outside) config: Result<CallbackConfig, Vec<String>>,
+}
+
+/// An endpoint of a workflow that does not run at the moment: its file is gone, or its version cannot be read. It takes
+/// nothing, and nobody else has its paths, until the workflow is back or somebody removes it.
+pub(in crate::outside) struct Away {
+    pub(in crate::outside) organization: Arc<str>,
+    pub(super) owner: Owner,
+    pub(in crate::outside) path: String,
+    pub(in crate::outside) methods: Vec<Method>,
+    standing: Standing,
+}
+
+impl Away {
+    pub(super) fn new(organization: &str, path: &str, owner: &Owner, standing: Standing) -> Self {
+        Self {
+            organization: organization.into(),
+            owner: owner.clone(),
+            path: path.to_owned(),
+            methods: Vec::new(),
+            standing,
+        }
+    }
+
+    pub(in crate::outside) fn id(&self) -> &str {
+        &self.owner.endpoint
+    }
+
+    pub(in crate::outside) fn workflow(&self) -> &str {
+        &self.owner.workflow
+    }
+
+    /// Whether it is a callback endpoint.
+    pub(in crate::outside) fn is_callback(&self) -> bool {
+        self.owner.settings.is_some()
+    }
+
+    pub(in crate::outside) fn carrier(&self) -> &Carrier {
+        &self.owner.carrier
+    }
+
+    /// Why it takes nothing, and how that is mended.
+    pub(super) fn why(&self) -> String {
+        let workflow = self.workflow();
+        let (why, mend) = match self.standing {
+            Standing::FileGone => ("its file is gone", "put the file back"),
+            Standing::Broken => ("its current version cannot run", "mend it and deploy it again"),
+            Standing::Used | Standing::Gone => return format!("the workflow {workflow} is being deployed"),
+        };
+        format!(
+            "the workflow {workflow} is out of use ({why}) and keeps its paths: {mend}, or free them with \
+             `bowline workflows remove {workflow}`"
+        )
+    }
 }
 
 /// What a path leads to.
@@ -41,6 +97,7 @@ pub(in crate::outside) struct Callback {
 pub(in crate::outside) enum Target {
     Webhook(Arc<Webhook>),
     Callback(Arc<Callback>),
+    Away(Arc<Away>),
 }
 
 impl Target {
@@ -48,13 +105,23 @@ impl Target {
         match self {
             Self::Webhook(webhook) => &webhook.id,
             Self::Callback(callback) => &callback.id,
+            Self::Away(away) => away.id(),
         }
     }
 
-    pub(super) fn active(&self) -> &Active {
+    pub(super) fn organization(&self) -> &Arc<str> {
         match self {
-            Self::Webhook(webhook) => &webhook.active,
-            Self::Callback(callback) => &callback.active,
+            Self::Webhook(webhook) => &webhook.active.organization,
+            Self::Callback(callback) => &callback.active.organization,
+            Self::Away(away) => &away.organization,
+        }
+    }
+
+    pub(super) fn workflow(&self) -> &str {
+        match self {
+            Self::Webhook(webhook) => &webhook.active.workflow,
+            Self::Callback(callback) => &callback.active.workflow,
+            Self::Away(away) => away.workflow(),
         }
     }
 
@@ -62,6 +129,7 @@ impl Target {
         match self {
             Self::Webhook(webhook) => &webhook.path,
             Self::Callback(callback) => &callback.path,
+            Self::Away(away) => &away.path,
         }
     }
 
@@ -69,8 +137,61 @@ impl Target {
         match self {
             Self::Webhook(webhook) => &webhook.methods,
             Self::Callback(callback) => &callback.methods,
+            Self::Away(away) => &away.methods,
         }
     }
+
+    /// Who has its paths.
+    pub(super) fn owner(&self) -> Owner {
+        match self {
+            Self::Webhook(webhook) => Owner {
+                endpoint: webhook.id.clone(),
+                workflow: webhook.active.workflow.to_string(),
+                settings: None,
+                carrier: webhook.carrier(),
+            },
+            Self::Callback(callback) => Owner {
+                endpoint: callback.id.clone(),
+                workflow: callback.active.workflow.to_string(),
+                settings: Some(settings_hash(&callback.named)),
+                carrier: callback.carrier(),
+            },
+            Self::Away(away) => away.owner.clone(),
+        }
+    }
+}
+
+impl Webhook {
+    /// Where its requests carry what proves their sender.
+    pub(in crate::outside) fn carrier(&self) -> Carrier {
+        match &self.endpoint {
+            Ok(endpoint) => endpoint.config.authentication.carrier(),
+            Err(_) => Carrier::of_source(&self.trigger.config.source()),
+        }
+    }
+}
+
+impl Callback {
+    /// Where its requests carry what proves their sender.
+    pub(in crate::outside) fn carrier(&self) -> Carrier {
+        match &self.config {
+            Ok(config) => config.authentication.carrier(),
+            Err(_) => Carrier::of_source(&self.named.config.source()),
+        }
+    }
+}
+
+/// What ids of callback endpoints begin with.
+const CALLBACKS: &str = "callbacks.";
+
+/// The id of the callback endpoint of this name.
+pub(super) fn callback_id(name: &str) -> String {
+    format!("{CALLBACKS}{name}")
+}
+
+/// The name of the callback endpoint of this id.
+pub(super) fn callback_name(id: &str) -> Option<&str> {
+    id.strip_prefix(CALLBACKS).filter(|name| !name.contains(':'))
 }
 
 pub(super) fn webhook(active: &Active, trigger: &Trigger, claims: &Claims) -> Webhook {
@@ -104,7 +225,7 @@ fn without_place(message: &str, at: &Location) -> String {
 }
 
 pub(super) fn callback(active: &Active, name: &str, named: &CallbackEndpoint, claims: &Claims) -> Callback {
-    let id = format!("callback:{name}");
+    let id = callback_id(name);
     let config = active
         .plan
         .endpoint_config(named, &active.settings)
@@ -166,22 +287,6 @@ impl Written {
     }
 }
 
-/// What must not be kept of a request to an endpoint whose configuration cannot be had.
-pub(in crate::outside) fn hidden(source: &Value) -> Hidden<'_> {
-    let authentication = &source["authentication"];
-    if authentication["type"] != "api-key" {
-        let is_known = authentication["type"].as_str().is_some_and(|kind| !kind.contains("${"));
-        return if is_known { Hidden::Nothing } else { Hidden::All };
-    }
-    let credentials = &authentication["credentials"];
-    let name = credentials["keyName"].as_str().filter(|name| !name.contains("${"));
-    match (name, credentials["keyLocation"].as_str()) {
-        (Some(name), None | Some("header")) => Hidden::Header(name),
-        (Some(name), Some("query")) => Hidden::Parameter(name),
-        _ => Hidden::All,
-    }
-}
-
 /// What makes two declarations of a callback endpoint the same.
 pub(super) fn settings(named: &CallbackEndpoint) -> Vec<(&'static str, Value)> {
     let mut all = vec![
@@ -198,6 +303,15 @@ pub(super) fn settings(named: &CallbackEndpoint) -> Vec<(&'static str, Value)> {
         }
     }
     all
+}
+
+/// A hash of [`settings`].
+pub(super) fn settings_hash(named: &CallbackEndpoint) -> String {
+    let all: Value = settings(named)
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    URL_SAFE_NO_PAD.encode(Sha256::digest(all.to_string().as_bytes()))
 }
 
 #[cfg(test)]
@@ -221,22 +335,5 @@ mod tests {
         let templates = json!({ "path": "${env.P}", "method": "${env.M}" });
         assert_eq!(written(templates.clone(), &had), ("/was".to_owned(), vec![Method::PUT]));
         assert_eq!(written(templates, &Vec::new()), (String::new(), vec![Method::POST]));
-    }
-
-    #[test]
-    fn credentials_are_hidden_without_the_configuration() {
-        let key = |credentials: Value| json!({ "authentication": { "type": "api-key", "credentials": credentials } });
-        let in_header = key(json!({ "keyName": "X-Own" }));
-        assert_eq!(hidden(&in_header), Hidden::Header("X-Own"));
-        let in_query = key(json!({ "keyName": "k", "keyLocation": "query" }));
-        assert_eq!(hidden(&in_query), Hidden::Parameter("k"));
-        assert_eq!(hidden(&key(json!({ "keyName": "${env.N}" }))), Hidden::All);
-        assert_eq!(
-            hidden(&json!({ "authentication": { "type": "${env.T}" } })),
-            Hidden::All
-        );
-        assert_eq!(hidden(&json!("${env.ALL}")), Hidden::All);
-        let signed = json!({ "authentication": { "type": "signature" } });
-        assert_eq!(hidden(&signed), Hidden::Nothing);
     }
 }

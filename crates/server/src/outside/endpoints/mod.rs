@@ -1,6 +1,7 @@
 //! Which paths lead where: the webhooks and callback endpoints of everything that is deployed.
 //!
-//! Made anew when something was deployed. A path is whose it was first ([`claims`]), whether that one can be used or not.
+//! Made anew when something was deployed. A path is whose it was first ([`claims`]), whether that one can be used or not,
+//! and also while its workflow is out of use without anybody having removed it.
 
 mod claims;
 mod declared;
@@ -9,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::Method;
-use bowline_host::{Active, Host, Problem};
+use bowline_host::{Active, Host, Problem, Standing};
 use bowline_webhooks::{KIND, Table};
 use tokio::sync::watch::Receiver;
 
 pub(super) use self::claims::Claims;
 use self::claims::Owner;
-pub(super) use self::declared::{Callback, Target, Webhook, hidden};
+pub(super) use self::declared::{Away, Callback, Target, Webhook};
 
 /// Who says what is wrong with endpoints, among those who speak of a workflow's triggers.
 const SOURCE: &str = "webhooks";
@@ -37,6 +38,7 @@ enum Turn {
 pub(super) enum Found {
     Webhook(Arc<Webhook>, BTreeMap<String, String>),
     Callback(Arc<Callback>, BTreeMap<String, String>),
+    Away(Arc<Away>, BTreeMap<String, String>),
     OtherMethods(Vec<String>, Target),
     Nothing,
 }
@@ -57,9 +59,23 @@ impl Listed {
     }
 }
 
+/// An address that leads to another workflow than before.
+struct Handover {
+    organization: String,
+    address: String,
+    from: String,
+    to: String,
+}
+
 /// All endpoints of one moment.
 pub(super) struct Built {
     from: Arc<Vec<Active>>,
+    /// The host's revision that it was made at.
+    revision: u64,
+    /// Whether there are endpoints of workflows that are out of use: then what else changes counts too.
+    has_away: bool,
+    /// Addresses that lead to another workflow than before.
+    handovers: Vec<Handover>,
     table: Table<Target>,
     pub(super) all: Vec<Listed>,
     /// Who has which path.
@@ -77,6 +93,7 @@ impl Built {
             bowline_webhooks::Found::Endpoint(Target::Callback(callback), params) => {
                 Found::Callback(Arc::clone(callback), params)
             }
+            bowline_webhooks::Found::Endpoint(Target::Away(away), params) => Found::Away(Arc::clone(away), params),
             bowline_webhooks::Found::Methods(methods, target) => {
                 Found::OtherMethods(methods.into_iter().map(ToOwned::to_owned).collect(), target.clone())
             }
@@ -94,6 +111,14 @@ impl Built {
         })
     }
 
+    /// The endpoint of this id, where its workflow is out of use.
+    fn away(&self, organization: &str, id: &str) -> Option<&Away> {
+        self.all.iter().find_map(|listed| match &listed.target {
+            Target::Away(away) if *listed.organization == *organization && away.id() == id => Some(&**away),
+            _ => None,
+        })
+    }
+
     /// Whether there is an endpoint of this id.
     pub(super) fn has(&self, organization: &str, id: &str) -> bool {
         let mut all = self.all.iter();
@@ -104,44 +129,57 @@ impl Built {
 pub(super) struct Endpoints {
     host: Host,
     active: Receiver<Arc<Vec<Active>>>,
+    revision: Receiver<u64>,
     built: RwLock<Arc<Built>>,
 }
 
 impl Endpoints {
     /// Those of what is deployed now. `claims` is what the store keeps of who has which path.
     pub(super) fn new(host: &Host, claims: &Claims) -> Self {
-        let active = host.active(None);
+        let (active, revision) = (host.active(None), host.changes());
+        let at = *revision.borrow();
         let list = Arc::clone(&active.borrow());
-        let built = build(list, claims);
+        let built = build(host, (list, at), claims);
         built.tell(host, None);
         Self {
             host: host.clone(),
             built: RwLock::new(Arc::new(built)),
             active,
+            revision,
         }
     }
 
     /// Those of what is deployed now.
     pub(super) fn current(&self) -> Arc<Built> {
-        let list = Arc::clone(&self.active.borrow());
         let built = Arc::clone(&self.built.read().unwrap_or_else(PoisonError::into_inner));
-        if Arc::ptr_eq(&built.from, &list) {
+        if self.is_of_now(&built) {
             return built;
         }
         let mut place = self.built.write().unwrap_or_else(PoisonError::into_inner);
         // Somebody else may have made it meanwhile.
-        let list = Arc::clone(&self.active.borrow());
-        if !Arc::ptr_eq(&place.from, &list) {
-            let built = build(list, &place.claims);
+        if !self.is_of_now(&place) {
+            let at = *self.revision.borrow();
+            let list = Arc::clone(&self.active.borrow());
+            let built = build(&self.host, (list, at), &place.claims);
             built.tell(&self.host, Some(&place));
             *place = Arc::new(built);
         }
         Arc::clone(&place)
     }
 
+    fn is_of_now(&self, built: &Built) -> bool {
+        Arc::ptr_eq(&built.from, &self.active.borrow())
+            && (!built.has_away || built.revision == *self.revision.borrow())
+    }
+
     /// Changes when something is deployed.
     pub(super) fn changes(&self) -> Receiver<Arc<Vec<Active>>> {
         self.active.clone()
+    }
+
+    /// Changes when anything about a workflow does.
+    pub(super) fn revisions(&self) -> Receiver<u64> {
+        self.revision.clone()
     }
 }
 
@@ -153,6 +191,15 @@ impl Built {
             if !old.contains(&told) {
                 tracing::warn!(%organization, %endpoint, %problem, "an endpoint cannot be used as it is");
             }
+        }
+        for Handover {
+            organization,
+            address,
+            from,
+            to,
+        } in &self.handovers
+        {
+            tracing::warn!(%organization, %address, %from, %to, "an address leads to another workflow from now on");
         }
         host.set_trigger_problems(SOURCE, self.problems.clone());
     }
@@ -166,7 +213,7 @@ impl Built {
 
     fn declare(&mut self, target: Target, problems: Vec<String>, contradictions: Vec<String>) {
         self.all.push(Listed {
-            organization: Arc::clone(&target.active().organization),
+            organization: Arc::clone(target.organization()),
             target,
             problems,
             contradictions,
@@ -184,7 +231,7 @@ impl Built {
         for method in target.methods() {
             let its = match had.owner(&organization, method, path) {
                 Some(owner) if owner.endpoint == target.id() => Turn::Owner,
-                Some(owner) if owner.workflow == *target.active().workflow => Turn::SameWorkflow,
+                Some(owner) if owner.workflow == target.workflow() => Turn::SameWorkflow,
                 _ => Turn::Other,
             };
             if its != turn {
@@ -195,21 +242,20 @@ impl Built {
                 .add(&organization, path, std::slice::from_ref(method), &target);
             let problem = match put {
                 Ok(()) => {
-                    let owner = Owner {
-                        endpoint: target.id().to_owned(),
-                        workflow: target.active().workflow.to_string(),
-                    };
-                    self.claims.put(&organization, method, path, owner);
+                    self.claims.put(&organization, method, path, target.owner());
                     continue;
                 }
                 Err(problem) => problem,
             };
             let problem = match self.claims.owner(&organization, method, path) {
-                Some(owner) => format!(
-                    "path: {method} {path} is the endpoint {} of the workflow {}, which had it first; give this one a \
-                     path of its own",
-                    owner.endpoint, owner.workflow
-                ),
+                Some(owner) => match self.away(&organization, &owner.endpoint) {
+                    Some(away) => format!("path: {method} {path} is taken: {}", away.why()),
+                    None => format!(
+                        "path: {method} {path} is the endpoint {} of the workflow {}, which had it first; give this one a \
+                         path of its own",
+                        owner.endpoint, owner.workflow
+                    ),
+                },
                 None => problem,
             };
             if let Some(listed) = self.all.get_mut(at) {
@@ -219,16 +265,18 @@ impl Built {
     }
 }
 
-fn build(from: Arc<Vec<Active>>, had: &Claims) -> Built {
+fn build(host: &Host, (from, revision): (Arc<Vec<Active>>, u64), had: &Claims) -> Built {
     let mut built = Built {
         from: Arc::clone(&from),
+        revision,
+        has_away: false,
+        handovers: Vec::new(),
         table: Table::default(),
         all: Vec::new(),
         claims: Claims::default(),
         problems: Vec::new(),
     };
-    // By organization and name: those who declare it.
-    let mut channels: BTreeMap<(&Arc<str>, &String), Vec<&Active>> = BTreeMap::new();
+    let mut channels: Channels<'_> = BTreeMap::new();
     for active in from.iter() {
         for trigger in active.plan.triggers.iter().filter(|trigger| trigger.kind == KIND) {
             let webhook = declared::webhook(active, trigger, had);
@@ -239,8 +287,22 @@ fn build(from: Arc<Vec<Active>>, had: &Claims) -> Built {
             channels.entry((&active.organization, name)).or_default().push(active);
         }
     }
+    for away in away(host, &from, had, &channels) {
+        let problems = vec![away.why()];
+        built.has_away = true;
+        built.declare(Target::Away(Arc::new(away)), problems, Vec::new());
+    }
     let mut others = Vec::new();
     for ((organization, name), declarers) in channels {
+        if let Some(away) = built.away(organization, &declared::callback_id(name)) {
+            for other in declarers {
+                if let Some(theirs) = other.plan.callbacks.get(name) {
+                    let problem = format!("callbacks.{name}: {}", away.why());
+                    others.push((other, Problem::at(&theirs.location, problem)));
+                }
+            }
+            continue;
+        }
         let holder = holder(had, organization, name, &declarers);
         let Some((active, named)) = holder.and_then(|active| Some((active, active.plan.callbacks.get(name)?))) else {
             continue;
@@ -269,16 +331,25 @@ fn build(from: Arc<Vec<Active>>, had: &Claims) -> Built {
             built.put(at, had, turn);
         }
     }
+    built.handovers = handovers(&built, had);
     let mut problems: BTreeMap<Workflow, Vec<Problem>> = BTreeMap::new();
     let of = |active: &Active| (Arc::clone(&active.organization), Arc::clone(&active.workflow));
     for listed in &built.all {
-        let (what, location) = match &listed.target {
-            Target::Webhook(webhook) => (format!("trigger {}", webhook.trigger.id), &webhook.trigger.location),
-            Target::Callback(callback) => (format!("callbacks.{}", callback.named.name), &callback.named.location),
+        let (what, location, active) = match &listed.target {
+            Target::Webhook(webhook) => {
+                let what = format!("trigger {}", webhook.trigger.id);
+                (what, &webhook.trigger.location, &webhook.active)
+            }
+            Target::Callback(callback) => {
+                let what = format!("callbacks.{}", callback.named.name);
+                (what, &callback.named.location, &callback.active)
+            }
+            // Nobody looks at the triggers of a workflow that is out of use.
+            Target::Away(_) => continue,
         };
         let told = listed.problems.iter();
         let told = told.map(|problem| Problem::at(location, format!("{what}: {problem}")));
-        problems.entry(of(listed.target.active())).or_default().extend(told);
+        problems.entry(of(active)).or_default().extend(told);
     }
     for (other, problem) in others {
         problems.entry(of(other)).or_default().push(problem);
@@ -287,11 +358,82 @@ fn build(from: Arc<Vec<Active>>, had: &Claims) -> Built {
     built
 }
 
-/// The workflow whose settings of a callback endpoint count: who had it first, while it declares it.
+/// By organization and name: the workflows that declare a callback endpoint.
+type Channels<'a> = BTreeMap<(&'a Arc<str>, &'a String), Vec<&'a Active>>;
+
+/// The endpoints of workflows that are out of use without anybody having removed them.
+fn away(host: &Host, from: &[Active], had: &Claims, channels: &Channels<'_>) -> Vec<Away> {
+    let in_use: BTreeSet<(&str, &str)> = from
+        .iter()
+        .map(|active| (&*active.organization, &*active.workflow))
+        .collect();
+    let mut all: BTreeMap<(&str, &str, &str), Away> = BTreeMap::new();
+    for (organization, method, path, owner) in had.iter() {
+        if in_use.contains(&(organization, owner.workflow.as_str())) || is_shared(channels, organization, owner) {
+            continue;
+        }
+        let place = (organization, owner.endpoint.as_str(), path);
+        if let Some(away) = all.get_mut(&place) {
+            away.methods.push(method);
+            continue;
+        }
+        let standing = host.standing(organization, &owner.workflow);
+        if standing != Standing::Gone {
+            let mut away = Away::new(organization, path, owner, standing);
+            away.methods.push(method);
+            all.insert(place, away);
+        }
+    }
+    all.into_values().collect()
+}
+
+/// Whether a callback endpoint is declared by another workflow as its owner did: then it goes on as it was.
+fn is_shared(channels: &Channels<'_>, organization: &str, owner: &Owner) -> bool {
+    let Some(settings) = &owner.settings else { return false };
+    channels.iter().any(|((of, name), declarers)| {
+        let is_it = ***of == *organization && declared::callback_name(&owner.endpoint) == Some(name.as_str());
+        is_it
+            && declarers.iter().any(|active| {
+                let named = active.plan.callbacks.get(*name);
+                named.is_some_and(|named| declared::settings_hash(named) == *settings)
+            })
+    })
+}
+
+/// The workflow whose settings of a callback endpoint count: who had it first, while it declares it, or else one that
+/// declares it as that one did.
 fn holder<'a>(had: &Claims, organization: &str, name: &str, declarers: &[&'a Active]) -> Option<&'a Active> {
-    let id = format!("callback:{name}");
-    let owner = had.workflow(organization, &id);
-    let mut all = declarers.iter();
-    let first = owner.and_then(|owner| all.find(|active| *active.workflow == *owner));
-    first.or(declarers.first()).copied()
+    let id = declared::callback_id(name);
+    let owners: Vec<&Owner> = had.owners(organization, &id).collect();
+    let is_owner = |active: &Active| owners.iter().any(|owner| *owner.workflow == *active.workflow);
+    let is_same = |active: &Active| {
+        let settings = active.plan.callbacks.get(name).map(declared::settings_hash);
+        settings.is_some() && owners.iter().any(|owner| owner.settings == settings)
+    };
+    let mut all = declarers.iter().copied();
+    let first = all.clone().find(|active| is_owner(active));
+    first
+        .or_else(|| all.clone().find(|active| is_same(active)))
+        .or_else(|| all.next())
+}
+
+/// The addresses that lead to another workflow than they did, in words for those who look after this.
+fn handovers(built: &Built, had: &Claims) -> Vec<Handover> {
+    let mut all = Vec::new();
+    for (organization, method, path, owner) in had.iter() {
+        let bowline_webhooks::Found::Endpoint(target, _) = built.table.find(organization, path, &method) else {
+            continue;
+        };
+        let now = target.owner();
+        let is_same = now.settings.is_some() && now.settings == owner.settings;
+        if now.workflow != owner.workflow && !is_same {
+            all.push(Handover {
+                organization: organization.to_owned(),
+                address: format!("{method} {path}"),
+                from: owner.workflow.clone(),
+                to: now.workflow,
+            });
+        }
+    }
+    all
 }
