@@ -20,7 +20,7 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::args::Cli;
 use crate::exit::Exit;
@@ -30,7 +30,9 @@ use crate::exit::Exit;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let takes_folder = wiring::environment::takes_folder(&matches);
     terminal::palette::choose(cli.color);
     panics::install();
     let ended = std::panic::catch_unwind(|| {
@@ -38,7 +40,9 @@ fn main() -> ExitCode {
         if !matches!(cli.command, args::Command::Serve(_)) {
             wiring::logging::install(cli.log.as_deref());
         }
-        wiring::environment::refuse_two_folders()?;
+        if takes_folder {
+            wiring::environment::refuse_two_folders()?;
+        }
         commands::run(cli.command, cli.log.as_deref())
     });
     let exit = match ended {

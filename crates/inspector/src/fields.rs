@@ -1,6 +1,8 @@
 //! Forms made of a JSON Schema: a field for each property, and the value that comes back. What a form cannot ask for by
 //! itself, such as a list, is a field for JSON.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
@@ -43,53 +45,71 @@ fn properties<'a>(schema: &'a Value, without: &[&str]) -> Vec<(&'a String, &'a V
         .collect()
 }
 
+/// What the fields of a form begin with.
+pub(crate) enum Begin<'a> {
+    /// The defaults of the schema.
+    Default,
+    /// What somebody has written before, by the names of the fields.
+    Typed(&'a BTreeMap<String, String>),
+}
+
+/// The properties that an object has to have.
+pub(crate) fn required(schema: &Value) -> Vec<String> {
+    let required = schema.get("required").and_then(Value::as_array);
+    let names = required.into_iter().flatten().filter_map(Value::as_str);
+    names.map(str::to_owned).collect()
+}
+
 /// A field for each property of an object's schema; none where it has no properties, so that JSON has to be written.
-/// `given` is what the fields begin with.
-pub(crate) fn fields(schema: Option<&Value>, without: &[&str], given: Option<&Value>) -> Option<Markup> {
-    let schema = schema?;
-    let properties = properties(schema, without);
+/// Those of `required` have to be filled in.
+pub(crate) fn fields(
+    schema: Option<&Value>,
+    without: &[&str],
+    required: &[String],
+    begin: &Begin<'_>,
+) -> Option<Markup> {
+    let properties = properties(schema?, without);
     if properties.is_empty() {
         return None;
     }
-    let required: Vec<&str> = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
     Some(html! {
         input type="hidden" name="how" value="fields";
-        @for (name, property) in properties {
-            (field(name, property, required.contains(&name.as_str()), given.and_then(|given| given.get(name))))
-        }
+        @for (name, property) in properties { (field(name, property, required.contains(name), begin)) }
     })
 }
 
-fn field(name: &str, schema: &Value, is_required: bool, given: Option<&Value>) -> Markup {
+fn field(name: &str, schema: &Value, is_required: bool, begin: &Begin<'_>) -> Markup {
     let text = |part: &str| schema.get(part).and_then(Value::as_str);
     let title = text("title").unwrap_or(name);
-    let start = given.or_else(|| schema.get("default"));
     let field = format!("{PREFIX}{name}");
+    let kind = kind(schema);
+    let start = match begin {
+        Begin::Typed(typed) => typed.get(&field).filter(|text| !text.trim().is_empty()).cloned(),
+        Begin::Default => schema.get("default").map(|value| match kind {
+            Kind::Text | Kind::Number { .. } => plain(value),
+            Kind::YesOrNo | Kind::Choice(_) => value.to_string(),
+            Kind::Json => json::pretty(value),
+        }),
+    };
     html! {
         label {
             span { (title) @if !is_required { " (optional)" } }
-            @match kind(schema) {
-                Kind::Choice(choices) => (choice(&field, choices, is_required, start)),
-                Kind::YesOrNo => (choice(&field, &[Value::Bool(true), Value::Bool(false)], is_required, start)),
+            @match kind {
+                Kind::Choice(choices) => (choice(&field, choices, is_required, start.as_deref())),
+                Kind::YesOrNo => (choice(&field, &[Value::Bool(true), Value::Bool(false)], is_required, start.as_deref())),
                 Kind::Number { whole } => {
                     input type="number" name=(field) step=(if whole { "1" } else { "any" }) required[is_required]
                         min=[schema.get("minimum").filter(|least| least.is_number())]
                         max=[schema.get("maximum").filter(|most| most.is_number())]
-                        placeholder=[example(schema)] value=[start.map(plain)];
+                        placeholder=[example(schema)] value=[start];
                 }
                 Kind::Text => {
-                    input name=(field) required[is_required] placeholder=[example(schema)] value=[start.map(plain)]
+                    input name=(field) required[is_required] placeholder=[example(schema)] value=[start]
                         maxlength=[schema.get("maxLength").and_then(Value::as_u64)];
                 }
                 Kind::Json => {
                     textarea.short name=(field) data-json rows="3" spellcheck="false" required[is_required]
-                        placeholder=[example(schema)] { @if let Some(start) = start { (json::pretty(start)) } }
+                        placeholder=[example(schema)] { @if let Some(start) = start { "\n" (start) } }
                     span.hint { "As JSON." }
                 }
             }
@@ -98,12 +118,12 @@ fn field(name: &str, schema: &Value, is_required: bool, given: Option<&Value>) -
     }
 }
 
-fn choice(field: &str, choices: &[Value], is_required: bool, start: Option<&Value>) -> Markup {
+fn choice(field: &str, choices: &[Value], is_required: bool, start: Option<&str>) -> Markup {
     html! {
         select name=(field) required[is_required] {
             option value="" { @if is_required { "Choose" } @else { "Not given" } }
             @for one in choices {
-                option value=(one.to_string()) selected[Some(one) == start] {
+                option value=(one.to_string()) selected[start == Some(one.to_string().as_str())] {
                     @match one { Value::Bool(true) => "Yes", Value::Bool(false) => "No", _ => (plain(one)) }
                 }
             }
@@ -155,8 +175,6 @@ pub fn read<'a>(schema: &Value, sent: impl Fn(&str) -> &'a str) -> Result<Map<St
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::json;
 
     use super::*;
@@ -186,7 +204,9 @@ mod tests {
 
     #[test]
     fn a_schema_becomes_fields() {
-        let text = fields(Some(&schema()), &["count"], None).unwrap().0;
+        let text = fields(Some(&schema()), &["count"], &required(&schema()), &Begin::Default)
+            .unwrap()
+            .0;
         for wanted in [
             r#"<input name="field:order" required placeholder="o-1""#,
             r#"type="number" name="field:amount" step="any" min="1" value="12""#,
@@ -199,19 +219,33 @@ mod tests {
             assert!(text.contains(wanted), "{wanted} in {text}");
         }
         assert!(!text.contains("field:count"));
-        assert!(fields(None, &[], None).is_none());
-        assert!(fields(Some(&json!({ "type": "array" })), &[], None).is_none());
+        assert!(fields(None, &[], &[], &Begin::Default).is_none());
+        let list = json!({ "type": "array" });
+        assert!(fields(Some(&list), &[], &[], &Begin::Default).is_none());
     }
 
     #[test]
-    fn fields_begin_with_what_is_given() {
-        let given = json!({ "order": "o-7", "express": false, "lines": [1] });
-        let text = fields(Some(&schema()), &[], Some(&given)).unwrap().0;
-        assert!(
-            text.contains(r#"value="o-7""#) && text.contains(r#"<option value="false" selected>No"#),
-            "{text}"
-        );
-        assert!(text.contains("[\n  1\n]"), "{text}");
+    fn fields_begin_with_what_was_written() {
+        let typed = [
+            ("order", "o-7"),
+            ("amount", "many"),
+            ("express", "false"),
+            ("speed", "2"),
+            ("lines", "[1"),
+        ];
+        let typed = typed.map(|(name, text)| (format!("field:{name}"), text.to_owned()));
+        let text = fields(Some(&schema()), &[], &[], &Begin::Typed(&typed.into()))
+            .unwrap()
+            .0;
+        for wanted in [
+            r#"value="o-7""#,
+            r#"value="many""#,
+            r#"<option value="false" selected>No"#,
+            r#"<option value="2" selected>2"#,
+            "[1</textarea>",
+        ] {
+            assert!(text.contains(wanted), "{wanted} in {text}");
+        }
     }
 
     #[test]

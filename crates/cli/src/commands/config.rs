@@ -1,10 +1,11 @@
 //! `bowline config`: the configuration of the server.
 
+use bowline_flow::Problems;
 use bowline_server::config::{self, Loaded};
 use serde_json::{Map, Value, json};
 
 use crate::args::{ConfigArgs, ConfigCommand};
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::reference;
 use crate::terminal;
 use crate::wiring::server;
@@ -30,6 +31,10 @@ fn check(args: &ConfigArgs, as_json: bool) -> Result {
     let loaded = server::configuration(args)?;
     if let Some(why) = server::without_keys(&loaded, loaded.config.listen.ip())? {
         terminal::note(&format!("warning: {why}"));
+    }
+    let wrong = server::callbacks(args)?;
+    if !wrong.is_empty() {
+        return Err(Failure::usage(Problems(wrong)));
     }
     let all = values(&loaded);
     if as_json {

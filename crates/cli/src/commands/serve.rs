@@ -1,5 +1,6 @@
 //! `bowline serve`: the server, from its configuration to its end.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bowline_connector::Watch;
@@ -14,7 +15,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::terminal;
 use crate::wiring::session::block_on;
 use crate::wiring::signals::Signals;
-use crate::wiring::{environment, logging, masker, registry, server};
+use crate::wiring::{environment, logging, masker, registry, server, settings, store};
 
 pub(super) fn run(args: &ServeArgs, log: Option<&str>) -> Result {
     let loaded = server::configuration(&args.config)?;
@@ -31,7 +32,11 @@ async fn serve(args: &ServeArgs, loaded: Loaded) -> Result {
     };
     let mock_env = mocks.as_ref().map(MockServices::env).unwrap_or_default();
     // Before anything is opened: another server in this place is told at once.
-    let listener = accept::listener(&loaded.config).map_err(|error| refused(&error))?;
+    let listener = accept::listener(&loaded.config).map_err(|error| match store::holder(server::data(&loaded)) {
+        // Likely it is that one which listens here.
+        Some(holder) => in_use(&holder, server::data(&loaded), &error),
+        None => refused(&error),
+    })?;
     let address = listener
         .local_addr()
         .map_err(|error| Failure::usage(format!("the address that is listened on is not known: {error}")))?;
@@ -41,6 +46,7 @@ async fn serve(args: &ServeArgs, loaded: Loaded) -> Result {
         return Err(Failure::usage(why));
     }
     let folder = server::data(&loaded).to_owned();
+    let edits = server::file(&args.config)?.map(|file| tokio::spawn(settings::watch(file)));
     let config = loaded.config;
     let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let telemetry = Telemetry::new(&config.traces).map_err(Failure::usage)?;
@@ -83,7 +89,19 @@ async fn serve(args: &ServeArgs, loaded: Loaded) -> Result {
     host.stop(grace).await;
     telemetry.flush().await;
     told.abort();
+    if let Some(edits) = edits {
+        edits.abort();
+    }
     Ok(Exit::Success)
+}
+
+fn in_use(holder: &str, folder: &Path, error: &ServeError) -> Failure {
+    let folder = folder.display();
+    let message = anyhow::anyhow!("the data folder {folder} is in use by {holder}, and {error}");
+    Failure::new(Exit::Store, message).hint(
+        "stop that process first; a second server needs a folder of its own (--data) and another port (--listen, port 0 \
+         takes a free one)",
+    )
 }
 
 fn refused(error: &ServeError) -> Failure {

@@ -71,17 +71,31 @@ fn alternatives(schema: &Value) -> Option<&Vec<Value>> {
     (kinds.iter().filter(|kind| !is_null(kind)).count() > 1).then_some(kinds)
 }
 
+/// A form with more fields than these has a line for each of them.
+const FEW_FIELDS: usize = 2;
+
 /// One of several forms that a value may have.
 fn alternative(schema: &Value) -> String {
     let text = meaning(schema);
     let dash = if text.is_empty() { "" } else { ": " };
     match schema.get("properties").and_then(Value::as_object) {
         Some(properties) => {
-            let fields: Vec<String> = properties
-                .iter()
-                .map(|(name, field)| format!("`{name}` ({})", type_of(field)))
-                .collect();
-            format!("- {}{dash}{text}\n", fields.join(", "))
+            let (tags, own): (Vec<_>, Vec<_>) = properties.iter().partition(|(_, field)| field.get("const").is_some());
+            let short = |(name, field): &(&String, &Value)| format!("`{name}` ({})", type_of(field));
+            if own.len() <= FEW_FIELDS {
+                let fields: Vec<String> = tags.iter().chain(&own).map(short).collect();
+                return format!("- {}{dash}{text}\n", fields.join(", "));
+            }
+            let required = schema.get("required").and_then(Value::as_array);
+            let is_required = |name: &str| required.is_some_and(|all| all.iter().any(|one| one == name));
+            let tags: Vec<String> = tags.iter().map(short).collect();
+            let mut out = format!("- {}{dash}{text}\n", tags.join(", "));
+            for (name, field) in own {
+                let needed = if is_required(name) { ", required" } else { "" };
+                // Writing to a text cannot fail.
+                let _ = writeln!(out, "  - `{name}` ({}{needed}): {}", type_of(field), meaning(field));
+            }
+            out
         }
         None => format!("- {}{dash}{text}\n", type_of(schema)),
     }
@@ -185,6 +199,31 @@ mod tests {
         ] {
             assert_eq!(type_of(&schema), expected, "{schema}");
         }
+    }
+
+    #[test]
+    fn a_form_with_many_fields_tells_what_each_means() {
+        let schema = json!({ "oneOf": [
+            { "properties": { "type": { "const": "none" } }, "description": "Nobody." },
+            {
+                "required": ["type", "secret"],
+                "description": "Signed.",
+                "properties": {
+                    "type": { "const": "signature" },
+                    "secret": { "type": "string", "description": "The secret." },
+                    "header": { "type": ["string", "null"], "description": "Where. Default: `X-It`." },
+                    "signed": { "type": "string", "description": "What, with `{body}`." },
+                },
+            },
+        ] });
+        assert_eq!(
+            table(&schema),
+            "- `type` (`\"none\"`): Nobody.\n\
+             - `type` (`\"signature\"`): Signed.\n  \
+               - `secret` (string, required): The secret.\n  \
+               - `header` (string): Where. Default: `X-It`.\n  \
+               - `signed` (string): What, with `{body}`.\n"
+        );
     }
 
     #[test]

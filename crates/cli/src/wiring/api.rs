@@ -1,7 +1,8 @@
 //! The server that has a data folder, asked through the socket that it has there. Who may open that needs no key.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bowline_store::DEFAULT_ORGANIZATION;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,6 +15,20 @@ use crate::exit::{Exit, Failure, Result};
 /// What stands in a part of a path as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
+/// How long is waited for a sign that a server is there.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How long is waited for the next part of an answer.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A server that is there and says nothing.
+fn silent(holder: &str, folder: &Path, waited: Duration) -> Failure {
+    let (folder, waited) = (folder.display(), waited.as_secs());
+    let message =
+        anyhow::anyhow!("the server ({holder}) that has the data folder {folder} has not answered for {waited} s");
+    Failure::new(Exit::Store, message).hint("see its log; what was asked for may be done all the same")
+}
+
 /// A part of a path.
 pub(crate) fn part(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
@@ -22,6 +37,7 @@ pub(crate) fn part(text: &str) -> String {
 /// The API of a server that runs beside this process.
 pub(crate) struct Api {
     client: Client,
+    folder: PathBuf,
     organization: String,
     /// Where others reach the server.
     pub(crate) address: String,
@@ -39,8 +55,11 @@ impl Api {
             return Ok(None);
         };
         // A socket whose server has gone cannot be opened.
-        let Ok(answer) = client.get("http://folder/health/live").send().await else {
-            return Ok(None);
+        let look = client.get("http://folder/health/live").timeout(LOOK).send().await;
+        let answer = match look {
+            Ok(answer) => answer,
+            Err(error) if error.is_timeout() => return Err(silent(&holder, folder, LOOK)),
+            Err(_) => return Ok(None),
         };
         let address = answer.headers().get("bowline-address");
         Ok(Some(Self {
@@ -49,6 +68,7 @@ impl Api {
                 .unwrap_or_default()
                 .to_owned(),
             client,
+            folder: folder.to_owned(),
             organization: DEFAULT_ORGANIZATION.to_owned(),
             holder,
         }))
@@ -105,6 +125,9 @@ impl Api {
             request = request.json(body);
         }
         let gone = |error: reqwest::Error| {
+            if error.is_timeout() {
+                return silent(&self.holder, &self.folder, PATIENCE);
+            }
             Failure::new(Exit::Store, anyhow::anyhow!("{} does not answer: {error}", self.holder))
         };
         let answer = request.send().await.map_err(gone)?;
@@ -126,7 +149,11 @@ fn client(folder: &Path) -> Result<Option<Client>> {
         if !socket.exists() {
             return Ok(None);
         }
-        let client = Client::builder().no_proxy().unix_socket(socket).build();
+        let client = Client::builder()
+            .no_proxy()
+            .read_timeout(PATIENCE)
+            .unix_socket(socket)
+            .build();
         client.map(Some).map_err(|error| Failure::new(Exit::Bug, error))
     }
     #[cfg(not(unix))]

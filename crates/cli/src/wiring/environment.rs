@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use clap::ArgMatches;
+use clap::parser::ValueSource;
 use serde_json::Value;
 
 use super::files;
@@ -20,7 +22,7 @@ pub(crate) fn data() -> PathBuf {
 /// Refuses an environment that names two data folders, of which one would be used without a word.
 pub(crate) fn refuse_two_folders() -> Result<()> {
     match DATA.map(std::env::var_os) {
-        [Some(one), Some(other)] if one != other => {
+        [Some(one), Some(other)] if !is_same(Path::new(&one), Path::new(&other)) => {
             let [name, server] = DATA;
             let (one, other) = (one.display(), other.display());
             Err(Failure::usage(format!(
@@ -29,6 +31,32 @@ pub(crate) fn refuse_two_folders() -> Result<()> {
             .hint("set one of them only"))
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether a command uses a data folder, and `--data` does not name it.
+pub(crate) fn takes_folder(matches: &ArgMatches) -> bool {
+    let (mut command, mut inner) = ("", matches);
+    while let Some((name, below)) = inner.subcommand() {
+        (command, inner) = (name, below);
+    }
+    // The folder of `init` is that of a new workflow, and the server's own settings have another name for it.
+    let has = |name| inner.try_contains_id(name).is_ok();
+    let name = match command {
+        "init" => return false,
+        _ if has("folder") => "folder",
+        _ if has("data") => "data",
+        _ => return false,
+    };
+    inner.value_source(name) != Some(ValueSource::CommandLine)
+}
+
+/// Whether two paths lead to one folder.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+    match (whole(one), whole(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
     }
 }
 
@@ -65,8 +93,9 @@ fn read(path: &Path) -> Result<Vec<(String, String)>> {
 /// What `credentials` reads; an object.
 pub(crate) fn credentials(file: Option<&Path>) -> Result<Value> {
     let Some(path) = file else { return Ok(Value::Null) };
+    let text = files::text(path, "the file of credentials")?;
     // A message about a line could quote a secret, so it is not told.
-    let value = files::read(path, "the credentials").map_err(|_| {
+    let value = files::parse(&text, "the credentials").map_err(|_| {
         Failure::usage(format!(
             "the credentials {} cannot be read as YAML or JSON",
             path.display()

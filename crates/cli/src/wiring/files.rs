@@ -20,7 +20,7 @@ pub(crate) fn text(path: &Path, what: &str) -> Result<String> {
 }
 
 /// JSON is read as JSON, which is quick and exact; everything else is YAML.
-fn parse(text: &str, what: &str) -> Result<Value> {
+pub(crate) fn parse(text: &str, what: &str) -> Result<Value> {
     if let Ok(value) = serde_json::from_str(text) {
         return Ok(value);
     }

@@ -11,6 +11,7 @@ pub(crate) mod remote;
 pub(crate) mod replay;
 pub(crate) mod server;
 pub(crate) mod session;
+pub(crate) mod settings;
 pub(crate) mod signals;
 pub(crate) mod soundness;
 pub(crate) mod store;

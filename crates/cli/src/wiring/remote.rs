@@ -100,11 +100,20 @@ pub(crate) async fn version(api: &Api, folder: &Path, workflow: &Workflow, file:
             return Ok(Version { number, is_old });
         }
     }
+    // What is in the server's folder is changed there, and is not deployed.
+    let mut versions = known["versions"].as_array().into_iter().flatten();
+    let from_folder = versions.find(|one| one["version"] == known["version"] && one["source"] == "folder");
+    let hint = match from_folder.and_then(|one| one["file"].as_str()) {
+        Some(own) => format!(
+            "{name} is the file {own} in the server's folder: make the change there, or give this one a name of its own"
+        ),
+        None => deploy,
+    };
     let (holder, file) = (&api.holder, file.display());
     Err(Failure::usage(format!(
         "no version of {name} at the server ({holder}) is as {file} is now"
     ))
-    .hint(deploy))
+    .hint(hint))
 }
 
 /// How many records an execution has.

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bowline_access::{Access, RecordError, Recorder};
 use bowline_engine::Clock;
-use bowline_flow::SharedFile;
+use bowline_flow::{LoadOptions, Problem, SharedFile, Source};
 use bowline_server::config::{ConfigError, ConfigProblem, Loaded, Sources, keys_needed};
-use bowline_store::{EntryWrite, MemoryStore, SharedStore};
+use bowline_store::EntryWrite;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
-use super::{environment, store};
+use super::{environment, files, registry, store};
 use crate::args::{ConfigArgs, LogFormat};
 use crate::exit::{Failure, Result};
 
@@ -72,9 +72,8 @@ fn around(loaded: &Loaded) -> Vec<ConfigProblem> {
         );
         wrong("logs.filter", message);
     }
-    let store: SharedStore = Arc::new(MemoryStore::new());
-    if let Err(error) = Access::new(store, Arc::new(Nowhere), config.access.clone(), Clock::System) {
-        wrong("access.jwt", error.to_string());
+    for (name, message) in config.access.check() {
+        wrong(&format!("access.{name}"), message);
     }
     problems
 }
@@ -107,7 +106,23 @@ impl Recorder for Nowhere {
     }
 }
 
-fn file(args: &ConfigArgs) -> Result<Option<SharedFile>> {
+/// What is wrong with the callbacks of the file that the configuration is in. The server starts all the same, without them.
+pub(crate) fn callbacks(args: &ConfigArgs) -> Result<Vec<Problem>> {
+    let Some(path) = file(args)?.map(|file| PathBuf::from(file.file())) else {
+        return Ok(Vec::new());
+    };
+    let text = files::text(&path, "the file")?;
+    // A workflow that has nothing of its own to tell.
+    let source = Source::new("check.yaml", "name: check\nsteps:\n  - wait: 1ms\n");
+    let source = source.with_shared(path.display().to_string(), text);
+    let loaded = bowline_flow::load(source, &registry(), &LoadOptions::default());
+    let problems = loaded.err().map(|problems| problems.0).unwrap_or_default();
+    let is_theirs = |problem: &Problem| problem.location.path.split(['.', '[']).next() == Some("callbacks");
+    Ok(problems.into_iter().filter(is_theirs).collect())
+}
+
+/// The file with `server:`, where there is one.
+pub(crate) fn file(args: &ConfigArgs) -> Result<Option<SharedFile>> {
     let (path, is_named) = match (&args.config, &args.workflows) {
         (Some(path), _) => (path.clone(), true),
         (None, Some(folder)) => (folder.join(FILE), false),

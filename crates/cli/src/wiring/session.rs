@@ -160,11 +160,9 @@ impl Session {
         self.takes_up = true;
         self.remember_unfinished()?;
         let report = self.engine.recover().await?;
-        if report.resumed > 0 {
-            terminal::note(&format!(
-                "resumed {}",
-                text::count(report.resumed, "unfinished execution")
-            ));
+        let resumed = report.resumed + report.waiting;
+        if resumed > 0 {
+            terminal::note(&format!("resumed {}", text::count(resumed, "unfinished execution")));
         }
         for stuck in &report.stuck {
             self.progress.forget(&stuck.id);
@@ -181,7 +179,7 @@ impl Session {
                 stuck.id, stuck.workflow
             ));
         }
-        Ok(report.resumed)
+        Ok(resumed)
     }
 
     /// Starts an execution, if what its workflow reads from the environment is there.

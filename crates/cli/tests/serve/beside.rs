@@ -141,7 +141,7 @@ async fn a_server_runs_what_commands_begin() {
     let ran = bowline(folder, &["run", "other/flaky.yaml"]).await;
     assert_eq!(ran.code, 2);
     assert!(
-        ran.stderr.contains("no version of flaky") && ran.stderr.contains("bowline workflows deploy"),
+        ran.stderr.contains("no version of flaky") && ran.stderr.contains("flaky.yaml in the server's folder"),
         "{}",
         ran.stderr
     );
@@ -219,5 +219,29 @@ async fn workflows_and_schedules_of_a_server_are_looked_after() {
     std::fs::write(folder.join("wrong.yaml"), "name: wrong\nstps: []\n").unwrap();
     let wrong = bowline(folder, &["workflows", "deploy", "wrong.yaml"]).await;
     assert!(wrong.code == 2 && wrong.stderr.contains("stps"), "{}", wrong.stderr);
+    assert!(server.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_answer_or_is_there_already_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("daily.yaml"), DAILY).unwrap();
+    let server = Process::start(folder, &[]);
+    let here = server.address.to_string();
+    let second = bowline(folder, &["serve", "--listen", &here]).await;
+    assert!(
+        second.code == 4 && second.stderr.contains("in use by pid") && second.stderr.contains(&here),
+        "{}",
+        second.stderr
+    );
+    server.signal("-STOP");
+    let asked = bowline(folder, &["workflows", "list"]).await;
+    assert!(
+        asked.code == 4 && asked.stderr.contains("has not answered for 5 s"),
+        "{}",
+        asked.stderr
+    );
+    server.signal("-CONT");
     assert!(server.stop().success());
 }

@@ -124,6 +124,51 @@ fn what_serve_refuses_the_check_finds_and_all_at_once() {
         told.contains("BOWLINE_DATA") && told.contains("BOWLINE_SERVER_DATA"),
         "{told}"
     );
+    // Only where one of the two would be used, and where they are two.
+    for (command, folders) in [
+        (&["validate", "flow.yaml"][..], folders),
+        (&["config", "check", "--data", "c"], folders),
+        (
+            &["config", "check"],
+            [("BOWLINE_DATA", "a"), ("BOWLINE_SERVER_DATA", "./a")],
+        ),
+    ] {
+        let ended = program(folder.path(), command).envs(folders).output().unwrap();
+        assert!(ended.status.success(), "{command:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn what_only_shows_later_is_found_by_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |text: &str| std::fs::write(folder.path().join("bowline.yaml"), text).unwrap();
+    file(
+        "server:\n  credentials: nothere.yaml\n  stopGrace: 100000d\n  limits: { apiBody: 0, webhookBody: 0, bodyTimeout: 0 }\n  \
+         connections: { headerBytes: 1, bodyBytes: 0 }\n  access:\n    keepAudit: 1ms\n    \
+         jwt: { audience: \"\", algorithms: [], jwksFile: none.json }\n",
+    );
+    let told = refused(folder.path(), &[], &[]);
+    for wanted in [
+        "credentials nothere.yaml cannot be read: No such file",
+        "and 100 years at most",
+        "limits.apiBody: `0`",
+        "limits.webhookBody: `0`",
+        "limits.bodyTimeout: ",
+        "connections.headerBytes: `1` cannot stand here; expected a whole number, 8192 or more",
+        "connections.bodyBytes: `0`",
+        "access.keepAudit: ",
+        "access.jwt: missing field `issuer`",
+        "access.jwt.audience: this is empty",
+        "access.jwt.algorithms: this is empty",
+        "access.jwt.jwksFile: none.json: ",
+    ] {
+        assert!(told.contains(wanted), "no `{wanted}` in {told}");
+    }
+    file("callbacks:\n  valuation:\n    correlate: \"${foo\"\n    authentication: { type: basik }\n");
+    let checked = check(folder.path(), &[], &[]);
+    let told = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!(checked.status.code(), Some(2), "{told}");
+    assert!(told.contains("bowline.yaml:3:") && told.contains("basik"), "{told}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! What people are asked to decide.
 
-use bowline_host::{Approval, Page};
+use std::collections::BTreeMap;
+
+use bowline_host::{Approval, Page, answers};
 use maud::{Markup, html};
 
-use crate::fields::fields;
+use crate::fields::{Begin, fields};
 use crate::frame::{Frame, Section};
 use crate::parts::live::part;
 use crate::parts::table::empty;
@@ -20,7 +22,7 @@ pub fn page(frame: &Frame, open: &Page<Approval>) -> String {
             @for approval in &open.items {
                 section.panel aria-label={ "Approval " (approval.path) " of " (approval.workflow) } {
                     div.inside {
-                        @if frame.may_operate { (form(frame, approval, "/ui/approvals")) }
+                        @if frame.may_operate { (form(frame, approval, "/ui/approvals", None)) }
                         @else { (question(approval)) }
                     }
                 }
@@ -52,9 +54,26 @@ fn question(approval: &Approval) -> Markup {
     }
 }
 
-/// The question, and the form that answers it. `back` is the page to come back to.
-pub(crate) fn form(frame: &Frame, approval: &Approval, back: &str) -> Markup {
-    let fields = fields(approval.form.as_ref(), &EVERY_ANSWER, None);
+/// One approval whose answer was not taken, with what was written; the frame says why. `back` is the page that it was
+/// answered on.
+pub fn again(frame: &Frame, approval: &Approval, back: &str, typed: &BTreeMap<String, String>) -> String {
+    let body = html! {
+        div.head { h1 { "Approval" } }
+        section.panel aria-label={ "Approval " (approval.path) } {
+            div.inside { (form(frame, approval, back, Some(typed))) }
+        }
+    };
+    frame.page(Some(Section::Approvals), "Approval", None, &body)
+}
+
+/// The question, and the form that answers it. `back` is the page to come back to, `typed` what somebody has written
+/// before, by the names of the fields.
+pub(crate) fn form(frame: &Frame, approval: &Approval, back: &str, typed: Option<&BTreeMap<String, String>>) -> Markup {
+    let needed = approval.form.as_ref().map(answers::needed).unwrap_or_default();
+    let begin = typed.map_or(Begin::Default, Begin::Typed);
+    let own = fields(approval.form.as_ref(), &EVERY_ANSWER, &needed, &begin);
+    let before = |name: &str| typed.and_then(|typed| typed.get(name));
+    let comment_needed = needed.iter().any(|name| name == "comment");
     html! {
         (question(approval))
         form.form method="post" action={ (address::execution(&approval.execution)) "/approve" } {
@@ -64,14 +83,17 @@ pub(crate) fn form(frame: &Frame, approval: &Approval, back: &str) -> Markup {
             @if approval.quorum.is_some() {
                 label { "On behalf of" select name="by" {
                     option value="" { (frame.who) }
-                    @for who in &approval.who { option value=(who) { (who) } }
+                    @for who in &approval.who { option value=(who) selected[before("by") == Some(who)] { (who) } }
                 } }
             }
-            @if let Some(fields) = &fields { (fields) }
-            label { "Comment (optional)" input name="comment" maxlength="1000"; }
+            @if let Some(own) = &own { (own) }
+            label { "Comment" @if !comment_needed { " (optional)" }
+                input name="comment" maxlength="1000" required[comment_needed] value=[before("comment")];
+            }
             div.buttons {
                 button.main name="decision" value="approve" { "Approve" }
-                button.risky name="decision" value="reject" { "Reject" }
+                // Who rejects need not fill in what approving needs.
+                button.risky name="decision" value="reject" formnovalidate { "Reject" }
             }
         }
     }

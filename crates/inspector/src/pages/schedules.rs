@@ -178,7 +178,10 @@ fn actions(frame: &Frame, one: &Schedule, own: &str) -> Markup {
                     summary.button.risky { "Delete" }
                     div.sheet { form.form method="post" action={ (own) "/delete" } {
                         (frame.hidden())
-                        p { "It and its ledger are gone for good. Executions that it started stay." }
+                        p {
+                            "It starts nothing any more, and what waits is dropped. Executions that it started stay, and \
+                             so does its ledger, until it is deleted again."
+                        }
                         div.buttons { button.main.risky { "Delete this schedule" } }
                     } }
                 }

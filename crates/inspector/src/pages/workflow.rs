@@ -4,7 +4,7 @@ use bowline_flow::{Plan, graph};
 use bowline_host::{Deployment, DeploymentSource, Difference, Workflow};
 use maud::{Markup, PreEscaped, html};
 
-use crate::fields::fields;
+use crate::fields::{Begin, fields, required};
 use crate::frame::{Frame, Section};
 use crate::pages::deploy::difference_of_texts;
 use crate::pages::execution::example;
@@ -131,7 +131,8 @@ fn actions(frame: &Frame, workflow: &Workflow) -> Markup {
 
 fn start(frame: &Frame, workflow: &Workflow) -> Markup {
     let schema = workflow.input_schema.as_ref();
-    let fields = fields(schema, &[], None);
+    let needed = schema.map(required).unwrap_or_default();
+    let fields = fields(schema, &[], &needed, &Begin::Default);
     let action = format!("{}/start", address::workflow(&workflow.summary.name));
     let form = |fields: &Markup| {
         html! {

@@ -121,7 +121,7 @@ fn rerun(frame: &Frame, execution: &Execution) -> Markup {
 fn approve(frame: &Frame, approval: &Approval) -> Markup {
     html! {
         section.panel aria-label={ "Approval " (approval.path) } {
-            div.inside { (approvals::form(frame, approval, &address::execution(&approval.execution))) }
+            div.inside { (approvals::form(frame, approval, &address::execution(&approval.execution), None)) }
         }
     }
 }
