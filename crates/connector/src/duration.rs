@@ -28,14 +28,15 @@ impl Millis {
     pub fn parse(text: &str) -> Result<Self, String> {
         let bad =
             || format!("`{text}` is not a duration; write milliseconds, \"30s\", \"5m\", \"2d\" or ISO 8601 (PT5M)");
+        let long = || format!("`{text}` is longer than 100 years, the longest duration");
         if let Ok(ms) = text.trim().parse::<u64>() {
-            return Self::bounded(Duration::from_millis(ms)).ok_or_else(bad);
+            return Self::bounded(Duration::from_millis(ms)).ok_or_else(long);
         }
         let span: Span = text.trim().parse().map_err(|_| bad())?;
         let fixed = span
             .to_duration(SpanRelativeTo::days_are_24_hours())
             .map_err(|_| bad())?;
-        Duration::try_from(fixed).ok().and_then(Self::bounded).ok_or_else(bad)
+        Self::bounded(Duration::try_from(fixed).map_err(|_| bad())?).ok_or_else(long)
     }
 
     /// A hundred years at most: beyond it a typing error is likelier than a wish.
@@ -129,6 +130,7 @@ mod tests {
         ] {
             assert!(Millis::parse(text).is_err(), "{text}");
         }
+        assert!(Millis::parse("100000d").unwrap_err().contains("100 years"));
     }
 
     #[test]
